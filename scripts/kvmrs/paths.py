@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where things are. Everything that can be made again lives in the cache or in out/."""
+
+import os
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+"""The checkout. It is visible at this same path inside the tools root."""
+
+SERIES = REPO / "patches" / "7.3"
+CONFIGS = REPO / "scripts" / "config"
+
+
+def cache() -> Path:
+    """Tools root, kernel trees, build products: ${XDG_CACHE_HOME:-~/.cache}/kvm_rs."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return _made(Path(base).absolute() / "kvm_rs")
+
+
+def out() -> Path:
+    """Results for people and CI: selftests.json, bench.json, logs."""
+    return _made(REPO / "out")
+
+
+def logs() -> Path:
+    """Full output of every long step; errors name the file in here."""
+    return _made(out() / "logs")
+
+
+def _made(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
