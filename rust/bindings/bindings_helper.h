@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The headers whose items Rust sees, and the constants that bindgen cannot
+ * derive from macros. Rust sees KVMRS_CONST_X as X.
+ */
+
+#ifndef KVM_RS_BINDINGS_HELPER_H
+#define KVM_RS_BINDINGS_HELPER_H
+
+#include <linux/kvm_host.h>
+#include <linux/rculist.h>
+#include <linux/rwlock.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include <asm/cmpxchg.h>
+#include <asm/cpufeature.h>
+#include <asm/e820/api.h>
+#include <asm/memtype.h>
+#include <asm/vmx.h>
+
+#include "mmu.h"
+#include "mmu/mmu_internal.h"
+#include "mmu/spte.h"
+
+#endif
