@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The Debian packages that building, booting and testing need, and how apt is called."""
+
+import hashlib
+from typing import List
+
+SUITE = "trixie"
+"""Debian 13: the first whose rustc, bindgen and LLVM are new enough for Linux 7.3."""
+
+SOURCE = "linux-source-7.3"
+SOURCE_SUITE = "trixie-backports"
+
+PACKAGES = sorted("""
+    build-essential flex bison bc cpio kmod rsync xz-utils python3 ca-certificates
+    libelf-dev libssl-dev libnuma-dev libcap-ng-dev uuid-dev
+    clang lld llvm rustc rust-src rustfmt rust-clippy bindgen cargo
+    qemu-system-x86 busybox-static
+""".split())
+
+DISK_GB = 12
+"""A tools root takes 3 GB, a built kernel tree 3 GB; each debug flavour adds 4 GB."""
+
+
+def apt_get(*words: str) -> List[str]:
+    """apt-get that never asks, retries, and keeps the log free of a terminal's tricks."""
+    return ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q",
+            "-o", "Acquire::Retries=3", "-o", "Dpkg::Use-Pty=0", *words]
+
+
+def install(*names: str) -> List[str]:
+    return apt_get("--no-install-recommends", "install", *names)
+
+
+def key() -> str:
+    """Names a root by its contents, so that a new list of packages gets a new root."""
+    text = "\n".join([SUITE, *PACKAGES])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Commands that find the right tools: in this machine, or in a private Debian root.
+
+Inside the root the checkout, the cache and /tmp are at the same absolute paths, so that a
+caller need not know where its command runs. Mounts live in a mount namespace of that one
+command and end with it: nothing stays mounted, whatever happens.
+"""
+
+import functools
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from . import bootstrap, host, lock, packages, paths, privilege, proc, ui
+from .errors import KvmrsError
+
+# Mounts "$@" up to "--" into the root $1, then runs the rest there with $2 as directory.
+ENTER = """
+root=$1 cwd=$2; shift 2
+while [ "$1" != -- ]; do
+    if [ -d "$1" ]; then mkdir -p "$root$1"; else : >>"$root$1"; fi
+    mount --rbind "$1" "$root$1" || exit 1
+    shift
+done
+shift
+exec chroot "$root" env -i -C "$cwd" "$@"
+"""
+
+SYSTEM = ("/proc", "/sys", "/dev", "/tmp", "/etc/resolv.conf")
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+KEPT = ("TERM", "http_proxy", "https_proxy", "no_proxy")
+
+
+@functools.lru_cache(maxsize=None)
+def ensure() -> Optional[Path]:
+    """The tools are there afterwards. The root that holds them, or None: the host does."""
+    if host.has_tools():
+        return None
+    root = default_root()
+    if bootstrap.ready(root):
+        privilege.become_root("entering the tools root")
+        return root
+    privilege.become_root("installing tools")
+    if _installed_on_host():
+        return None
+    bootstrap.ensure(root)
+    return root
+
+
+def command(argv: Sequence[str], cwd: Path = paths.REPO, mounts: Sequence[Path] = (),
+            env: Optional[Mapping[str, str]] = None) -> List[str]:
+    """The host command line that runs `argv` with the tools, for subprocess or proc.
+
+    `mounts` are further directories to show at their own paths; `env` is added to a clean
+    environment. Every wrapper execs, so that the process is `argv` itself: killing it works.
+    """
+    root = ensure()
+    if root is None:
+        settings = [f"{name}={value}" for name, value in (env or {}).items()]
+        return ["env", "-C", str(cwd), f"PATH={host.search_path()}", *settings, *argv]
+    certificates = [CERTIFICATES] if CERTIFICATES.exists() else []
+    return command_in(root, argv, cwd, [paths.REPO, paths.cache(), *certificates, *mounts], env)
+
+
+def run(argv: Sequence[str], cwd: Path = paths.REPO, mounts: Sequence[Path] = (),
+        env: Optional[Mapping[str, str]] = None, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """subprocess.run() with the tools; text mode, options such as check=, stdout= pass through."""
+    return subprocess.run(command(argv, cwd, mounts, env), **{"text": True, **options})
+
+
+def popen(argv: Sequence[str], cwd: Path = paths.REPO, mounts: Sequence[Path] = (),
+          env: Optional[Mapping[str, str]] = None, **options: Any) -> "subprocess.Popen[Any]":
+    """subprocess.Popen() with the tools, for a command to watch or to talk to."""
+    return subprocess.Popen(command(argv, cwd, mounts, env), **options)
+
+
+def output(argv: Sequence[str], cwd: Path = paths.REPO) -> str:
+    """What a command prints; a KvmrsError if it fails."""
+    done = run(argv, cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if done.returncode != 0:
+        raise KvmrsError(f"{argv[0]} failed (exit {done.returncode})", details=done.stderr)
+    return done.stdout
+
+
+def file(path: str) -> Path:
+    """Where a file of the tools (say /usr/bin/busybox) is for a program of the host."""
+    root = ensure()
+    return Path(path) if root is None else root / path.lstrip("/")
+
+
+@functools.lru_cache(maxsize=None)
+def versions() -> str:
+    """Names the compilers: a kernel built by others is another kernel."""
+    lines = [output([tool, "--version"]).splitlines()[0] for tool in ("clang", "rustc", "bindgen")]
+    return "\n".join(lines)
+
+
+def default_root() -> Path:
+    return paths.cache() / f"root-{packages.key()}"
+
+
+def command_in(root: Path, argv: Sequence[str], cwd: Path, mounts: Sequence[Path] = (),
+               env: Optional[Mapping[str, str]] = None) -> List[str]:
+    """Like command(), in a given root."""
+    shown = [*(name for name in SYSTEM if os.path.exists(name)), *map(str, mounts)]
+    values = [f"{name}={value}" for name, value in {**_environment(), **(env or {})}.items()]
+    return ["unshare", "-m", "sh", "-c", ENTER, "enter", str(root), str(cwd), *shown, "--",
+            *values, *argv]
+
+
+def _environment() -> Dict[str, str]:
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8",
+            "CARGO_HOME": str(paths.cache() / "cargo"), **kept}
+
+
+def _installed_on_host() -> bool:
+    """On Debian 13 and later plain apt-get is enough: no second Debian inside the first."""
+    if host.distribution() not in (("debian", "trixie"), ("debian", "forky"), ("debian", "sid")):
+        return False
+    with lock.hold("installing tools"), ui.step("installing tools with apt-get") as shown:
+        proc.run_logged(packages.apt_get("update"), "apt", shown, hint=bootstrap.NETWORK)
+        proc.run_logged(packages.install(*packages.PACKAGES), "apt", shown, append=True,
+                        hint=bootstrap.NETWORK)
+    return host.has_tools()
