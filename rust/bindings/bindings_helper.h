@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * The headers whose items Rust sees, and the constants that bindgen cannot
- * derive from macros. Rust sees KVMRS_CONST_X as X.
- */
+/* The headers that the bindings and the helpers are made from. */
 
 #ifndef KVM_RS_BINDINGS_HELPER_H
 #define KVM_RS_BINDINGS_HELPER_H
@@ -22,5 +19,6 @@
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
 #include "mmu/spte.h"
+#include "mmu/tdp_mmu.h"
 
 #endif

@@ -26,12 +26,17 @@
 #![cfg_attr(not(CONFIG_RUSTC_HAS_UNNECESSARY_TRANSMUTES), allow(unknown_lints))]
 #![allow(unnecessary_transmutes)]
 
-use kernel::{
-    bindings::*,
-    ffi, //
-};
+mod raw {
+    use kernel::{
+        bindings::*,
+        ffi, //
+    };
 
-include!(concat!(env!("KVM_RS_BINDINGS"), "/bindings_generated.rs"));
+    include!(concat!(env!("KVM_RS_BINDINGS"), "/bindings_generated.rs"));
+}
 
-// Constants, and assertions that C and Rust agree on sizes and offsets.
+pub use raw::*;
+
+// Assertions that Rust lays structs out as C does, and constants as the C compiler sees them,
+// which take precedence over bindgen's of the same name.
 include!(concat!(env!("KVM_RS_BINDINGS"), "/layout_generated.rs"));
