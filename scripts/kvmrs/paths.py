@@ -3,6 +3,7 @@
 
 import os
 from pathlib import Path
+from typing import List
 
 REPO = Path(__file__).resolve().parents[2]
 """The checkout. It is visible at this same path inside the tools root."""
@@ -25,6 +26,12 @@ def out() -> Path:
 def logs() -> Path:
     """Full output of every long step; errors name the file in here."""
     return _made(out() / "logs")
+
+
+def given() -> List[Path]:
+    """Directories outside the checkout and the cache that the user named."""
+    names = (os.environ.get(name) for name in ("KDIR", "KERNEL_SRC", "INSTALL_MOD_PATH"))
+    return [Path(name).absolute() for name in names if name and Path(name).is_dir()]
 
 
 def _made(path: Path) -> Path:

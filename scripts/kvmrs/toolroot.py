@@ -60,7 +60,8 @@ def command(argv: Sequence[str], cwd: Path = paths.REPO, mounts: Sequence[Path] 
         settings = [f"{name}={value}" for name, value in (env or {}).items()]
         return ["env", "-C", str(cwd), f"PATH={host.search_path()}", *settings, *argv]
     certificates = [CERTIFICATES] if CERTIFICATES.exists() else []
-    return command_in(root, argv, cwd, [paths.REPO, paths.cache(), *certificates, *mounts], env)
+    shown = [paths.REPO, paths.cache(), *paths.given(), *certificates, *mounts]
+    return command_in(root, argv, cwd, shown, env)
 
 
 def run(argv: Sequence[str], cwd: Path = paths.REPO, mounts: Sequence[Path] = (),
