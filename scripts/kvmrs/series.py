@@ -153,7 +153,9 @@ def _failed_file(output: str) -> str:
     for line in output.splitlines():
         if line.startswith("patching file "):
             current = line.split(" ", 2)[2].strip("'")
-        elif "FAILED" in line or "can't find file" in line or "Reversed" in line:
+        elif line.startswith("|+++ b/"):
+            current = line.split("\t")[0][7:]
+        elif "FAILED" in line or "File to patch" in line or "Reversed" in line:
             break
     return current
 

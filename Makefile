@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# kvm_rs: the commands. The logic is in scripts/kvmrs (Python); the module's own
+# build rules are in Kbuild.
+#
+# Settings, from the environment or the command line:
+#   KDIR=        a patched, built Linux 7.3 tree to use as it is
+#   KERNEL_SRC=  a Linux 7.3 source tree to build from instead of the distribution's
+
+export KDIR KERNEL_SRC INSTALL_MOD_PATH
+
+kvmrs := scripts/kvmrs.sh
+
+PHONY := help
+help:
+	@echo 'make demo             boot a host with kvm_rs and a Linux guest on it; shows what it did'
+	@echo 'make test             all tests: static checks, KVM selftests on C and on Rust, module life'
+	@echo 'make bench            C and Rust compared, in instructions'
+	@echo 'make shell            a shell in the booted host, with kvm_rs.ko at hand'
+	@echo
+	@echo 'make doctor           what is there, what is missing and how to get it'
+	@echo 'make kernel           the patched host kernel'
+	@echo 'make modules          kvm_rs.ko (KDIR=<tree>: for a kernel tree of your own)'
+	@echo 'make modules_install  installs it (INSTALL_MOD_PATH=<root>)'
+	@echo 'make patch-check      do the kernel patches apply? (KDIR=<tree>)'
+	@echo 'make patch-apply      applies them, make patch-unapply takes them back (KDIR=<tree>)'
+	@echo
+	@echo 'make static           the checks that need no boot'
+	@echo 'make clippy           the Rust linter'
+	@echo 'make fmt              formats the Rust files'
+	@echo 'make rust-analyzer    rust-project.json for editors'
+	@echo 'make clean            removes results and built kernels; make distclean everything made'
+
+PHONY += demo test bench shell doctor kernel static clippy fmt rust-analyzer clean
+demo test bench shell doctor kernel static clippy fmt rust-analyzer clean:
+	@$(kvmrs) $@ $(ARGS)
+
+PHONY += patch-check patch-apply patch-unapply
+patch-check patch-apply patch-unapply:
+	@$(kvmrs) patch $(@:patch-%=%)
+
+PHONY += distclean
+distclean:
+	@$(kvmrs) clean --all
+
+# With a tree of the user's, plain kbuild: no tools are fetched, nothing else is built.
+PHONY += modules modules_install
+ifneq ($(KDIR),)
+modules modules_install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(CURDIR)/out/modules LLVM=1 $@
+else
+modules:
+	@$(kvmrs) module
+modules_install:
+	@$(kvmrs) install
+endif
+
+.PHONY: $(PHONY)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The checks that need no boot: format, lints, style, where `unsafe` may be, documents."""
+
+import os
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, List, Sequence, Tuple
+
+from . import kernel, lock, module, paths, proc, rust_text, series, toolroot, ui
+from .errors import KvmrsError
+
+SAFE = ("tdp_mmu", "pfncache", "xen")
+HOST = paths.REPO / "selftests" / "host"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of one check; `details` says what failed."""
+
+    name: str
+    ok: bool
+    seconds: float
+    details: str = ""
+
+
+def run() -> List[Result]:
+    """Runs every check, shows each outcome as it comes, and returns them all."""
+    return [_result(name, check) for name, check in CHECKS]
+
+
+def main(_: List[str]) -> int:
+    """static"""
+    results = run()
+    failed = [result.name for result in results if not result.ok]
+    print(f"static checks: {len(results) - len(failed)} of {len(results)} passed"
+          + (f"; FAILED: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+def main_clippy(_: List[str]) -> int:
+    """clippy"""
+    return 0 if _result("clippy", clippy).ok else 1
+
+
+def main_fmt(_: List[str]) -> int:
+    """fmt: rewrites the checkout's Rust files in the kernel's style."""
+    _rustfmt([])
+    return 0
+
+
+def formatted() -> None:
+    """rustfmt has nothing to change."""
+    _rustfmt(["--check"])
+
+
+def clippy() -> None:
+    """The module compiles under clippy without a warning."""
+    tree = kernel.ensure()
+    output = module.output_of(tree, "clippy")
+    with lock.hold("running clippy"), ui.step("clippy") as shown:
+        log = proc.run_logged(module.kbuild(tree, output, "CLIPPY=1", "modules"), "clippy", shown)
+    warnings = [line for line in log.read_text().splitlines() if line.startswith("warning")]
+    if warnings:
+        # kbuild takes a file with warnings for done: without this a second run would pass.
+        shutil.rmtree(output)
+        raise KvmrsError(f"clippy has {len(warnings)} warnings", "see out/logs/clippy.log",
+                         details=log.read_text())
+
+
+def checkpatch_series() -> None:
+    """The kernel patches, by the rules of the kernel they are for.
+
+    MAINTAINERS is not theirs to change, hence the one exception.
+    """
+    _checkpatch(["--ignore", "FILE_PATH_CHANGES", *map(str, series.patches())], "checkpatch-series")
+
+
+def checkpatch_c() -> None:
+    """The project's own C files."""
+    files = [str(path) for path in rust_text.files((".c", ".h"))]
+    _checkpatch(["--file", *files], "checkpatch-c")
+
+
+def unsafe_confined() -> None:
+    """`unsafe` only in rust/; the logic forbids it and does not know the raw bindings."""
+    wrong = []
+    for path in rust_text.files():
+        top = path.relative_to(paths.REPO).parts[0]
+        if top not in ("rust", "selftests"):
+            wrong += rust_text.uses_of("unsafe", path)
+        if top in SAFE:
+            wrong += rust_text.uses_of("bindings", path)
+    for name in SAFE:
+        root = paths.REPO / name / "mod.rs"
+        if root.parent.exists() and not _forbids_unsafe(root):
+            wrong.append(f"{name}/mod.rs: #![forbid(unsafe_code)] is missing")
+    if wrong:
+        raise KvmrsError("unsafe code or raw bindings outside rust/", details="\n".join(wrong))
+
+
+def documents() -> None:
+    """rustdoc builds the host crate's documents, and with them the core's, without a warning."""
+    _cargo(["doc", "--no-deps", "--document-private-items"], "rustdoc",
+           {"RUSTDOCFLAGS": "-D warnings"})
+
+
+def host_tests() -> None:
+    """The core, built for user space: unit, property and compile-fail tests."""
+    _cargo(["test"], "host-tests", {})
+
+
+CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
+    ("rustfmt", formatted), ("unsafe only in rust/", unsafe_confined),
+    ("checkpatch of the series", checkpatch_series), ("checkpatch of C files", checkpatch_c),
+    ("clippy", clippy), ("rustdoc", documents), ("host tests", host_tests))
+
+
+def _result(name: str, check: Callable[[], None]) -> Result:
+    start = time.monotonic()
+    try:
+        check()
+        result = Result(name, True, time.monotonic() - start)
+    except KvmrsError as error:
+        result = Result(name, False, time.monotonic() - start, f"{error.details}\n{error}".strip())
+    ui.say(f"{'ok    ' if result.ok else 'not ok'} {name} ({ui.clock(result.seconds)})")
+    for line in result.details.splitlines():
+        ui.say(f"# {line}")
+    return result
+
+
+def _rustfmt(options: List[str]) -> None:
+    files = [str(path) for path in rust_text.files()]
+    with ui.step(f"rustfmt ({len(files)} files)") as shown:
+        proc.run_logged(toolroot.command(["rustfmt", "--edition", "2021", "--color", "never",
+                                          "--config-path", str(paths.REPO), *options, *files]),
+                        "rustfmt", shown, hint="make fmt")
+
+
+def _checkpatch(words: List[str], name: str) -> None:
+    tree = kernel.ensure()
+    with ui.step(name) as shown:
+        proc.run_logged(toolroot.command(["perl", "scripts/checkpatch.pl", "--quiet", "--color=never",
+                                          "--show-types", *words], cwd=tree.path), name, shown)
+
+
+def _forbids_unsafe(root: Path) -> bool:
+    text = rust_text.code(root.read_text()) if root.exists() else ""
+    return bool(re.search(r"#!\[forbid\([^)]*\bunsafe_code\b", text))
+
+
+def _cargo(words: List[str], name: str, env: dict) -> None:
+    """cargo on the host crate, with its products in the cache."""
+    if not (HOST / "Cargo.toml").exists():
+        raise KvmrsError(f"{HOST} holds no crate", "the checkout is not complete: clone it again")
+    target = {"CARGO_TARGET_DIR": str(paths.cache() / "host-target"), "CARGO_TERM_COLOR": "never"}
+    with ui.step(name) as shown:
+        proc.run_logged(toolroot.command(["cargo", *words, f"-j{os.cpu_count() or 1}"], cwd=HOST,
+                                         env={**target, **env}), name, shown)
