@@ -342,7 +342,7 @@ __kvmrs_helper bool kvmrs_has_mt_mask(void)
 	return kvm_x86_ops.get_mt_mask;
 }
 
-__kvmrs_helper u8 kvmrs_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
+__kvmrs_helper u8 kvmrs_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
 {
 	return kvm_x86_call(get_mt_mask)(vcpu, gfn, is_mmio);
 }

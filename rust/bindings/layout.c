@@ -13,7 +13,10 @@
 
 #include "bindings_helper.h"
 
-#define RUST(text, value)	asm volatile("\n.ascii \"->" text "\"" : : "i" (value))
+#define RUST(text, value)						\
+do {									\
+	asm volatile("\n.ascii \"->" text "\"" : : "i" (value));	\
+} while (0)
 
 #define CONST_AS(type, name, value) \
 	RUST("pub const " #name ": " #type " = %c0i64 as " #type ";", (s64)(value))
@@ -29,7 +32,9 @@
 #define OFFSET_AS(type, field, path) \
 	RUST("const _: () = assert!(::core::mem::offset_of!(" #type ", " #path ") == %c0);", \
 	     offsetof(struct type, field))
-#define OFFSET(type, field)	OFFSET_AS(type, field, field)
+#define OFFSET(type, field) \
+	RUST("const _: () = assert!(::core::mem::offset_of!(" #type ", " #field ") == %c0);", \
+	     offsetof(struct type, field))
 
 /* All ones in @field of a shadow page's role. */
 #define ROLE_MASK(name, field)							\
