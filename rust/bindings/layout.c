@@ -13,10 +13,7 @@
 
 #include "bindings_helper.h"
 
-#define RUST(text, value)						\
-do {									\
-	asm volatile("\n.ascii \"->" text "\"" : : "i" (value));	\
-} while (0)
+#define RUST(text, value)	({ asm volatile("\n.ascii \"->" text "\"" : : "i" (value)); })
 
 #define CONST_AS(type, name, value) \
 	RUST("pub const " #name ": " #type " = %c0i64 as " #type ";", (s64)(value))
