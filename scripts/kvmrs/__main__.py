@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """python3 -m kvmrs <command> [arguments]: what the Makefile calls."""
 
+import errno
 import importlib
 import sys
 from typing import Dict, List, Tuple
@@ -40,6 +41,12 @@ def main(words: List[str]) -> int:
         if error.details:
             print(error.details.rstrip(), file=sys.stderr)
         print(f"kvm_rs: error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("kvm_rs: error: the disk is full; free some space and run the same command again,"
+              " it goes on from here", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nkvm_rs: interrupted; the same command goes on from here", file=sys.stderr)

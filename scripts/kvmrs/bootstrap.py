@@ -11,7 +11,7 @@ from typing import Callable, List, Tuple
 
 from . import lock, packages, paths, proc, toolroot, ui
 from .errors import KvmrsError
-from .host import free_bytes
+from .host import need_space, output_of
 
 NETWORK = "check the network (or http_proxy) and run the same command again"
 
@@ -33,7 +33,7 @@ def ready(root: Path) -> bool:
 
 def _base(root: Path) -> None:
     """The smallest Debian. debootstrap cannot resume, but finds its downloads again."""
-    need_space()
+    need_space(paths.cache(), packages.DISK_GB, "the whole set-up")
     _need_debootstrap()
     shutil.rmtree(root, ignore_errors=True)
     downloads = paths.cache() / "debs"
@@ -77,17 +77,8 @@ STAGES: List[Tuple[str, Callable[[Path], None]]] = [
     ("packages", _packages), ("ready", _done)]
 
 
-def need_space() -> None:
-    """Fails before the first download where the disk is too small for the whole set-up."""
-    free = free_bytes(paths.cache()) / 1e9
-    if free < packages.DISK_GB:
-        raise KvmrsError(f"{free:.1f} GB free in {paths.cache()}, {packages.DISK_GB} GB needed",
-                         "free some, or point XDG_CACHE_HOME at a larger disk")
-
-
 def host_apt_settings() -> str:
     """The host's proxy and clock settings for apt: the new root is on the same network."""
-    from .host import output_of
     wanted = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-Valid-Until",
               "Acquire::Check-Date")
     lines = output_of("apt-config", "dump").splitlines()

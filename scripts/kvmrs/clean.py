@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import List
 
-from . import lock, paths, privilege, ui
+from . import lock, paths, ui
 from .errors import KvmrsError
 
 KEPT = ("root-", "source", "cargo", "lock")
@@ -29,14 +29,7 @@ def _remove(path: Path) -> None:
     if inside:
         raise KvmrsError(f"{inside[0]} is a mount", f"umount {inside[0]} and try again")
     with ui.step(f"removing {path}"):
-        try:
-            _delete(path)
-        except PermissionError:
-            privilege.become_root("removing what root made")
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

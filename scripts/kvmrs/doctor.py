@@ -2,7 +2,6 @@
 """What this machine has, what is missing, and how to get it."""
 
 import os
-import platform
 import shutil
 import urllib.error
 import urllib.request
@@ -16,26 +15,13 @@ from .host import Finding
 
 def main(_: List[str]) -> int:
     """doctor: exit status 0 if `make demo` can work here."""
-    needs = [_architecture(), _root(), _disk(), *_tools(), _network(), *_trees()]
+    needs = [host.architecture(), _root(), _disk(), *_tools(), _network(), *_trees()]
     for finding in [*needs, _accelerator()]:
         print(f"{'ok      ' if finding.ok else 'MISSING '} {finding.name:13} {finding.text}"
               + (f"; {finding.hint}" if finding.hint else ""))
     missing = [finding.name for finding in needs if not finding.ok]
     print(f"missing: {', '.join(missing)}" if missing else "make demo and make test can run here")
     return 1 if missing else 0
-
-
-def need_machine() -> None:
-    """Stops a long command at once on a machine where it cannot work."""
-    wrong = _architecture()
-    if not wrong.ok:
-        raise KvmrsError(f"this machine is {wrong.text}", wrong.hint)
-
-
-def _architecture() -> Finding:
-    machine = f"{platform.system()} {platform.machine()}"
-    return Finding("architecture", machine == "Linux x86_64", machine,
-                   "" if machine == "Linux x86_64" else "kvm_rs is for Linux on x86-64 only")
 
 
 def _root() -> Finding:
@@ -96,7 +82,7 @@ def _network() -> Finding:
 def _trees() -> List[Finding]:
     """KDIR= and KERNEL_SRC=, where given."""
     found = []
-    for name, look in (("KDIR", _kdir), ("KERNEL_SRC", source.need_supported)):
+    for name, look in (("KDIR", _kdir), ("KERNEL_SRC", source.need_clean)):
         given = os.environ.get(name)
         if not given:
             continue

@@ -2,12 +2,15 @@
 """What this machine has: the tools that Linux 7.3 with Rust wants, and their versions."""
 
 import os
+import platform
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Tuple
+
+from .errors import KvmrsError
 
 Version = Tuple[int, ...]
 
@@ -38,6 +41,27 @@ def tools() -> List[Finding]:
 
 def has_tools() -> bool:
     return all(finding.ok for finding in tools())
+
+
+def architecture() -> Finding:
+    machine = f"{platform.system()} {platform.machine()}"
+    return Finding("architecture", machine == "Linux x86_64", machine,
+                   "" if machine == "Linux x86_64" else "kvm_rs is for Linux on x86-64 only")
+
+
+def need_architecture() -> None:
+    """Stops a long command at once on a machine where it cannot work."""
+    found = architecture()
+    if not found.ok:
+        raise KvmrsError(f"this machine is {found.text}", found.hint)
+
+
+def need_space(path: Path, gigabytes: int, what: str) -> None:
+    """Stops before the first byte where the disk is too small for the whole of `what`."""
+    free = free_bytes(path) / 1e9
+    if free < gigabytes:
+        raise KvmrsError(f"{what} needs {gigabytes} GB, {free:.1f} GB are free in {path}",
+                         "free some, or point XDG_CACHE_HOME at a larger disk")
 
 
 def output_of(*argv: str) -> str:

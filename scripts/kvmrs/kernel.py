@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional
 
-from . import kconfig, lock, paths, proc, progress, series, source, toolroot, ui
+from . import host, kconfig, lock, packages, paths, proc, progress, series, source, toolroot, ui
 from .errors import KvmrsError
 
 HOOK = "kvm_mmu_register_backend"
@@ -41,9 +41,12 @@ def ensure(flavor: str = kconfig.BASE) -> KernelTree:
         origin = source.ensure()
         tree = paths.cache() / f"linux-{origin.name}-{flavor}"
         pristine = tree / ".kvm_rs-pristine"
+        if not tree.exists():
+            host.need_space(paths.cache(), packages.TREE_GB, "a kernel tree")
         if origin.fill(tree, keep=series.touched(pristine)):
             _stamp(tree).unlink(missing_ok=True)
-        origin.extract(series.touched(pristine), pristine) if origin.tree else None
+        if origin.tree:
+            origin.extract(series.touched(pristine), pristine)
         key = _key(origin, flavor)
         if not _is(tree, key):
             _build(tree, pristine, flavor)

@@ -5,9 +5,10 @@ import contextlib
 import fcntl
 import os
 import time
+from pathlib import Path
 from typing import Iterator, TextIO
 
-from . import paths, ui
+from . import paths, privilege, ui
 
 _depth = 0
 
@@ -22,7 +23,7 @@ def hold(what: str) -> Iterator[None]:
     if _depth:
         yield
         return
-    with open(paths.cache() / "lock", "a+", encoding="utf-8") as file:
+    with _opened(paths.cache() / "lock") as file:
         _acquire(file)
         _write(file, f"process {os.getpid()}, {what}")
         _depth += 1
@@ -31,6 +32,14 @@ def hold(what: str) -> Iterator[None]:
         finally:
             _depth -= 1
             _write(file, "")
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return open(path, "a+", encoding="utf-8")
+    except PermissionError:
+        privilege.become_root("changing what root made")
+        raise
 
 
 def _acquire(file: TextIO) -> None:

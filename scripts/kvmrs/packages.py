@@ -18,7 +18,10 @@ PACKAGES = sorted("""
 """.split())
 
 DISK_GB = 12
-"""A tools root takes 3 GB, a built kernel tree 3 GB; each debug flavour adds 4 GB."""
+"""For everything: tools 3 GB, a built kernel 3 GB, selftests, and room for a debug kernel."""
+
+TREE_GB = 4
+"""For one more kernel tree."""
 
 
 def apt_get(*words: str) -> List[str]:

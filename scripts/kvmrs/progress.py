@@ -7,10 +7,10 @@ from typing import Callable
 
 from . import paths, ui
 
-FIRST_GUESS = 3150
+FIRST_GUESS = 1530
 """Objects of the base flavor, for the first build of a machine."""
 
-MADE = ("CC", "AS", "AR", "LD", "RUSTC", "HOSTCC", "HOSTLD", "BINDGEN", "GEN", "UPD", "OBJCOPY")
+COMPILED = ("CC", "AS", "RUSTC", "HOSTCC")
 
 
 def watch(shown: ui.step, tree: Path, flavor: str) -> Callable[[str], None]:
@@ -27,7 +27,7 @@ def watch(shown: ui.step, tree: Path, flavor: str) -> Callable[[str], None]:
         words = line.split()
         if not line.startswith("  ") or len(words) < 2:
             return
-        made += words[0] in MADE
+        made += words[0] in COMPILED
         name = words[-1]
         if before + made >= total:
             shown.progress(text=f"{made} rebuilt, now {name}")
@@ -37,8 +37,8 @@ def watch(shown: ui.step, tree: Path, flavor: str) -> Callable[[str], None]:
 
 
 def count(tree: Path) -> int:
-    """Objects of a tree: kbuild leaves a .cmd file for each."""
-    return sum(name.endswith(".cmd") for _, _, names in os.walk(tree) for name in names)
+    """Objects of a tree: kbuild leaves an .o.cmd file for each."""
+    return sum(name.endswith(".o.cmd") for _, _, names in os.walk(tree) for name in names)
 
 
 def remember(tree: Path, flavor: str) -> None:

@@ -75,11 +75,17 @@ def need_supported(tree: Path) -> str:
     return version
 
 
-def _given(tree: Path) -> Source:
+def need_clean(tree: Path) -> str:
+    """The version of `tree`, a supported one that nobody has built in."""
     version = need_supported(tree)
     if (tree / ".config").exists():
         raise KvmrsError(f"KERNEL_SRC={tree} has been built in",
                          "use a clean tree (make mrproper), or KDIR= for a patched, built one")
+    return version
+
+
+def _given(tree: Path) -> Source:
+    version = need_clean(tree)
     return Source(version, f"{version}-{_digest(str(tree))}", None, tree)
 
 

@@ -35,6 +35,7 @@ KEPT = ("TERM", "http_proxy", "https_proxy", "no_proxy")
 @functools.lru_cache(maxsize=None)
 def ensure() -> Optional[Path]:
     """The tools are there afterwards. The root that holds them, or None: the host does."""
+    host.need_architecture()
     if host.has_tools():
         return None
     root = default_root()
