@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A memory-safe TDP MMU for KVM.
+//! kvm_rs: a memory-safe MMU for KVM x86.
+//!
+//! kvm.ko decides VM by VM which TDP MMU maps its memory: the C code built into it, or the one
+//! registered here. Data flows one way: kvm.ko -> [`backend`] -> [`tdp_mmu`] -> [`kvm`], [`sync`]
+//! -> kernel. Only the crate's `rust/` directory may contain `unsafe`.
 
 use kernel::prelude::*;
+
+#[path = "rust/backend/mod.rs"]
+pub mod backend;
+#[path = "rust/kvm/mod.rs"]
+pub mod kvm;
+#[path = "rust/sync/mod.rs"]
+pub mod sync;
+pub mod tdp_mmu;
 
 module! {
     type: KvmRs,
@@ -12,10 +24,16 @@ module! {
     license: "GPL",
 }
 
-struct KvmRs;
+struct KvmRs {
+    _backend: backend::Registration,
+}
 
 impl kernel::Module for KvmRs {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        Ok(Self)
+        let backend = backend::Registration::new().inspect_err(|_| {
+            pr_err!("cannot register: another TDP MMU is loaded\n");
+        })?;
+        pr_info!("ready; \"rust\" in kvm.ko's parameter mmu_backend makes new VMs use it\n");
+        Ok(Self { _backend: backend })
     }
 }

@@ -44,9 +44,14 @@ __kvmrs_helper void kvmrs_mmu_write_unlock(struct kvm *kvm)
 	write_unlock(&kvm->mmu_lock);
 }
 
+/*
+ * Contention first: it is one load, while the preemption model that decides
+ * whether it counts is up to two calls.
+ */
 __kvmrs_helper bool kvmrs_mmu_lock_needbreak(struct kvm *kvm)
 {
-	return rwlock_needbreak(&kvm->mmu_lock);
+	return unlikely(rwlock_is_contended(&kvm->mmu_lock)) &&
+	       rwlock_needbreak(&kvm->mmu_lock);
 }
 
 __kvmrs_helper bool kvmrs_mmu_cond_resched_read(struct kvm *kvm)

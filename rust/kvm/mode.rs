@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ways in which `mmu_lock` can be held, as types.
+//!
+//! The host build compiles this very file.
+
+use super::{
+    cell::SpteCell,
+    lock::MmuLock,
+    spte::Spte,
+    types::Level,
+    Vm, //
+};
+use core::convert::Infallible;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Shared {}
+    impl Sealed for super::Exclusive {}
+    impl Sealed for super::Lockless {}
+}
+
+/// `mmu_lock` is held for read: others change entries at the same time.
+pub enum Shared {}
+
+/// `mmu_lock` is held for write: nobody but hardware and the fast page-fault path changes entries.
+pub enum Exclusive {}
+
+/// `mmu_lock` is not held: tables stay allocated (RCU), and that is all.
+pub enum Lockless {}
+
+/// The entry no longer holds the value that the decision was based on. Nothing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raced;
+
+/// How a walk excludes others.
+pub trait Mode: sealed::Sealed + Sized + 'static {
+    /// What proves it.
+    type Proof<'vm>;
+
+    /// The VM that the proof is about.
+    fn vm<'a>(proof: &'a Self::Proof<'_>) -> &'a Vm;
+}
+
+/// A [`Mode`] in which `mmu_lock` is held one way or the other.
+pub trait Locked: for<'vm> Mode<Proof<'vm> = MmuLock<'vm, Self>> {
+    /// Whether others may hold the lock too.
+    const SHARED: bool;
+
+    /// How a transition can fail: [`Raced`], or not at all.
+    type Raced: core::fmt::Debug;
+
+    /// Puts `new` in the place of `old`, which was read from `cell` in a table of `level`.
+    ///
+    /// Returns the value that was replaced; it differs from `old` at most in bits that hardware
+    /// or the fast page-fault path set in the meantime.
+    fn replace(cell: &SpteCell, old: Spte, new: Spte, level: Level) -> Result<Spte, Self::Raced>;
+
+    /// Takes the value out of `cell` of a table that was cut off, leaving it
+    /// [`FROZEN`](super::spte::FROZEN). `None` if there was nothing to account for.
+    fn take(cell: &SpteCell, level: Level) -> Option<Spte>;
+}
+
+impl Mode for Shared {
+    type Proof<'vm> = MmuLock<'vm, Shared>;
+
+    #[inline(always)]
+    fn vm<'a>(proof: &'a MmuLock<'_, Shared>) -> &'a Vm {
+        proof.vm()
+    }
+}
+
+impl Locked for Shared {
+    const SHARED: bool = true;
+    type Raced = Raced;
+
+    #[inline(always)]
+    fn replace(cell: &SpteCell, old: Spte, new: Spte, _level: Level) -> Result<Spte, Raced> {
+        match cell.compare_exchange(old, new) {
+            Ok(()) => Ok(old),
+            Err(_) => Err(Raced),
+        }
+    }
+
+    #[inline(always)]
+    fn take(cell: &SpteCell, _level: Level) -> Option<Spte> {
+        // A fault that found the table before it was cut off may still install a value, and a
+        // frozen entry belongs to someone who will: wait until it is ours to freeze.
+        loop {
+            let old = cell.swap(super::spte::FROZEN);
+            if !old.is_frozen() {
+                return Some(old);
+            }
+            crate::sync::cpu_relax();
+        }
+    }
+}
+
+impl Mode for Exclusive {
+    type Proof<'vm> = MmuLock<'vm, Exclusive>;
+
+    #[inline(always)]
+    fn vm<'a>(proof: &'a MmuLock<'_, Exclusive>) -> &'a Vm {
+        proof.vm()
+    }
+}
+
+impl Locked for Exclusive {
+    const SHARED: bool = false;
+    type Raced = Infallible;
+
+    #[inline(always)]
+    fn replace(cell: &SpteCell, old: Spte, new: Spte, level: Level) -> Result<Spte, Infallible> {
+        if old.is_leaf(level) && old.is_volatile() {
+            return Ok(cell.swap(new));
+        }
+        cell.store(new);
+        Ok(old)
+    }
+
+    #[inline(always)]
+    fn take(cell: &SpteCell, level: Level) -> Option<Spte> {
+        // Nobody can make an absent entry present now. A present one is taken atomically where
+        // it may be volatile: TLBs are not flushed yet, so hardware may still set its dirty bit.
+        let old = cell.load();
+        if !old.is_present() {
+            return None;
+        }
+        let Ok(old) = Self::replace(cell, old, super::spte::FROZEN, level);
+        Some(old)
+    }
+}
+
+impl Mode for Lockless {
+    type Proof<'vm> = &'vm Vm;
+
+    #[inline(always)]
+    fn vm<'a>(proof: &'a &Vm) -> &'a Vm {
+        proof
+    }
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Dirty logging, by write protection or by dirty bits, and write tracking.
+//!
+//! Dirty logging owes no flush here: C flushes when it hands dirty bits to userspace, and when it
+//! switches logging on. Write tracking does, before `mmu_lock` is dropped.
+//!
+//! C counterparts: `wrprot_gfn_range()`, `clear_dirty_gfn_range()`, `clear_dirty_pt_masked()`,
+//! `write_protect_gfn()` and their callers.
+
+use super::{
+    change::account,
+    leaf,
+    roots::for_each_root,
+    walk::{walk, walk_held, Step, Turn, Visitor}, //
+};
+use crate::kvm::{
+    report,
+    Entry,
+    Exclusive,
+    Gfn,
+    GfnRange,
+    LeafBits,
+    Level,
+    MemSlot,
+    MmuLock,
+    PendingFlush,
+    Role,
+    Shared,
+    Spte,
+    State,
+    Vm,
+    Which, //
+};
+use core::ops::ControlFlow;
+
+/// Takes `bits` from all leaves from `min_level` up that have any of them.
+struct ClearBits {
+    bits: LeafBits,
+    min_level: Level,
+    cleared: bool,
+}
+
+impl Visitor<Shared> for ClearBits {
+    #[inline(always)]
+    fn min_level(&self) -> Level {
+        self.min_level
+    }
+
+    #[inline(always)]
+    fn wants(&self, spte: Spte, level: Level) -> bool {
+        spte.has(self.bits.mask()) && spte.is_last(level)
+    }
+
+    #[inline(always)]
+    fn visit(&mut self, entry: Entry<'_, Shared>, _turn: &mut Turn<'_, '_>) -> Step {
+        let cx = entry.cx();
+        let wanted = self.wants(entry.spte(), entry.level());
+        match entry.state() {
+            State::Leaf(leaf) if wanted => match leaf.clear(self.bits) {
+                Ok(change) => {
+                    account(&cx, change);
+                    self.cleared = true;
+                    Step::Next
+                }
+                Err(_) => Step::Again,
+            },
+            _ => Step::Next,
+        }
+    }
+}
+
+/// Clears bits in all of `slot`. `bits_for` chooses them by the root's role.
+fn clear_slot(
+    lock: &mut MmuLock<'_, Shared>,
+    slot: &MemSlot,
+    min_level: Level,
+    bits_for: impl Fn(&Vm, Role) -> LeafBits,
+) -> bool {
+    let mut cleared = false;
+    for_each_root(lock, Which::VALID.of(slot.as_id()), |lock, root| {
+        let mut visitor = ClearBits {
+            bits: bits_for(lock.vm(), root.role()),
+            min_level,
+            cleared: false,
+        };
+        let mut flush = PendingFlush::none(lock.vm());
+        walk(lock, root, slot.range(), true, &mut flush, &mut visitor);
+        cleared |= visitor.cleared;
+        ControlFlow::Continue(())
+    });
+    cleared
+}
+
+/// Write-protects the leaves of `slot` from `min_level` up. Returns whether there were any
+/// (`kvm_tdp_mmu_wrprot_slot`).
+pub fn write_protect_slot(
+    lock: &mut MmuLock<'_, Shared>,
+    slot: &MemSlot,
+    min_level: Level,
+) -> bool {
+    clear_slot(lock, slot, min_level, |_, _| LeafBits::writable())
+}
+
+/// Makes the pages of `slot` clean (`kvm_tdp_mmu_clear_dirty_slot`).
+pub fn clear_dirty_slot(lock: &mut MmuLock<'_, Shared>, slot: &MemSlot) {
+    clear_slot(lock, slot, Level::PG_4K, dirty_bits);
+}
+
+/// What says that a page was, or may be, written.
+fn dirty_bits(vm: &Vm, role: Role) -> LeafBits {
+    if leaf::needs_write_protection(vm, role) {
+        LeafBits::writable()
+    } else {
+        LeafBits::dirty()
+    }
+}
+
+/// Takes `bits` from the 4K leaves whose frames are set in `mask`, which starts at `base`.
+struct ClearMasked {
+    base: Gfn,
+    mask: u64,
+    bits: LeafBits,
+}
+
+impl Visitor<Exclusive> for ClearMasked {
+    #[inline(always)]
+    fn wants(&self, spte: Spte, level: Level) -> bool {
+        level == Level::PG_4K && spte.has(self.bits.mask())
+    }
+
+    #[inline(always)]
+    fn visit(&mut self, entry: Entry<'_, Exclusive>, _turn: &mut Turn<'_, '_>) -> Step {
+        let cx = entry.cx();
+        if self.mask >> entry.gfn().offset_from(self.base) & 1 != 0 {
+            if let State::Leaf(leaf) = entry.state() {
+                report::spte_changed(&cx, &leaf.clear_atomically(self.bits));
+            }
+        }
+        Step::Next
+    }
+}
+
+/// Makes the 4K pages of `slot` clean whose bits are set in `mask`; bit 0 is for `base`.
+///
+/// `write_protect`: by write protection even where there are dirty bits
+/// (`kvm_tdp_mmu_clear_dirty_pt_masked`).
+pub fn clear_dirty_masked(
+    lock: &MmuLock<'_, Exclusive>,
+    slot: &MemSlot,
+    base: Gfn,
+    mask: u64,
+    write_protect: bool,
+) {
+    let range = GfnRange::new(
+        base.add(mask.trailing_zeros().into()),
+        base.add((u64::BITS - mask.leading_zeros()).into()),
+    );
+    for root in lock.roots(Which::VALID.of(slot.as_id())) {
+        let bits = if write_protect {
+            LeafBits::writable()
+        } else {
+            dirty_bits(lock.vm(), root.role())
+        };
+        let mut visitor = ClearMasked { base, mask, bits };
+        let mut flush = PendingFlush::none(lock.vm());
+        walk_held(lock, root, range, &mut flush, &mut visitor);
+    }
+}
+
+/// Makes every write to one frame fault, for write tracking.
+struct WriteTrack {
+    min_level: Level,
+}
+
+impl Visitor<Exclusive> for WriteTrack {
+    #[inline(always)]
+    fn min_level(&self) -> Level {
+        self.min_level
+    }
+
+    #[inline(always)]
+    fn wants(&self, spte: Spte, level: Level) -> bool {
+        spte.has(LeafBits::write_tracked().mask()) && spte.is_last(level)
+    }
+
+    #[inline(always)]
+    fn visit(&mut self, entry: Entry<'_, Exclusive>, turn: &mut Turn<'_, '_>) -> Step {
+        let cx = entry.cx();
+        if let State::Leaf(leaf) = entry.state() {
+            let Ok((change, flush)) = leaf.write_track();
+            account(&cx, change);
+            turn.flush.add(flush);
+        }
+        Step::Next
+    }
+}
+
+/// Write-protects the leaf that maps `gfn`, if it is at `min_level` or above, so that no fault
+/// makes it writable without asking (`kvm_tdp_mmu_write_protect_gfn`).
+pub fn write_protect_gfn<'vm>(
+    lock: &MmuLock<'vm, Exclusive>,
+    slot: &MemSlot,
+    gfn: Gfn,
+    min_level: Level,
+) -> PendingFlush<'vm> {
+    let mut flush = PendingFlush::none(lock.vm());
+    for root in lock.roots(Which::VALID.of(slot.as_id())) {
+        let mut visitor = WriteTrack { min_level };
+        walk_held(lock, root, GfnRange::one(gfn), &mut flush, &mut visitor);
+    }
+    flush
+}

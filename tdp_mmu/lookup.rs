@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Walks to one frame without `mmu_lock`, for the fast page-fault path and MMIO checks in C.
+//!
+//! C counterparts: `kvm_tdp_mmu_get_walk()`, `kvm_tdp_mmu_fast_pf_get_last_sptep()`.
+
+use crate::{
+    kvm::{
+        entry::Place,
+        Context,
+        Entry,
+        Gfn,
+        Lockless,
+        ShadowPage,
+        State,
+        Vm, //
+    },
+    sync::Rcu, //
+};
+
+/// Calls `visit` for each entry on the way from `root` to `gfn`, absent ones included.
+#[inline]
+pub fn for_each_on_path<'r>(
+    vm: &'r &Vm,
+    rcu: &'r impl Rcu,
+    root: &'r ShadowPage,
+    gfn: Gfn,
+    mut visit: impl FnMut(Place<'r>),
+) {
+    let mut table = root.table(rcu);
+    let mut level = root.level();
+    loop {
+        let cx = Context::<Lockless>::new(vm, rcu, root.role());
+        let entry = Entry::read(cx, table, level, gfn);
+        visit(entry.place());
+        let State::Link(link) = entry.state() else {
+            return;
+        };
+        (table, level) = (link.table(), link.table_level());
+    }
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Page faults: build the way down to the goal level and map the frame there.
+//!
+//! The fault comes here with `mmu_lock` held for read and a pfn that was found to be current under
+//! it. Whoever loses a race for an entry, or finds it frozen, lets the guest fault again.
+//!
+//! C counterpart: `kvm_tdp_mmu_map()`.
+
+use super::{
+    change::{account, collapse_link, zap_leaf, zap_link},
+    leaf,
+    split::split_for_fault, //
+};
+use crate::{
+    kvm::{
+        entry::{Absent, Leaf, UpdateError},
+        page::{NewTable, ShadowPage, Table},
+        report,
+        Context,
+        Entry,
+        LeafSpte,
+        MmuLock,
+        Outcome,
+        PageFault,
+        Shared,
+        Spte,
+        State,
+        Vcpu, //
+    },
+    sync::rcu, //
+};
+
+/// The fault lost a race; the guest has to fault again.
+struct Retry;
+
+/// Resolves `fault` in the tree of `root`, which `vcpu` has loaded.
+pub fn map(
+    vcpu: &Vcpu,
+    lock: &MmuLock<'_, Shared>,
+    root: &ShadowPage,
+    fault: &mut PageFault<'_>,
+) -> Outcome {
+    fault.adjust_level(vcpu);
+    fault.trace(root.role().access());
+
+    let rcu = rcu::read_lock();
+    let cx = Context::new(lock, &rcu, root.role());
+    let mut table = root.table(&rcu);
+    let mut level = root.level();
+    loop {
+        let state = Entry::read(cx, table, level, fault.gfn()).state();
+        if let State::Link(link) = &state {
+            fault.adjust_for_nx(link);
+        }
+        if level == fault.goal_level() {
+            return map_at_goal(vcpu, fault, state).unwrap_or_else(|Retry| Outcome::Retry);
+        }
+        let (Ok(next), Some(below)) = (step_down(vcpu, fault, state), level.below()) else {
+            return Outcome::Retry;
+        };
+        (table, level) = (next, below);
+    }
+}
+
+/// The table below an entry above the goal, made if it is not there.
+fn step_down<'r>(
+    vcpu: &Vcpu,
+    fault: &PageFault<'_>,
+    state: State<'r, Shared>,
+) -> Result<Table<'r>, Retry> {
+    let (level, table) = match state {
+        State::Link(link) => return Ok(link.table()),
+        State::Frozen => return Err(Retry),
+        State::Absent(absent) => (absent.level(), link_table(vcpu, fault, absent)?),
+        State::Leaf(leaf) => (leaf.level(), split_leaf(vcpu, fault, leaf)?),
+    };
+    if fault.is_huge_page_disallowed() && fault.req_level() >= level {
+        table
+            .page()
+            .track_possible_nx_huge_page(&vcpu.vm().pages_lock());
+    }
+    Ok(table)
+}
+
+fn link_table<'r>(
+    vcpu: &Vcpu,
+    fault: &PageFault<'_>,
+    absent: Absent<'r, Shared>,
+) -> Result<Table<'r>, Retry> {
+    let cx = absent.cx();
+    let nx = fault.is_huge_page_disallowed();
+    let new = NewTable::for_entry(vcpu.alloc_table(), &absent, nx);
+    let (change, table) = absent.link(new).map_err(|_| Retry)?;
+    account(&cx, change);
+    Ok(table)
+}
+
+fn split_leaf<'r>(
+    vcpu: &Vcpu,
+    fault: &PageFault<'_>,
+    huge: Leaf<'r, Shared>,
+) -> Result<Table<'r>, Retry> {
+    let nx = fault.is_huge_page_disallowed();
+    split_for_fault(huge, vcpu.alloc_table(), nx).map_err(|_| Retry)
+}
+
+/// Maps the frame, or marks it as MMIO, at the entry of the goal level.
+fn map_at_goal(
+    vcpu: &Vcpu,
+    fault: &PageFault<'_>,
+    state: State<'_, Shared>,
+) -> Result<Outcome, Retry> {
+    match state {
+        State::Frozen => Err(Retry),
+        State::Leaf(leaf) if is_spurious(vcpu, fault, leaf.spte()) => Ok(Outcome::Spurious),
+        state if fault.slot().is_none() => mark_mmio(vcpu, state),
+        State::Absent(absent) => map_with(vcpu, fault, absent, |absent, leaf| {
+            let cx = absent.cx();
+            account(&cx, absent.map(leaf).map_err(|_| Retry)?);
+            Ok(())
+        }),
+        State::Leaf(leaf) => map_with(vcpu, fault, leaf, update_leaf),
+        State::Link(link) => map_with(vcpu, fault, link, |link, leaf| {
+            let (vm, gfn, level) = (link.cx().vm(), link.gfn(), link.level());
+            // CPUs may still walk the table that goes; they must stop before RCU frees it.
+            collapse_link(link, leaf)
+                .map_err(|_| Retry)?
+                .gfn(vm, gfn, level);
+            Ok(())
+        }),
+    }
+}
+
+/// Whether the leaf that is there already gives the guest what it asked for.
+fn is_spurious(vcpu: &Vcpu, fault: &PageFault<'_>, spte: Spte) -> bool {
+    if !fault.is_prefetch() && !leaf::permits(vcpu, fault, spte) {
+        return false;
+    }
+    if fault.slot().is_some() && fault.pfn() != spte.pfn() {
+        vcpu.vm().bug();
+    }
+    true
+}
+
+/// Makes the leaf for the fault and lets `install` put it in `place`.
+#[inline(always)]
+fn map_with<'r, P>(
+    vcpu: &Vcpu,
+    fault: &PageFault<'_>,
+    place: P,
+    install: impl FnOnce(P, LeafSpte) -> Result<(), Retry>,
+) -> Result<Outcome, Retry>
+where
+    P: core::ops::Deref<Target = Entry<'r, Shared>>,
+{
+    let Some(slot) = fault.slot() else {
+        return Err(Retry);
+    };
+    let (role, at) = (place.cx().role(), place.place());
+    let new = leaf::for_fault(vcpu, fault, slot, role, &at);
+
+    let spurious = new.leaf.spte() == at.spte;
+    if !spurious {
+        install(place, new.leaf)?;
+    }
+    report::spte_set(&at);
+    Ok(match (new.write_protected && fault.is_write(), spurious) {
+        // Without emulation the guest would fault on the same write for ever.
+        (true, _) => Outcome::WriteProtected,
+        (false, true) => Outcome::Spurious,
+        (false, false) => Outcome::Fixed,
+    })
+}
+
+/// Changes what a leaf permits.
+fn update_leaf(leaf: Leaf<'_, Shared>, new: LeafSpte) -> Result<(), Retry> {
+    let (cx, gfn, level) = (leaf.cx(), leaf.gfn(), leaf.level());
+    match leaf.update(new) {
+        Ok((change, flush)) => {
+            account(&cx, change);
+            if let Some(flush) = flush {
+                flush.gfn(cx.vm(), gfn, level);
+            }
+            Ok(())
+        }
+        Err(UpdateError::Raced) => Err(Retry),
+        Err(UpdateError::OtherPfn) => {
+            // A notifier should have zapped the old mapping before the host changed its own.
+            cx.vm().bug();
+            Err(Retry)
+        }
+    }
+}
+
+/// Marks a frame without a slot as MMIO.
+///
+/// Present entries do not turn into MMIO entries: they are zapped and flushed, and the next fault
+/// finds the entry absent.
+fn mark_mmio(vcpu: &Vcpu, state: State<'_, Shared>) -> Result<Outcome, Retry> {
+    let absent = match state {
+        State::Absent(absent) => absent,
+        State::Frozen => return Err(Retry),
+        State::Leaf(leaf) => {
+            let (vm, gfn, level) = (leaf.cx().vm(), leaf.gfn(), leaf.level());
+            zap_leaf(leaf).map_err(|_| Retry)?.gfn(vm, gfn, level);
+            return Err(Retry);
+        }
+        State::Link(link) => {
+            let (vm, gfn, level) = (link.cx().vm(), link.gfn(), link.level());
+            zap_link(link).map_err(|_| Retry)?.gfn(vm, gfn, level);
+            return Err(Retry);
+        }
+    };
+    let cx = absent.cx();
+    let place = absent.place();
+    let mmio = leaf::mmio(vcpu, place.gfn, cx.role().access());
+    if mmio != place.spte {
+        account(&cx, absent.set_mmio(mmio).map_err(|_| Retry)?);
+    }
+    if !vcpu.vm().is_mmio_spte(mmio) {
+        // MMIO caching is off; the entry only says that nothing is there.
+        report::spte_set(&place);
+        return Ok(Outcome::Fixed);
+    }
+    vcpu.count_mmio_spte();
+    report::mmio_marked(&place, mmio);
+    Ok(Outcome::Emulate)
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Recovery of huge pages after dirty logging, in place and with `mmu_lock` held for read.
+//!
+//! For each table that could be a huge page the walk starts a second walk *rooted at that table*,
+//! which looks for any leaf: its pfn and permissions are those of the whole huge page. There is no
+//! stepping up and no entry that is read twice. The link is replaced by compare-and-exchange, so
+//! it still linked the table that the leaf was found in.
+//!
+//! Why a leaf's permissions hold for the huge page: no frame of it is write-tracked, as KVM would
+//! not allow a huge page then; and a present leaf means that no notifier has passed yet that would
+//! have zapped it. A notifier that gave way in the middle of the table starts from the root again
+//! when it comes back, and finds the huge page.
+//!
+//! C counterpart: `kvm_tdp_mmu_recover_huge_pages()`.
+
+use super::{
+    change::collapse_link,
+    leaf::huge_from_small,
+    roots::for_each_root,
+    walk::{walk, Step, Turn, Visitor}, //
+};
+use crate::kvm::{
+    entry::Link,
+    page::Table,
+    Context,
+    Entry,
+    Gfn,
+    Level,
+    MemSlot,
+    MmuLock,
+    PendingFlush,
+    Shared,
+    Spte,
+    State,
+    Which, //
+};
+use core::ops::ControlFlow;
+
+/// Replaces tables by huge pages.
+struct Recover<'a> {
+    slot: &'a MemSlot,
+}
+
+impl Visitor<Shared> for Recover<'_> {
+    const REMOVES_TABLES: bool = true;
+
+    #[inline(always)]
+    fn min_level(&self) -> Level {
+        Level::PG_2M
+    }
+
+    #[inline(always)]
+    fn wants(&self, spte: Spte, level: Level) -> bool {
+        level <= Level::MAX_HUGEPAGE && !spte.is_last(level)
+    }
+
+    fn visit(&mut self, entry: Entry<'_, Shared>, turn: &mut Turn<'_, '_>) -> Step {
+        let cx = entry.cx();
+        let State::Link(link) = entry.state() else {
+            return Step::Next;
+        };
+        if !self.could_be_huge(&link) {
+            return Step::Next;
+        }
+        let level = link.level();
+        let small = match first_leaf(cx, link.table(), link.table_level(), link.gfn(), turn) {
+            Found::Leaf(spte) => spte,
+            Found::Nothing => return Step::Next,
+            // The walk gives way, as it has got further: the second walk has no say in that.
+            Found::GiveWay => return Step::Again,
+        };
+        match collapse_link(link, huge_from_small(cx.vm(), small, level)) {
+            Ok(flush) => {
+                turn.flush.add(flush);
+                Step::Next
+            }
+            Err(_) => Step::Again,
+        }
+    }
+}
+
+impl Recover<'_> {
+    /// Whether slot and host permit a huge page there. A page that starts before the slot is not
+    /// looked up at all: the slot has no information on it.
+    fn could_be_huge(&self, link: &Link<'_, Shared>) -> bool {
+        self.slot.range().contains(link.gfn())
+            && link
+                .cx()
+                .vm()
+                .max_mapping_level(self.slot, link.gfn())
+                .is_some_and(|max| max >= link.level())
+    }
+}
+
+/// What the second walk came back with.
+enum Found {
+    Leaf(Spte),
+    Nothing,
+    GiveWay,
+}
+
+/// The first leaf below a table of `level` whose first frame is `base`.
+fn first_leaf(
+    cx: Context<'_, Shared>,
+    table: Table<'_>,
+    level: Level,
+    base: Gfn,
+    turn: &Turn<'_, '_>,
+) -> Found {
+    for (index, cell) in table.cells().iter().enumerate() {
+        let spte = cell.load();
+        if spte.is_leaf(level) {
+            return if turn.should_give_way() {
+                Found::GiveWay
+            } else {
+                Found::Leaf(spte)
+            };
+        }
+        if !spte.is_present() {
+            continue;
+        }
+        let gfn = base.add(index as u64 * level.pages());
+        if let State::Link(link) = Entry::read(cx, table, level, gfn).state() {
+            match first_leaf(cx, link.table(), link.table_level(), gfn, turn) {
+                Found::Nothing => {}
+                found => return found,
+            }
+        }
+    }
+    Found::Nothing
+}
+
+/// Maps by huge pages what `slot` has in small ones, where slot and host permit it.
+///
+/// Not for slots with dirty logging: their pages would only be split again.
+pub fn recover_huge_pages(lock: &mut MmuLock<'_, Shared>, slot: &MemSlot) {
+    if slot.is_dirty_tracked() {
+        return;
+    }
+    for_each_root(lock, Which::VALID.of(slot.as_id()), |lock, root| {
+        let mut flush = PendingFlush::in_slot(lock.vm(), slot);
+        walk(
+            lock,
+            root,
+            slot.range(),
+            true,
+            &mut flush,
+            &mut Recover { slot },
+        );
+        ControlFlow::Continue(())
+    });
+}

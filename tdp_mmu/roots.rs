@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Roots: found or made for a vCPU, invalidated, zapped, gone.
+//!
+//! A "fast zap" of a VM makes all roots invalid at once, under the lock for write. vCPUs then load
+//! new ones, and the old trees are zapped with the lock held for read, giving way to faults. Until
+//! that is done the TDP MMU keeps its reference, so that notifiers still find the old tree.
+//!
+//! C counterparts: `kvm_tdp_mmu_alloc_root()`, `kvm_tdp_mmu_zap_invalidated_roots()`,
+//! `kvm_mmu_uninit_tdp_mmu()`.
+
+use super::zap::zap_root;
+use crate::{
+    kvm::{
+        Exclusive,
+        Locked,
+        MmuLock,
+        Role,
+        Root,
+        Shared,
+        Vcpu,
+        Vm,
+        Waiver,
+        Which, //
+    },
+    sync::rcu, //
+};
+use core::ops::ControlFlow;
+
+/// Calls `visit` for each root that `which` admits, with a reference to it, so that it may drop
+/// and retake the lock. `Break` ends the round.
+pub fn for_each_root<'vm, M: Locked>(
+    lock: &mut MmuLock<'vm, M>,
+    which: Which,
+    mut visit: impl FnMut(&mut MmuLock<'vm, M>, &Root<'vm>) -> ControlFlow<()>,
+) {
+    let mut next = lock.next_root(None, which);
+    while let Some(root) = next {
+        if visit(lock, &root).is_break() {
+            return;
+        }
+        // The reference to `root` keeps its place in the list until the next one is found.
+        next = lock.next_root(Some(&root), which);
+    }
+}
+
+/// Gives `vcpu` a root with the role that it needs.
+pub fn load_root(vcpu: &Vcpu) {
+    let vm = vcpu.vm();
+    let role = vcpu.root_role();
+    let lock = vm.mmu_read();
+    let root = match find_valid(&lock, role) {
+        Some(root) => root,
+        None => find_or_make(vcpu, vm, role),
+    };
+    drop(lock);
+    // If it was invalidated since, the vCPU finds a request to load another before it enters the
+    // guest; the reference keeps it from being freed.
+    vcpu.set_root(root);
+}
+
+/// Looks for a root without taking the pages lock: other vCPUs will mostly have made it already.
+fn find_valid<'vm>(lock: &MmuLock<'vm, Shared>, role: Role) -> Option<Root<'vm>> {
+    let which = Which::VALID.of(role.as_id());
+    let mut next = lock.next_root(None, which);
+    while let Some(root) = next {
+        if root.role().word() == role.word() {
+            return Some(root);
+        }
+        next = lock.next_root(Some(&root), which);
+    }
+    None
+}
+
+/// Looks once more, with other makers of roots kept out, then makes one.
+fn find_or_make<'vm>(vcpu: &Vcpu, vm: &'vm Vm, role: Role) -> Root<'vm> {
+    let pages = vm.pages_lock();
+    match pages.find_root(role) {
+        Some(root) => root,
+        None => pages.insert_root(vcpu.alloc_table(), role),
+    }
+}
+
+/// Zaps the roots that were invalidated, and puts the TDP MMU's reference to each.
+pub fn zap_invalidated_roots<M: Locked>(lock: &mut MmuLock<'_, M>) {
+    for_each_root(lock, Which::ALL, |lock, root| {
+        if let Some(reference) = root.take_scheduled_zap() {
+            if !root.role().is_invalid() {
+                lock.vm().bug();
+            }
+            zap_root(lock, root, Waiver::InvalidRoot);
+            // Only now may the root vanish from notifiers' sight.
+            drop(reference);
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+/// Ends the TDP MMU of a VM that nobody uses any more.
+pub fn uninit(vm: &Vm) {
+    let mut lock = vm.mmu_write();
+    lock.invalidate_roots();
+    zap_invalidated_roots::<Exclusive>(&mut lock);
+    drop(lock);
+    if vm.live_tables() != 0 || !vm.has_no_roots() {
+        vm.bug();
+    }
+    // Tables are on their way through RCU; they are accounted to the VM's owner.
+    rcu::rcu_barrier();
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Splitting huge pages, because a fault needs a small one or before dirty logging does.
+//!
+//! The new table is filled completely before it is linked, and maps what the huge page mapped, so
+//! no flush is needed: CPUs may use either.
+//!
+//! C counterparts: `tdp_mmu_split_huge_page()` and `kvm_tdp_mmu_try_split_huge_pages()`.
+
+use super::{
+    change::account,
+    leaf::small_from_huge,
+    roots::for_each_root,
+    walk::{walk, Step, Turn, Visitor}, //
+};
+use crate::kvm::{
+    entry::Leaf,
+    page::{SplitMemory, Table, TableMemory},
+    report::{self, SplitResult},
+    types::ENTRIES,
+    Entry,
+    Gfn,
+    GfnRange,
+    Level,
+    Locked,
+    MemSlot,
+    MmuLock,
+    PendingFlush,
+    Shared,
+    Spte,
+    State,
+    Which, //
+};
+use core::ops::ControlFlow;
+
+/// Puts a table of small pages in the place of `huge`. The memory comes back if it changed.
+fn split<'r, M: Locked>(
+    huge: Leaf<'r, M>,
+    memory: SplitMemory,
+    nx_disallowed: bool,
+) -> Result<Table<'r>, SplitMemory> {
+    let (cx, at) = (huge.cx(), huge.place());
+    let small = at.level.below().unwrap_or(Level::PG_4K);
+    let table = memory.fill(&huge, nx_disallowed, |index| {
+        small_from_huge(cx.vm(), at.spte, cx.role(), small, index)
+    });
+    match huge.split(table) {
+        Ok((change, table)) => {
+            account(&cx, change);
+            cx.vm().count_pages(small, ENTRIES as i32);
+            report::huge_page_split(at.gfn, at.spte, at.level, SplitResult::Done);
+            Ok(table)
+        }
+        Err(error) => {
+            report::huge_page_split(at.gfn, at.spte, at.level, SplitResult::Raced);
+            Err(error.0.into_memory())
+        }
+    }
+}
+
+/// Splits the huge page that a fault found above its goal level.
+pub fn split_for_fault<'r>(
+    huge: Leaf<'r, Shared>,
+    memory: TableMemory,
+    nx_disallowed: bool,
+) -> Result<Table<'r>, SplitMemory> {
+    split(huge, memory.into(), nx_disallowed)
+}
+
+/// Splits all huge pages above a level, each into one level less at a time: the walk goes on into
+/// the new table and finds what is still to be split there.
+struct SplitHuge {
+    target: Level,
+    memory: Option<SplitMemory>,
+    /// The huge page that memory is wanted for.
+    waiting: Option<HugePage>,
+    failed: bool,
+}
+
+/// What the tracepoint needs to know of a huge page once the lock is gone.
+#[derive(Clone, Copy)]
+struct HugePage {
+    gfn: Gfn,
+    spte: Spte,
+    level: Level,
+}
+
+impl<M: Locked> Visitor<M> for SplitHuge {
+    #[inline(always)]
+    fn min_level(&self) -> Level {
+        self.target.above().unwrap_or(Level::MAX)
+    }
+
+    #[inline(always)]
+    fn wants(&self, spte: Spte, level: Level) -> bool {
+        spte.is_last(level)
+    }
+
+    fn visit(&mut self, entry: Entry<'_, M>, _turn: &mut Turn<'_, '_>) -> Step {
+        let State::Leaf(huge) = entry.state() else {
+            return Step::Next;
+        };
+        let Some(memory) = self.memory.take() else {
+            self.waiting = Some(HugePage {
+                gfn: huge.gfn(),
+                spte: huge.spte(),
+                level: huge.level(),
+            });
+            return Step::Sleep;
+        };
+        match split(huge, memory, false) {
+            Ok(_) => Step::Next,
+            Err(memory) => {
+                self.memory = Some(memory);
+                Step::Again
+            }
+        }
+    }
+
+    fn sleep(&mut self) -> ControlFlow<()> {
+        self.memory = SplitMemory::alloc();
+        if self.memory.is_some() {
+            return ControlFlow::Continue(());
+        }
+        if let Some(at) = self.waiting {
+            report::huge_page_split(at.gfn, at.spte, at.level, SplitResult::NoMemory);
+        }
+        self.failed = true;
+        ControlFlow::Break(())
+    }
+}
+
+/// Splits what huge pages `slot` has in `range` down to `target`, as far as memory goes. Drops the
+/// lock to allocate, and gives way to others (`kvm_tdp_mmu_try_split_huge_pages`).
+pub fn try_split_huge_pages<M: Locked>(
+    lock: &mut MmuLock<'_, M>,
+    slot: &MemSlot,
+    range: GfnRange,
+    target: Level,
+) {
+    for_each_root(lock, Which::VALID.of(slot.as_id()), |lock, root| {
+        let mut visitor = SplitHuge {
+            target,
+            memory: None,
+            waiting: None,
+            failed: false,
+        };
+        let mut flush = PendingFlush::none(lock.vm());
+        walk(lock, root, range, true, &mut flush, &mut visitor);
+        if visitor.failed {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+}

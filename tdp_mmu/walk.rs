@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The walk over a tree of page tables.
+//!
+//! A walk visits tables as runs of entries: the part of one table that lies in the range. An
+//! absent entry costs a load and a test, an absent subtree is one entry, and what a visitor does
+//! not want costs one test more. Entries are visited before what lies below them.
+//!
+//! Before a visit and on the way into a table the walk looks whether it should give way. If so it
+//! returns to the top, which ends every borrow of an entry or table, and [`MmuLock::give_way`]
+//! flushes, leaves RCU, lets go of the lock and comes back. The walk then starts from the root
+//! again, at the frame it stopped at. It does not give way twice at the same frame: each pass gets
+//! at least one entry further.
+//!
+//! C counterpart: `arch/x86/kvm/mmu/tdp_iter.c` and `tdp_mmu_iter_cond_resched()`.
+
+use crate::{
+    kvm::{
+        page::Table,
+        Context,
+        Entry,
+        Gfn,
+        GfnRange,
+        Level,
+        Locked,
+        Lockless,
+        MmuLock,
+        Mode,
+        PendingFlush,
+        ShadowPage,
+        Spte,
+        State,
+        Vm, //
+    },
+    sync::{rcu, Rcu}, //
+};
+use core::ops::ControlFlow;
+
+/// How a walk goes on after a visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// To the next entry.
+    Next,
+    /// To the same entry, which has changed.
+    Again,
+    /// Not at all.
+    Stop,
+    /// To the same entry, after [`Visitor::sleep`] ran without the lock.
+    Sleep,
+}
+
+/// What a walk is for.
+pub trait Visitor<M: Mode> {
+    /// Whether the visitor cuts off tables that CPUs may go on using until they flush. The walk
+    /// then carries out what is owed before it ends its RCU section.
+    const REMOVES_TABLES: bool = false;
+
+    /// The lowest level that the walk goes down to.
+    #[inline(always)]
+    fn min_level(&self) -> Level {
+        Level::PG_4K
+    }
+
+    /// Whether a present entry of `level` that holds `spte` is to be visited.
+    fn wants(&self, spte: Spte, level: Level) -> bool;
+
+    /// Visits an entry that was wanted a moment ago, and is present.
+    fn visit(&mut self, entry: Entry<'_, M>, turn: &mut Turn<'_, '_>) -> Step;
+
+    /// Does what may sleep, after [`Step::Sleep`]. `Break` ends the walk.
+    fn sleep(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// What a visitor may use during a visit.
+pub struct Turn<'a, 'vm> {
+    /// Where flushes go that the visit makes necessary.
+    pub flush: &'a mut PendingFlush<'vm>,
+    vm: &'a Vm,
+    may_give_way: bool,
+}
+
+impl Turn<'_, '_> {
+    /// Whether the walk should give way, and may because it has got further since it last did.
+    ///
+    /// A visitor that takes long returns [`Step::Again`] then.
+    #[inline(always)]
+    pub fn should_give_way(&self) -> bool {
+        self.may_give_way && self.vm.wants_break()
+    }
+}
+
+/// Why a pass ended before its range did.
+enum Halt {
+    GiveWay(Gfn),
+    Sleep(Gfn),
+    Stop,
+}
+
+/// One way down from the root, from `range.start` on.
+struct Pass<'p, 'vm, 'r, M: Mode, V> {
+    cx: Context<'r, M>,
+    range: GfnRange,
+    min_level: Level,
+    may_yield: bool,
+    visitor: &'p mut V,
+    flush: &'p mut PendingFlush<'vm>,
+}
+
+impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
+    /// Visits what lies in the range of a table of `level` whose first frame is `base`.
+    fn upper(&mut self, table: Table<'r>, level: Level, base: Gfn) -> Result<(), Halt> {
+        let (first, last) = self.run(level, base);
+        for index in first..=last {
+            let cell = table.cell(index);
+            let mut spte = cell.load();
+            if !spte.is_present() {
+                continue;
+            }
+            let gfn = base.add(index as u64 * level.pages());
+            if self.visitor.wants(spte, level) {
+                self.visit(table, level, gfn)?;
+                spte = cell.load();
+            }
+            if level > self.min_level && spte.is_table(level) {
+                self.below(table, level, gfn)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes into the table that the entry for `gfn` links, if it still does.
+    fn below(&mut self, table: Table<'r>, level: Level, gfn: Gfn) -> Result<(), Halt> {
+        if self.turn(gfn).should_give_way() {
+            return Err(Halt::GiveWay(gfn.max(self.range.start)));
+        }
+        match Entry::read(self.cx, table, level, gfn).state() {
+            State::Link(link) if link.table_level() == Level::PG_4K => {
+                self.lowest(link.table(), gfn)
+            }
+            State::Link(link) => self.upper(link.table(), link.table_level(), gfn),
+            _ => Ok(()),
+        }
+    }
+
+    /// Visits what lies in the range of a table of 4K leaves.
+    #[inline(always)]
+    fn lowest(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
+        let (first, last) = self.run(Level::PG_4K, base);
+        for (index, cell) in table.cells().iter().enumerate().take(last + 1).skip(first) {
+            let spte = cell.load();
+            if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
+                self.visit(table, Level::PG_4K, base.add(index as u64))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first and last index of the run in a table whose first frame is `base`.
+    #[inline(always)]
+    fn run(&self, level: Level, base: Gfn) -> (usize, usize) {
+        let last = base.add(crate::kvm::types::ENTRIES as u64 * level.pages() - 1);
+        let first = self.range.start.max(base);
+        let last = self.range.end.add(u64::MAX).min(last);
+        (level.index(first), level.index(last))
+    }
+
+    /// The turn of the entry at `gfn`.
+    #[inline(always)]
+    fn turn(&mut self, gfn: Gfn) -> Turn<'_, 'vm> {
+        Turn {
+            may_give_way: self.may_yield && gfn > self.range.start,
+            vm: self.cx.vm(),
+            flush: self.flush,
+        }
+    }
+
+    /// Visits the entry for `gfn` until it wants no more.
+    #[inline(always)]
+    fn visit(&mut self, table: Table<'r>, level: Level, gfn: Gfn) -> Result<(), Halt> {
+        loop {
+            if self.turn(gfn).should_give_way() {
+                return Err(Halt::GiveWay(gfn));
+            }
+            let entry = Entry::read(self.cx, table, level, gfn);
+            if !entry.spte().is_present() {
+                return Ok(());
+            }
+            let mut turn = Turn {
+                may_give_way: self.may_yield && gfn > self.range.start,
+                vm: self.cx.vm(),
+                flush: self.flush,
+            };
+            match self.visitor.visit(entry, &mut turn) {
+                Step::Next => return Ok(()),
+                Step::Again => {}
+                Step::Stop => return Err(Halt::Stop),
+                Step::Sleep => return Err(Halt::Sleep(gfn.max(self.range.start))),
+            }
+        }
+    }
+
+    /// Walks the whole range below `root`.
+    fn root(&mut self, root: &'r ShadowPage, rcu: &'r impl Rcu) -> Result<(), Halt> {
+        let level = root.level();
+        let base = root.gfn();
+        let span = crate::kvm::types::ENTRIES as u64 * level.pages();
+        self.range = self.range.clamp_end(base.add(span));
+        if self.range.is_empty() {
+            return Ok(());
+        }
+        self.upper(root.table(rcu), level, base)
+    }
+}
+
+/// Walks what `root` maps of `range`, giving way to others if `may_yield`.
+///
+/// On return `flush` holds what is still owed.
+pub fn walk<M: Locked, V: Visitor<M>>(
+    lock: &mut MmuLock<'_, M>,
+    root: &ShadowPage,
+    mut range: GfnRange,
+    may_yield: bool,
+    flush: &mut PendingFlush<'_>,
+    visitor: &mut V,
+) {
+    let mut rcu = rcu::read_lock();
+    loop {
+        let mut pass = Pass {
+            cx: Context::new(&*lock, &rcu, root.role()),
+            range,
+            min_level: visitor.min_level(),
+            may_yield,
+            visitor: &mut *visitor,
+            flush: &mut *flush,
+        };
+        match pass.root(root, &rcu) {
+            Ok(()) | Err(Halt::Stop) => break,
+            Err(Halt::GiveWay(gfn)) => {
+                rcu = lock.give_way(rcu, flush);
+                range.start = gfn;
+            }
+            Err(Halt::Sleep(gfn)) => {
+                let flow;
+                (flow, rcu) = lock.unlocked(rcu, flush, || visitor.sleep());
+                if flow.is_break() {
+                    break;
+                }
+                range.start = gfn;
+            }
+        }
+    }
+    if V::REMOVES_TABLES {
+        flush.flush();
+    }
+}
+
+/// Walks what `root` maps of `range` without ever giving way, during one hold of the lock.
+pub fn walk_held<M: Locked, V: Visitor<M>>(
+    lock: &MmuLock<'_, M>,
+    root: &ShadowPage,
+    range: GfnRange,
+    flush: &mut PendingFlush<'_>,
+    visitor: &mut V,
+) {
+    let rcu = rcu::read_lock();
+    once(
+        Context::new(lock, &rcu, root.role()),
+        &rcu,
+        root,
+        range,
+        flush,
+        visitor,
+    );
+}
+
+/// Walks what `root` maps of `range` without `mmu_lock`.
+pub fn walk_lockless<V: Visitor<Lockless>>(
+    vm: &Vm,
+    rcu: &impl Rcu,
+    root: &ShadowPage,
+    range: GfnRange,
+    visitor: &mut V,
+) {
+    let mut flush = PendingFlush::none(vm);
+    once(
+        Context::new(&vm, rcu, root.role()),
+        rcu,
+        root,
+        range,
+        &mut flush,
+        visitor,
+    );
+}
+
+fn once<'r, M: Mode, V: Visitor<M>>(
+    cx: Context<'r, M>,
+    rcu: &'r impl Rcu,
+    root: &'r ShadowPage,
+    range: GfnRange,
+    flush: &mut PendingFlush<'_>,
+    visitor: &mut V,
+) {
+    let mut pass = Pass {
+        cx,
+        range,
+        min_level: visitor.min_level(),
+        may_yield: false,
+        visitor,
+        flush,
+    };
+    // Without yielding a pass ends early only if the visitor stops it; none sleeps here.
+    let _ = pass.root(root, rcu);
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Zapping: ranges of leaves, whole roots, and tables that keep a huge page from being mapped.
+//!
+//! C counterparts: `tdp_mmu_zap_leafs()`, `tdp_mmu_zap_root()` and their callers.
+
+use super::{
+    change::{zap_leaf, zap_link},
+    roots::for_each_root,
+    walk::{walk, Step, Turn, Visitor}, //
+};
+use crate::kvm::{
+    Context,
+    Entry,
+    Exclusive,
+    Flush,
+    Gfn,
+    GfnRange,
+    Level,
+    Locked,
+    MmuLock,
+    PendingFlush,
+    ShadowPage,
+    Shared,
+    SlotRange,
+    Spte,
+    State,
+    Vm,
+    Waiver,
+    Which, //
+};
+use core::ops::ControlFlow;
+
+/// Zaps all leaves of a range, and leaves the tables.
+struct ZapLeaves {
+    root_invalid: bool,
+}
+
+impl Visitor<Exclusive> for ZapLeaves {
+    #[inline(always)]
+    fn wants(&self, spte: Spte, level: Level) -> bool {
+        spte.is_last(level)
+    }
+
+    #[inline(always)]
+    fn visit(&mut self, entry: Entry<'_, Exclusive>, turn: &mut Turn<'_, '_>) -> Step {
+        if let State::Leaf(leaf) = entry.state() {
+            let Ok(flush) = zap_leaf(leaf);
+            if self.root_invalid {
+                flush.waive(Waiver::InvalidRoot);
+            } else {
+                turn.flush.add(flush);
+            }
+        }
+        Step::Next
+    }
+}
+
+fn zap_leaves(
+    lock: &mut MmuLock<'_, Exclusive>,
+    root: &ShadowPage,
+    range: GfnRange,
+    may_yield: bool,
+    flush: &mut PendingFlush<'_>,
+) {
+    let mut visitor = ZapLeaves {
+        root_invalid: root.role().is_invalid(),
+    };
+    let range = range.clamp_end(Vm::gfn_end());
+    walk(lock, root, range, may_yield, flush, &mut visitor);
+}
+
+/// Zaps what valid roots map of `range`, giving way to others (`kvm_tdp_mmu_zap_leafs`).
+pub fn zap_range<'vm>(
+    lock: &mut MmuLock<'vm, Exclusive>,
+    range: GfnRange,
+    mut flush: PendingFlush<'vm>,
+) -> PendingFlush<'vm> {
+    for_each_root(lock, Which::VALID, |lock, root| {
+        zap_leaves(lock, root, range, true, &mut flush);
+        ControlFlow::Continue(())
+    });
+    flush
+}
+
+/// Zaps what any root maps of a range whose backing is about to go, invalid roots included: nobody
+/// may use the memory after the notifier returns (`kvm_tdp_mmu_unmap_gfn_range`).
+pub fn unmap_range<'vm>(
+    lock: &mut MmuLock<'vm, Exclusive>,
+    range: SlotRange,
+    mut flush: PendingFlush<'vm>,
+) -> PendingFlush<'vm> {
+    for_each_root(lock, Which::ALL.of(range.as_id), |lock, root| {
+        zap_leaves(lock, root, range.range, range.may_block, &mut flush);
+        ControlFlow::Continue(())
+    });
+    flush
+}
+
+/// Zaps the entries of one level, whatever they are.
+struct ZapLevel {
+    level: Level,
+    why_no_flush: Waiver,
+}
+
+impl<M: Locked> Visitor<M> for ZapLevel {
+    #[inline(always)]
+    fn min_level(&self) -> Level {
+        self.level
+    }
+
+    #[inline(always)]
+    fn wants(&self, _spte: Spte, level: Level) -> bool {
+        level == self.level
+    }
+
+    #[inline(always)]
+    fn visit(&mut self, entry: Entry<'_, M>, _turn: &mut Turn<'_, '_>) -> Step {
+        match zap_present(entry) {
+            Ok(flush) => {
+                flush
+                    .into_iter()
+                    .for_each(|flush| flush.waive(self.why_no_flush));
+                Step::Next
+            }
+            Err(_) => Step::Again,
+        }
+    }
+}
+
+fn zap_present<M: Locked>(entry: Entry<'_, M>) -> Result<Option<Flush>, M::Raced> {
+    match entry.state() {
+        State::Leaf(leaf) => zap_leaf(leaf).map(Some),
+        State::Link(link) => zap_link(link).map(Some),
+        State::Absent(_) | State::Frozen => Ok(None),
+    }
+}
+
+/// Zaps everything below `root`, which somebody must hold a reference to: notifiers have to find
+/// it for as long as it maps anything.
+///
+/// It goes from small pages to large, in passes. That takes longer than cutting the tree off at
+/// the top, but each step is short enough for others to wait. `CONFIG_KVM_PROVE_MMU` asks for the
+/// large steps, which faults can cause too.
+pub fn zap_root<M: Locked>(lock: &mut MmuLock<'_, M>, root: &ShadowPage, why_no_flush: Waiver) {
+    let first = if cfg!(CONFIG_KVM_PROVE_MMU) {
+        Level::PG_1G
+    } else {
+        Level::PG_4K
+    };
+    let passes = [Level::PG_4K, Level::PG_2M, Level::PG_1G, root.level()];
+    for level in passes.into_iter().filter(|level| *level >= first) {
+        let mut visitor = ZapLevel {
+            level,
+            why_no_flush,
+        };
+        let mut flush = PendingFlush::none(lock.vm());
+        let all = GfnRange::new(Gfn::new(0), Vm::gfn_end());
+        walk(lock, root, all, true, &mut flush, &mut visitor);
+    }
+}
+
+/// Zaps all roots for good: the VM or the address space behind it is going (`kvm_tdp_mmu_zap_all`).
+pub fn zap_all(lock: &mut MmuLock<'_, Exclusive>) {
+    for_each_root(lock, Which::ALL, |lock, root| {
+        zap_root(lock, root, Waiver::NoVcpuRuns);
+        ControlFlow::Continue(())
+    });
+}
+
+/// Cuts off the table `page`, if the entry that once linked it still does, so that the next fault
+/// can map a huge page (`kvm_tdp_mmu_zap_possible_nx_huge_page`).
+///
+/// C's caller flushes if the answer is true, before it ends the RCU section of `cx`.
+pub fn zap_possible_nx_huge_page(cx: Context<'_, Shared>, page: &ShadowPage) -> bool {
+    let Some(State::Link(link)) = page.parent_entry(cx).map(Entry::state) else {
+        return false;
+    };
+    if !page.owns(link.table()) {
+        return false;
+    }
+    match zap_link(link) {
+        Ok(flush) => {
+            flush.waive(Waiver::CallerFlushes);
+            true
+        }
+        Err(_) => false,
+    }
+}
