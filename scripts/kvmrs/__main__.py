@@ -21,7 +21,10 @@ COMMANDS: Dict[str, Tuple[str, str]] = {
     "rust-analyzer": ("module", "main_rust_analyzer"),
     "clean": ("clean", "main"),
     "demo": ("demo", "main"),
-    "test": ("test", "main"),
+    "test": ("testall", "main"),
+    "selftests": ("selftests", "main"),
+    "life": ("life", "main"),
+    "allocfail": ("allocfail", "main"),
     "bench": ("bench", "main"),
     "shell": ("shell", "main"),
 }

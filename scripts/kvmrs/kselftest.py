@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Builds the kernel's own KVM selftests, and this project's programs in their style.
+
+The build is the kernel's: its Makefile, its library, its flags. Programs of selftests/c are
+named to it as further ones, found through VPATH. Nothing is written into the kernel tree but
+the user headers that `make headers_install` makes there.
+"""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List
+
+from . import lock, paths, proc, toolroot, ui
+from .errors import KvmrsError
+from .kernel import KernelTree
+
+OWN = paths.REPO / "selftests" / "c"
+SUITE = "tools/testing/selftests/kvm"
+SOURCES = (SUITE, f"{SUITE}/Makefile.kvm", "tools/testing/selftests/lib.mk", "tools/include",
+           "tools/arch/x86/include", "include/uapi", "arch/x86/include/uapi")
+HELPERS = ("nx_huge_pages_test",)
+"""Programs that a test of the suite starts itself."""
+INSIDE = "/tests"
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Stripped programs in `folder`; `suite` names the kernel's tests, in its order."""
+
+    folder: Path
+    suite: List[str]
+
+    def files(self) -> Dict[str, Path]:
+        """Everything, at its place in the initramfs."""
+        return {f"{INSIDE}/{path.name}": path for path in self.folder.iterdir()
+                if path.name != "list"}
+
+
+def ensure(tree: KernelTree) -> Programs:
+    """The programs for that kernel's sources; built once for each content."""
+    folder = paths.cache() / f"selftests-{_key(tree.path)}"
+    with lock.hold("building the selftests"):
+        if not (folder / "list").exists():
+            _build(tree.path, folder)
+    return Programs(folder, (folder / "list").read_text().split())
+
+
+def _build(tree: Path, folder: Path) -> None:
+    work = folder.with_name(f"{folder.name}.work")
+    headers, output = work / "headers", work / "objects"
+    with ui.step("building the kernel's KVM selftests") as shown:
+        _make(shown, "headers_install", f"INSTALL_HDR_PATH={headers}", tree=tree)
+        _make(shown, *_arguments(headers, output), "-k", tree=tree)
+        suite = _suite(tree, output)
+        _install(tree, output / "kselftest" / "kvm", folder, suite)
+    shutil.rmtree(work)
+
+
+def _make(shown: ui.step, *arguments: str, tree: Path) -> None:
+    def see(line: str) -> None:
+        shown.progress(text=Path(line.split()[-1]).name if line.strip() else "")
+
+    proc.run_logged(toolroot.command(["make", "-C", str(tree), *arguments]), "selftests-build",
+                    shown, on_line=see, append=True)
+
+
+def _arguments(headers: Path, output: Path) -> List[str]:
+    own = " ".join(source.stem for source in _own())
+    return ["-C", "tools/testing/selftests", "TARGETS=kvm", f"O={output}", "-j2",
+            f"KHDR_INCLUDES=-isystem {headers}/include", f"--eval=VPATH={OWN}",
+            f"--eval=TEST_GEN_PROGS_EXTENDED_x86 += {own}"]
+
+
+def _suite(tree: Path, output: Path) -> List[str]:
+    """Every test that the kernel's Makefile lists, by file name, whether it was built or not."""
+    listed = toolroot.output(["make", "-s", "-C", str(tree / SUITE), "emit_tests", "COLLECTION=kvm",
+                              f"OUTPUT={output / 'kselftest' / 'kvm'}"])
+    return [line.removeprefix("kvm:") for line in listed.split() if line.startswith("kvm:")]
+
+
+def _install(tree: Path, built: Path, folder: Path, suite: List[str]) -> None:
+    """Copies what runs, stripped; `make -k` leaves out what does not build, this does not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = []
+    for name in [*suite, *HELPERS, *(source.stem for source in _own())]:
+        found = next(iter([*built.rglob(name), *(tree / SUITE).rglob(name)]), None)
+        if found is None:
+            missing.append(name)
+        elif name.endswith(".sh"):
+            shutil.copy(found, folder / name)
+        else:
+            toolroot.run(["strip", "-o", str(folder / name), str(found)], check=True)
+    if missing:
+        raise KvmrsError(f"selftests that do not build: {' '.join(missing)}",
+                         "see out/logs/selftests-build.log")
+    (folder / "list").write_text("\n".join(suite))
+
+
+def _own() -> List[Path]:
+    return sorted(OWN.glob("*.c"))
+
+
+def _key(tree: Path) -> str:
+    """Sources and compiler. The tests see only user headers: patches of KVM do not matter."""
+    digest = hashlib.sha256(toolroot.versions().encode())
+    for file in sorted(OWN.iterdir()):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for place in SOURCES:
+        root = tree / place
+        for file in [root] if root.is_file() else sorted(root.rglob("*.[chS]")):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Results of a suite of tests: shown as they come, judged, summed up, written to out/."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, List, Tuple
+
+from . import boot, ktap, paths, verdict
+from .testlist import Test
+
+Result = Dict[str, Any]
+KEYS = ("test", "args", "backend", "result", "seconds", "reason", "complaint", "vms")
+
+
+@dataclass
+class Summary:
+    """What `make test` adds up; a test that fails as listed counts as skipped."""
+
+    passed: int
+    failed: int
+    skipped: int
+
+
+class Suite:
+    """Takes the events of one boot. In the end, out/<name>.json has its results."""
+
+    def __init__(self, name: str, tests: List[Test], backends: List[str]) -> None:
+        self.name = name
+        self.tests = {test.name: test for test in tests}
+        self.backends = backends
+        self.results: Dict[Tuple[str, str], Result] = {}
+        self.failures: List[str] = []
+        self.running = ""
+        self.report = ktap.Report(len(tests) * len(backends))
+
+    def on_event(self, event: boot.Event) -> None:
+        if event["ev"] == "ready":
+            self.report.comment(boot.describe(event["facts"]))
+        elif event["ev"] == "start":
+            self.running = f"{event['backend']} {event['test']}"
+        elif event["ev"] == "alive":
+            self.report.comment(f"{self.running}: {event['seconds']} s, {event['line']}")
+        elif event["ev"] == "result":
+            self._result(event)
+
+    def close(self, ended: boot.Ended) -> Summary:
+        """Writes the results; a test that a dead machine did not run has failed."""
+        for backend in self.backends:
+            for test in self.tests.values():
+                if (test.name, backend) not in self.results:
+                    self._not_run(test, backend, ended.problem)
+        rows = [{key: result.get(key) for key in KEYS} for result in self.results.values()]
+        (paths.out() / f"{self.name}.json").write_text(json.dumps(rows, indent=1) + "\n")
+        self._close_report(ended)
+        counts = self.report.counts
+        return Summary(counts["pass"], len(self.failures), counts["skip"] + counts["xfail"])
+
+    def _result(self, result: Result) -> None:
+        name, backend = result["test"], result["backend"]
+        self.results[name, backend] = result
+        on_c = None if backend == "c" else self.results.get((name, "c"), {}).get("result")
+        judged = verdict.judge(result, on_c, self.tests[name].fails)
+        title = f"{backend} {name} {result['args']}".strip()
+        if judged.failed:
+            self.failures.append(f"{title}: {judged.note}")
+        self.report.result(title, judged.outcome, result["seconds"], judged.note, result["tail"])
+
+    def _not_run(self, test: Test, backend: str, problem: str) -> None:
+        self._result({"test": test.name, "args": " ".join(test.args), "backend": backend,
+                      "result": "fail", "seconds": 0.0, "tail": [],
+                      "reason": f"not run to its end: {problem}"})
+
+    def _close_report(self, ended: boot.Ended) -> None:
+        """Everything that failed once more, where people look for it: at the end."""
+        self.failures += ended.complaints()
+        for line in [*(f"FAILED {line}" for line in self.failures), *ended.remarks()]:
+            self.report.comment(line)
+        parts = ", ".join(f"{name} {self._seconds(name):.0f} s" for name in self.backends)
+        self.report.comment(f"boot and tests took {ended.seconds:.0f} s ({parts}); results in out/"
+                            f"{self.name}.json, console in {ended.log.relative_to(paths.REPO)}")
+
+    def _seconds(self, backend: str) -> float:
+        return sum(result["seconds"] for result in self.results.values()
+                   if result["backend"] == backend)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make test: every stage in order, each to its end, a table, and one line that sums up.
+
+A stage that breaks is a failure and does not stop the others: one run tells everything.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Callable, List, Sequence, Tuple
+
+from . import allocfail, ktap, life, selftests, static, ui
+from .errors import KvmrsError
+from .suite import Summary
+
+
+@dataclass
+class Stage:
+    """A finished stage."""
+
+    name: str
+    summary: Summary
+    seconds: float
+    remark: str = ""
+
+
+def main(_: List[str]) -> int:
+    """test"""
+    stages = [_run(name, stage) for name, stage in STAGES]
+    _table(stages)
+    total = _sum([stage.summary for stage in stages])
+    ktap.closing(total.passed, total.failed, total.skipped)
+    return 1 if total.failed else 0
+
+
+def _run(name: str, stage: Callable[[], Summary]) -> Stage:
+    start = time.monotonic()
+    ui.say(f"== {name}")
+    try:
+        return Stage(name, stage(), time.monotonic() - start)
+    except KvmrsError as error:
+        if error.details:
+            print(error.details.rstrip(), file=sys.stderr)
+        print(f"kvm_rs: error: {error}", file=sys.stderr, flush=True)
+        return Stage(name, Summary(0, 1, 0), time.monotonic() - start, str(error))
+
+
+def _static() -> Summary:
+    results = static.run()
+    passed = sum(result.ok for result in results)
+    return Summary(passed, len(results) - passed, 0)
+
+
+STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
+    ("static checks and host tests", _static),
+    ("kernel selftests, C and Rust", lambda: selftests.run(selftests.default_options())),
+    ("module life", life.run),
+    ("failing allocations", lambda: allocfail.run(list(selftests.BACKENDS))),
+)
+
+
+def _table(stages: List[Stage]) -> None:
+    print(f"\n{'stage':<32}{'passed':>8}{'failed':>8}{'skipped':>9}{'time':>14}")
+    for stage in stages:
+        counts = stage.summary
+        print(f"{stage.name:<32}{counts.passed:>8}{counts.failed:>8}{counts.skipped:>9}"
+              f"{ui.clock(stage.seconds):>14}  {stage.remark}".rstrip())
+
+
+def _sum(parts: List[Summary]) -> Summary:
+    return Summary(sum(part.passed for part in parts), sum(part.failed for part in parts),
+                   sum(part.skipped for part in parts))

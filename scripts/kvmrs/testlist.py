@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What to run of the kernel's suite and how: selftests/kselftest.toml, and the choice of a run."""
+
+import tomllib
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional
+
+from . import kselftest, paths
+from .errors import KvmrsError
+
+FILE = paths.REPO / "selftests" / "kselftest.toml"
+TIMEOUT = 120
+
+
+@dataclass
+class Test:
+    """A test of the suite. `fails` is why it fails on C, if it does."""
+
+    name: str
+    timeout: int
+    args: List[str] = field(default_factory=list)
+    fails: str = ""
+    declined: int = 0
+
+    def job(self) -> Dict[str, Any]:
+        """As the runner reads it."""
+        return {"name": self.name, "program": f"{kselftest.INSIDE}/{self.name}", "args": self.args,
+                "timeout": self.timeout, "declined": self.declined}
+
+
+def select(suite: List[str], only: List[str], timeout: int,
+           args: Optional[List[str]]) -> List[Test]:
+    """The tests to run: all, or those named."""
+    listed = _listed(suite)
+    unknown = [name for name in only if name not in suite]
+    if unknown:
+        raise KvmrsError(f"no such selftest: {' '.join(unknown)}",
+                         f"there are: {' '.join(sorted(suite))}")
+    return [_test(name, listed.get(name, {}), timeout, args) for name in only or suite]
+
+
+def settings() -> List[Dict[str, str]]:
+    """Files of /proc and /sys to write before the first test."""
+    return [{"path": path, "value": str(value)} for path, value in _read()["settings"].items()]
+
+
+def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[str]]) -> Test:
+    words = entry.get("args", "").split() if args is None else args
+    return Test(name, timeout, words, entry.get("fails", ""), entry.get("declined", 0))
+
+
+def _listed(suite: List[str]) -> Dict[str, Dict[str, Any]]:
+    """Entries of the list; one for a test that does not exist is a mistake, not a comment."""
+    listed: Dict[str, Dict[str, Any]] = _read().get("test", {})
+    stale = [name for name in listed if name not in suite]
+    if stale:
+        raise KvmrsError(f"{FILE.name} names tests that the kernel has not: {' '.join(stale)}",
+                         "remove them from the list")
+    return listed
+
+
+def _read() -> Dict[str, Any]:
+    return tomllib.loads(FILE.read_text())

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Running a program with a time limit and signs of life.
+
+use crate::system;
+use anyhow::{Context, Result};
+use rustix::process::{kill_process_group, Pid, Signal};
+use std::fs::{self, File};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const OUTPUT: &str = "/tmp/output";
+const POLL: Duration = Duration::from_millis(5);
+
+/// A program and its limits.
+pub struct Limits {
+    pub timeout: Duration,
+    pub heartbeat: Duration,
+}
+
+/// How a program ended.
+pub struct Ended {
+    /// Absent when the time was over.
+    pub status: Option<ExitStatus>,
+    pub seconds: f64,
+    pub output: String,
+}
+
+/// Runs `argv` until it ends or its time is over; `alive` is called now and then with the
+/// seconds so far and the last line of output.
+///
+/// Output goes to a file, not a pipe: a pipe that a stray grandchild holds open would make the
+/// end of the program hard to see, and a thread to empty it would take time from the test.
+pub fn run(argv: &[String], limits: &Limits, mut alive: impl FnMut(u64, &str)) -> Result<Ended> {
+    let sink = File::create(OUTPUT).context("creating the output file")?;
+    let start = Instant::now();
+    let mut child = command(argv)
+        .stdin(Stdio::null())
+        .stdout(sink.try_clone()?)
+        .stderr(sink)
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("starting {}", argv[0]))?;
+    let group = Pid::from_raw(child.id() as i32).context("the child has a process id")?;
+    let mut next = limits.heartbeat;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if start.elapsed() > limits.timeout {
+            let _ = kill_process_group(group, Signal::KILL);
+            child.wait()?;
+            break None;
+        }
+        if start.elapsed() > next {
+            next += limits.heartbeat;
+            alive(start.elapsed().as_secs(), last_line(&output()));
+        }
+        sleep(POLL);
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    system::kill_the_rest();
+    Ok(Ended {
+        status,
+        seconds,
+        output: output(),
+    })
+}
+
+/// A command with nothing in its environment but where programs are.
+fn command(argv: &[String]) -> Command {
+    let mut command = Command::new(&argv[0]);
+    command
+        .args(&argv[1..])
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", "/tmp");
+    command
+}
+
+fn output() -> String {
+    String::from_utf8_lossy(&fs::read(OUTPUT).unwrap_or_default()).into_owned()
+}
+
+/// The last line with something on it; progress that rewrites its line ends in '\r'.
+pub fn last_line(text: &str) -> &str {
+    text.split(['\n', '\r'])
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or("")
+}
+
+/// The last `count` lines.
+pub fn tail(text: &str, count: usize) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..]
+        .iter()
+        .map(|line| line.to_string())
+        .collect()
+}
+
+/// Exit code or signal, in words.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended in an unknown way".into(),
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the host script asks for. `scripts/kvmrs/boot.py` writes these as JSON.
+
+use serde::Deserialize;
+
+/// Where the initramfs holds the job.
+pub const PATH: &str = "/job.json";
+
+/// The serial port for events; the first one is the kernel's console.
+pub const EVENT_PORT: &str = "/dev/ttyS1";
+
+/// One boot's job.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Loaded in this order before the work starts.
+    pub modules: Vec<Module>,
+    /// Files of /proc and /sys to write, in this order, after the modules are loaded.
+    #[serde(default)]
+    pub settings: Vec<Setting>,
+    /// The 9p tag of the tools root, if the work needs programs from there.
+    #[serde(default)]
+    pub share: Option<String>,
+    /// What to do.
+    pub work: Work,
+}
+
+/// A kernel module in the initramfs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Module {
+    pub path: String,
+    #[serde(default)]
+    pub params: String,
+    /// Load only where /proc/cpuinfo has this flag: picks the vendor's module.
+    #[serde(default)]
+    pub cpu_flag: Option<String>,
+}
+
+/// A value for a file of /proc or /sys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    pub path: String,
+    pub value: String,
+}
+
+/// The kinds of work.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Work {
+    Suite(Suite),
+    Life(Life),
+    Command(Command),
+    Shell,
+}
+
+/// Test programs, each on every backend.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// The whole list runs on the first of these, then on the second.
+    pub backends: Vec<String>,
+    pub tests: Vec<Test>,
+    /// Seconds between two signs of life of a running test.
+    pub heartbeat: u64,
+}
+
+/// One test program with its arguments.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Test {
+    pub name: String,
+    pub program: String,
+    #[serde(default)]
+    pub args: Vec<String>,
+    pub timeout: u64,
+    /// VM types that the Rust backend declines: this many VMs of the test may stay on C.
+    #[serde(default)]
+    pub declined: u64,
+}
+
+/// The module's life: load, unload, refusals, VMs of both kinds.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Life {
+    pub module: String,
+    pub name: String,
+    /// The same module, built for a kernel with another version string.
+    pub foreign: String,
+    /// The program that keeps a VM.
+    pub holder: String,
+    /// How often to load and unload.
+    pub rounds: u32,
+    /// Parameters that the module must not take silently, whether they stop it from loading,
+    /// and what the kernel log must say then.
+    pub wrong_params: String,
+    pub wrong_params_refused: bool,
+    pub wrong_params_message: String,
+}
+
+/// A program of the tools root, or of the initramfs when `share` is not mounted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    pub argv: Vec<String>,
+    pub timeout: u64,
+    pub heartbeat: u64,
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel said since a moment.
+
+use anyhow::{bail, Context, Result};
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+
+/// Reads messages from the moment it was opened.
+pub struct KernelLog(File);
+
+impl KernelLog {
+    /// Starts here: earlier messages are not seen.
+    pub fn open() -> Result<Self> {
+        let flags = OFlags::NONBLOCK.bits() as i32;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open("/dev/kmsg")?;
+        file.seek(SeekFrom::End(0))
+            .context("going to the end of the kernel log")?;
+        Ok(Self(file))
+    }
+
+    /// Demands a message with this text among the new ones.
+    pub fn expect(&mut self, text: &str) -> Result<()> {
+        let mut seen = String::new();
+        let mut record = [0; 8192];
+        // One read is one message; "no more" is an error of a descriptor that does not block.
+        while let Ok(length @ 1..) = self.0.read(&mut record) {
+            seen.push_str(&String::from_utf8_lossy(&record[..length]));
+        }
+        if !seen.contains(text) {
+            bail!("the kernel log does not say '{text}', but: {}", seen.trim());
+        }
+        Ok(())
+    }
+}

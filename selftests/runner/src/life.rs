@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module's life: it comes and goes, and VMs of both backends with it.
+
+use crate::backend::{self, RUST};
+use crate::events::{emit, mark, Event, Outcome, TestResult};
+use crate::holder::Holder;
+use crate::job::Life;
+use crate::kernel_log::KernelLog;
+use crate::settings;
+use crate::system::{load_module, unload_module};
+use anyhow::{bail, ensure, Context, Result};
+use rustix::io::Errno;
+use std::time::Instant;
+
+/// In every so many rounds of loading, a VM runs.
+const VM_EVERY: u32 = 10;
+
+type Check = fn(&Life) -> Result<()>;
+
+const CHECKS: [(&str, Check); 7] = [
+    ("load_and_unload", load_and_unload),
+    ("unload_refused_while_a_vm_lives", unload_refused),
+    ("vm_made_before_loading_stays_on_c", stays_on_c),
+    ("c_and_rust_vms_at_once", both_at_once),
+    ("unknown_backend_refused", unknown_backend),
+    ("wrong_parameter_is_a_clear_error", wrong_parameter),
+    ("wrong_kernel_is_a_clear_error", wrong_kernel),
+];
+
+/// Runs every check, each from "the module is not loaded" to the same.
+pub fn run(life: &Life) -> Result<()> {
+    ensure!(
+        backend::selectable(),
+        "this kernel's kvm.ko has no parameter mmu_backend"
+    );
+    for (name, check) in CHECKS {
+        emit(&Event::Start {
+            test: name,
+            args: "",
+            backend: RUST,
+        });
+        mark(&format!("start {name}"));
+        let start = Instant::now();
+        let result = check(life).and_then(|()| nothing_left(life));
+        let reason = result
+            .as_ref()
+            .err()
+            .map(|error| format!("{error:#}"))
+            .unwrap_or_default();
+        emit(&Event::Result(TestResult {
+            test: name,
+            args: "",
+            backend: RUST,
+            result: if result.is_ok() {
+                Outcome::Pass
+            } else {
+                Outcome::Fail
+            },
+            seconds: start.elapsed().as_secs_f64(),
+            reason,
+            complaint: None,
+            tail: Vec::new(),
+            vms: None,
+        }));
+        // A check that stopped half-way must not fail the next one.
+        let _ = unload_module(&life.name);
+    }
+    Ok(())
+}
+
+/// Nothing of the module or of a VM is to be found once both are gone.
+fn nothing_left(life: &Life) -> Result<()> {
+    ensure!(!loaded(life), "the module is still loaded");
+    if let Some(left) = backend::leftovers()? {
+        bail!(left);
+    }
+    for path in [
+        "/proc/vmallocinfo",
+        "/proc/slabinfo",
+        "/proc/modules",
+        "/proc/kallsyms",
+    ] {
+        let text = settings::read(path)?;
+        let line = text.lines().find(|line| mentions(line, &life.name));
+        ensure!(
+            line.is_none(),
+            "{path} still has: {}",
+            line.unwrap_or_default()
+        );
+    }
+    Ok(())
+}
+
+/// "[kvm_rs]" or a word of its own, not a part of the kernel's own version string.
+fn mentions(line: &str, name: &str) -> bool {
+    line.split(|c: char| c.is_whitespace() || "[]".contains(c))
+        .any(|word| word == name)
+}
+
+fn loaded(life: &Life) -> bool {
+    settings::exists(&format!("/sys/module/{}", life.name))
+}
+
+fn load(life: &Life) -> Result<()> {
+    load_module(&life.module, "")
+}
+
+fn unload(life: &Life) -> Result<()> {
+    unload_module(&life.name).context("unloading the module")
+}
+
+fn load_and_unload(life: &Life) -> Result<()> {
+    for round in 0..life.rounds {
+        load(life)?;
+        if round % VM_EVERY == 0 {
+            use_a_vm(life)?;
+        }
+        unload(life)?;
+        nothing_left(life).with_context(|| format!("after round {}", round + 1))?;
+    }
+    Ok(())
+}
+
+/// A VM that comes and goes right before the module does: its pages are freed by RCU.
+fn use_a_vm(life: &Life) -> Result<()> {
+    backend::choose(RUST)?;
+    let mut vm = Holder::start(&life.holder)?;
+    ensure!(
+        backend::count(RUST)?.alive == 1,
+        "the VM is not on the Rust backend"
+    );
+    vm.touch()?;
+    vm.stop()
+}
+
+fn unload_refused(life: &Life) -> Result<()> {
+    load(life)?;
+    backend::choose(RUST)?;
+    let mut vm = Holder::start(&life.holder)?;
+    vm.touch()?;
+    match unload_module(&life.name) {
+        Err(Errno::AGAIN | Errno::BUSY) => {}
+        Err(other) => bail!("unloading a used module: {other}"),
+        Ok(()) => bail!("the module could be unloaded under a VM"),
+    }
+    vm.touch()?;
+    vm.stop()?;
+    unload(life)
+}
+
+fn stays_on_c(life: &Life) -> Result<()> {
+    let mut old = Holder::start(&life.holder)?;
+    old.touch()?;
+    load(life)?;
+    backend::choose(RUST)?;
+    old.touch()?;
+    ensure!(
+        backend::count(RUST)?.created == 0,
+        "a VM moved to the Rust backend"
+    );
+    unload(life).context("a VM on C holds the module")?;
+    old.touch()?;
+    old.stop()
+}
+
+fn both_at_once(life: &Life) -> Result<()> {
+    load(life)?;
+    backend::choose("c")?;
+    let mut on_c = Holder::start(&life.holder)?;
+    backend::choose(RUST)?;
+    let mut on_rust = Holder::start(&life.holder)?;
+    let alive = (backend::count("c")?.alive, backend::count(RUST)?.alive);
+    ensure!(alive == (1, 1), "VMs alive on (C, Rust): {alive:?}");
+    for _ in 0..5 {
+        on_c.touch()?;
+        on_rust.touch()?;
+    }
+    on_rust.stop()?;
+    on_c.touch()?;
+    on_c.stop()?;
+    unload(life)
+}
+
+fn unknown_backend(life: &Life) -> Result<()> {
+    ensure!(
+        backend::choose(RUST).is_err(),
+        "a backend that is not loaded was accepted"
+    );
+    load(life)?;
+    ensure!(
+        backend::choose("nonsense").is_err(),
+        "a backend that does not exist was accepted"
+    );
+    unload(life)
+}
+
+fn wrong_parameter(life: &Life) -> Result<()> {
+    let mut log = KernelLog::open()?;
+    let refused = load_module(&life.module, &life.wrong_params).is_err();
+    ensure!(
+        refused == life.wrong_params_refused,
+        "loading with {} went wrong",
+        life.wrong_params
+    );
+    log.expect(&life.wrong_params_message)?;
+    if refused {
+        Ok(())
+    } else {
+        unload(life)
+    }
+}
+
+fn wrong_kernel(life: &Life) -> Result<()> {
+    let mut log = KernelLog::open()?;
+    ensure!(
+        load_module(&life.foreign, "").is_err(),
+        "a module for another kernel was accepted"
+    );
+    log.expect("version magic")
+}
