@@ -20,7 +20,7 @@ def ensure(root: Path) -> None:
     """`root` has every package of the list; only the missing stages run."""
     if _stamp(root, "ready").exists():
         return
-    with lock.hold("setting up the tools"):
+    with lock.hold("setting up the tools", "tools"):
         for name, stage in STAGES:
             if not _stamp(root, name).exists():
                 stage(root)

@@ -8,7 +8,7 @@ from typing import List
 from . import lock, paths, ui
 from .errors import KvmrsError
 
-KEPT = ("root-", "source", "cargo", "lock")
+KEPT = ("root-", "source", "cargo")
 
 
 def main(words: List[str]) -> int:
@@ -16,7 +16,7 @@ def main(words: List[str]) -> int:
     everything = "--all" in words
     with lock.hold("cleaning"):
         doomed = [path for path in paths.cache().iterdir()
-                  if path.name != "lock" and (everything or not path.name.startswith(KEPT))]
+                  if not path.name.startswith("lock") and (everything or not path.name.startswith(KEPT))]
         for path in [*doomed, paths.out()]:
             _remove(path)
     return 0

@@ -37,7 +37,7 @@ def ensure(flavor: str = kconfig.BASE) -> KernelTree:
         return _given(Path(given).absolute())
     kconfig.fragments(flavor)
     toolroot.ensure()
-    with lock.hold(f"building the {flavor} kernel"):
+    with lock.hold(f"building the {flavor} kernel", f"linux-{flavor}"):
         origin = source.ensure()
         tree = paths.cache() / f"linux-{origin.name}-{flavor}"
         pristine = tree / ".kvm_rs-pristine"

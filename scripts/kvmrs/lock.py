@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One run at a time changes the cache; a second one says whom it waits for."""
+"""One run at a time changes a part of the cache; a second one says whom it waits for."""
 
 import contextlib
 import fcntl
 import os
 import time
 from pathlib import Path
-from typing import Iterator, TextIO
+from typing import Iterator, Set, TextIO
 
 from . import paths, privilege, ui
 
-_depth = 0
+_held: Set[str] = set()
 
 
 @contextlib.contextmanager
-def hold(what: str) -> Iterator[None]:
-    """Holds the cache's lock; nested use within one run is free.
+def hold(what: str, part: str = "cache") -> Iterator[None]:
+    """Holds the lock of one `part` of the cache; nested use within one run is free.
 
-    The kernel drops a flock with its process, so that no stale lock can stay behind.
+    `what` is what a waiting run is told. The kernel drops a flock with its process, so that
+    no stale lock can stay behind.
     """
-    global _depth
-    if _depth:
+    if part in _held:
         yield
         return
-    with _opened(paths.cache() / "lock") as file:
+    with _opened(paths.cache() / f"lock-{part}") as file:
         _acquire(file)
         _write(file, f"process {os.getpid()}, {what}")
-        _depth += 1
+        _held.add(part)
         try:
             yield
         finally:
-            _depth -= 1
+            _held.discard(part)
             _write(file, "")
 
 

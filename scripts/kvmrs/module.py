@@ -14,7 +14,7 @@ from .kernel import KernelTree
 def ensure(tree: KernelTree) -> Path:
     """Path of kvm_rs.ko for that kernel; make decides what must be compiled."""
     output = output_of(tree)
-    with lock.hold("building the module"), ui.step(f"kvm_rs.ko for {tree.release}") as shown:
+    with lock.hold("building the module", output.name), ui.step(f"kvm_rs.ko for {tree.release}") as shown:
         proc.run_logged(kbuild(tree, output, "modules"), "module", shown, on_line=_watch(shown))
     return output / "kvm_rs.ko"
 

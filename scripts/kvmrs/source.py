@@ -93,7 +93,7 @@ def _packaged() -> Source:
     folder = paths.cache() / "source"
     if not (folder / "version").exists():
         toolroot.ensure()
-        with lock.hold("fetching the kernel source"):
+        with lock.hold("fetching the kernel source", "source"):
             _fetch(folder)
     version = (folder / "version").read_text().strip()
     return Source(version, version, folder / f"{packages.SOURCE}.tar.xz", None)

@@ -60,7 +60,7 @@ def clippy() -> None:
     """The module compiles under clippy without a warning."""
     tree = kernel.ensure()
     output = module.output_of(tree, "clippy")
-    with lock.hold("running clippy"), ui.step("clippy") as shown:
+    with lock.hold("running clippy", output.name), ui.step("clippy") as shown:
         log = proc.run_logged(module.kbuild(tree, output, "CLIPPY=1", "modules"), "clippy", shown)
     warnings = [line for line in log.read_text().splitlines() if line.startswith("warning")]
     if warnings:

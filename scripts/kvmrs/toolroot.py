@@ -121,7 +121,7 @@ def _installed_on_host() -> bool:
     """On Debian 13 and later plain apt-get is enough: no second Debian inside the first."""
     if host.distribution() not in (("debian", "trixie"), ("debian", "forky"), ("debian", "sid")):
         return False
-    with lock.hold("installing tools"), ui.step("installing tools with apt-get") as shown:
+    with lock.hold("installing tools", "tools"), ui.step("installing tools with apt-get") as shown:
         proc.run_logged(packages.apt_get("update"), "apt", shown, hint=bootstrap.NETWORK)
         proc.run_logged(packages.install(*packages.PACKAGES), "apt", shown, append=True,
                         hint=bootstrap.NETWORK)
