@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""clean: results and build products; clean --all: the tools and kernel source as well."""
+"""clean: results and build products; clean --all: the tools and kernel source as well.
 
+It waits for every run that builds something: none loses its tree under its feet.
+"""
+
+import contextlib
 import shutil
 from pathlib import Path
 from typing import List
@@ -14,7 +18,9 @@ KEPT = ("root-", "source", "cargo")
 def main(words: List[str]) -> int:
     """clean [--all]"""
     everything = "--all" in words
-    with lock.hold("cleaning"):
+    with contextlib.ExitStack() as held:
+        for part in paths.cache().glob("lock-*"):
+            held.enter_context(lock.hold("cleaning", part.name.removeprefix("lock-")))
         doomed = [path for path in paths.cache().iterdir()
                   if not path.name.startswith("lock") and (everything or not path.name.startswith(KEPT))]
         for path in [*doomed, paths.out()]:
