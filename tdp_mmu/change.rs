@@ -43,7 +43,9 @@ pub(super) fn zap_leaf<M: Locked>(leaf: Leaf<'_, M>) -> Result<Flush, M::Raced> 
 pub(super) fn zap_link<M: Locked>(link: Link<'_, M>) -> Result<Flush, M::Raced> {
     let cx = link.cx();
     let (change, removed, flush) = link.zap()?;
-    dismantle(removed);
+    if let Some(table) = removed {
+        dismantle(table);
+    }
     account(&cx, change);
     Ok(flush)
 }
@@ -55,7 +57,9 @@ pub(super) fn collapse_link<M: Locked>(
 ) -> Result<Flush, M::Raced> {
     let cx = link.cx();
     let (change, removed, flush) = link.collapse(leaf)?;
-    dismantle(removed);
+    if let Some(table) = removed {
+        dismantle(table);
+    }
     account(&cx, change);
     Ok(flush)
 }
@@ -69,7 +73,7 @@ fn dismantle<M: Locked>(removed: RemovedTable<'_, M>) {
     let mut leaves = 0;
     removed.unaccount();
     for index in 0..ENTRIES {
-        match removed.take(level, index) {
+        match removed.take(index) {
             None => {}
             Some(Taken::Absent(change)) => report::spte_changed(&cx, &change),
             Some(Taken::Leaf(change)) => {

@@ -28,14 +28,13 @@ pub fn for_each_on_path<'r>(
     mut visit: impl FnMut(Place<'r>),
 ) {
     let mut table = root.table(rcu);
-    let mut level = root.level();
     loop {
         let cx = Context::<Lockless>::new(vm, rcu, root.role());
-        let entry = Entry::read(cx, table, level, gfn);
+        let entry = Entry::read(cx, table, gfn);
         visit(entry.place());
         let State::Link(link) = entry.state() else {
             return;
         };
-        (table, level) = (link.table(), link.table_level());
+        table = link.table();
     }
 }

@@ -47,19 +47,19 @@ pub fn map(
     let rcu = rcu::read_lock();
     let cx = Context::new(lock, &rcu, root.role());
     let mut table = root.table(&rcu);
-    let mut level = root.level();
     loop {
-        let state = Entry::read(cx, table, level, fault.gfn()).state();
+        let state = Entry::read(cx, table, fault.gfn()).state();
         if let State::Link(link) = &state {
             fault.adjust_for_nx(link);
         }
-        if level == fault.goal_level() {
+        if table.level() == fault.goal_level() {
             return map_at_goal(vcpu, fault, state).unwrap_or_else(|Retry| Outcome::Retry);
         }
-        let (Ok(next), Some(below)) = (step_down(vcpu, fault, state), level.below()) else {
-            return Outcome::Retry;
-        };
-        (table, level) = (next, below);
+        // No goal lies below the lowest level, so the walk ends.
+        match step_down(vcpu, fault, state) {
+            Ok(below) => table = below,
+            Err(Retry) => return Outcome::Retry,
+        }
     }
 }
 

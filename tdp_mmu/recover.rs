@@ -64,7 +64,7 @@ impl Visitor<Shared> for Recover<'_> {
             return Step::Next;
         }
         let level = link.level();
-        let small = match first_leaf(cx, link.table(), link.table_level(), link.gfn(), turn) {
+        let small = match first_leaf(cx, link.table(), link.gfn(), turn) {
             Found::Leaf(spte) => spte,
             Found::Nothing => return Step::Next,
             // The walk gives way, as it has got further: the second walk has no say in that.
@@ -100,14 +100,9 @@ enum Found {
     GiveWay,
 }
 
-/// The first leaf below a table of `level` whose first frame is `base`.
-fn first_leaf(
-    cx: Context<'_, Shared>,
-    table: Table<'_>,
-    level: Level,
-    base: Gfn,
-    turn: &Turn<'_, '_>,
-) -> Found {
+/// The first leaf below a table whose first frame is `base`.
+fn first_leaf(cx: Context<'_, Shared>, table: Table<'_>, base: Gfn, turn: &Turn<'_, '_>) -> Found {
+    let level = table.level();
     for (index, cell) in table.cells().iter().enumerate() {
         let spte = cell.load();
         if spte.is_leaf(level) {
@@ -121,8 +116,8 @@ fn first_leaf(
             continue;
         }
         let gfn = base.add(index as u64 * level.pages());
-        if let State::Link(link) = Entry::read(cx, table, level, gfn).state() {
-            match first_leaf(cx, link.table(), link.table_level(), gfn, turn) {
+        if let State::Link(link) = Entry::read(cx, table, gfn).state() {
+            match first_leaf(cx, link.table(), gfn, turn) {
                 Found::Nothing => {}
                 found => return found,
             }

@@ -109,8 +109,9 @@ struct Pass<'p, 'vm, 'r, M: Mode, V> {
 }
 
 impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
-    /// Visits what lies in the range of a table of `level` whose first frame is `base`.
-    fn upper(&mut self, table: Table<'r>, level: Level, base: Gfn) -> Result<(), Halt> {
+    /// Visits what lies in the range of a table whose first frame is `base`.
+    fn upper(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
+        let level = table.level();
         let (first, last) = self.run(level, base);
         for index in first..=last {
             let cell = table.cell(index);
@@ -120,27 +121,28 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             }
             let gfn = base.add(index as u64 * level.pages());
             if self.visitor.wants(spte, level) {
-                self.visit(table, level, gfn)?;
+                self.visit(table, gfn)?;
                 spte = cell.load();
             }
             if level > self.min_level && spte.is_table(level) {
-                self.below(table, level, gfn)?;
+                self.below(table, gfn)?;
             }
         }
         Ok(())
     }
 
     /// Goes into the table that the entry for `gfn` links, if it still does.
-    fn below(&mut self, table: Table<'r>, level: Level, gfn: Gfn) -> Result<(), Halt> {
+    fn below(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
         if self.turn(gfn).should_give_way() {
             return Err(Halt::GiveWay(gfn.max(self.range.start)));
         }
-        match Entry::read(self.cx, table, level, gfn).state() {
-            State::Link(link) if link.table_level() == Level::PG_4K => {
-                self.lowest(link.table(), gfn)
-            }
-            State::Link(link) => self.upper(link.table(), link.table_level(), gfn),
-            _ => Ok(()),
+        let State::Link(link) = Entry::read(self.cx, table, gfn).state() else {
+            return Ok(());
+        };
+        if link.level() == Level::PG_2M {
+            self.lowest(link.table(), gfn)
+        } else {
+            self.upper(link.table(), gfn)
         }
     }
 
@@ -151,7 +153,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         for (index, cell) in table.cells().iter().enumerate().take(last + 1).skip(first) {
             let spte = cell.load();
             if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
-                self.visit(table, Level::PG_4K, base.add(index as u64))?;
+                self.visit(table, base.add(index as u64))?;
             }
         }
         Ok(())
@@ -178,12 +180,12 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
 
     /// Visits the entry for `gfn` until it wants no more.
     #[inline(always)]
-    fn visit(&mut self, table: Table<'r>, level: Level, gfn: Gfn) -> Result<(), Halt> {
+    fn visit(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
         loop {
             if self.turn(gfn).should_give_way() {
                 return Err(Halt::GiveWay(gfn));
             }
-            let entry = Entry::read(self.cx, table, level, gfn);
+            let entry = Entry::read(self.cx, table, gfn);
             if !entry.spte().is_present() {
                 return Ok(());
             }
@@ -210,7 +212,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         if self.range.is_empty() {
             return Ok(());
         }
-        self.upper(root.table(rcu), level, base)
+        self.upper(root.table(rcu), base)
     }
 }
 

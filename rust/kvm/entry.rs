@@ -167,9 +167,10 @@ impl LeafBits {
 }
 
 impl<'r, M: Mode> Entry<'r, M> {
-    /// Reads the entry for `gfn` of `table`, which must be a table of `level`.
+    /// Reads the entry for `gfn` of `table`.
     #[inline(always)]
-    pub fn read(cx: Context<'r, M>, table: Table<'r>, level: Level, gfn: Gfn) -> Self {
+    pub fn read(cx: Context<'r, M>, table: Table<'r>, gfn: Gfn) -> Self {
+        let level = table.level();
         let cell = table.cell(level.index(gfn));
         Self::with_value(cx, cell, cell.load(), level, gfn.round_down(level))
     }
@@ -447,21 +448,20 @@ impl<'r, M: Mode> Link<'r, M> {
     #[inline(always)]
     pub fn table(&self) -> Table<'r> {
         // By the type's invariant the value came from a live entry that linked a table.
-        Table::linked_by(self.0.old, &self.0.cx)
-    }
-
-    /// The level of that table.
-    #[inline(always)]
-    pub fn table_level(&self) -> Level {
-        // A link is never last, so there is a level below.
-        self.0.level.below().unwrap_or(Level::PG_4K)
+        Table::linked_by(self.0.old, self.0.level, &self.0.cx)
     }
 }
+
+/// What came of cutting a table off.
+///
+/// The table is missing only if the value was stale: under the lock for write nothing keeps a
+/// caller from reading an entry twice and cutting it twice, but the second cut finds no link.
+pub type Cut<'r, M> = (Change, Option<RemovedTable<'r, M>>, Flush);
 
 impl<'r, M: Locked> Link<'r, M> {
     /// Unmaps everything below.
     #[inline(always)]
-    pub fn zap(self) -> Result<(Change, RemovedTable<'r, M>, Flush), M::Raced> {
+    pub fn zap(self) -> Result<Cut<'r, M>, M::Raced> {
         self.cut(NONPRESENT)
     }
 
@@ -469,10 +469,7 @@ impl<'r, M: Locked> Link<'r, M> {
     ///
     /// A leaf made for another level zaps the entry instead: that is always safe.
     #[inline(always)]
-    pub fn collapse(
-        self,
-        leaf: LeafSpte,
-    ) -> Result<(Change, RemovedTable<'r, M>, Flush), M::Raced> {
+    pub fn collapse(self, leaf: LeafSpte) -> Result<Cut<'r, M>, M::Raced> {
         if leaf.level() != self.0.level {
             return self.cut(NONPRESENT);
         }
@@ -480,10 +477,10 @@ impl<'r, M: Locked> Link<'r, M> {
     }
 
     #[inline(always)]
-    fn cut(self, new: Spte) -> Result<(Change, RemovedTable<'r, M>, Flush), M::Raced> {
-        let change = self.0.replace(new)?;
-        // The replaced value is the link itself: links have no bits that change by themselves.
-        let removed = RemovedTable::unlinked_from(change.old, self.0.cx);
+    fn cut(self, new: Spte) -> Result<Cut<'r, M>, M::Raced> {
+        let entry = &self.0;
+        let change = entry.changed(M::replace_link(entry.cell, entry.old, new)?, new);
+        let removed = RemovedTable::unlinked_from(change.old, entry.level, entry.cx);
         Ok((change, removed, Flush::owed()))
     }
 }

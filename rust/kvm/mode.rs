@@ -56,6 +56,10 @@ pub trait Locked: for<'vm> Mode<Proof<'vm> = MmuLock<'vm, Self>> {
     /// or the fast page-fault path set in the meantime.
     fn replace(cell: &SpteCell, old: Spte, new: Spte, level: Level) -> Result<Spte, Self::Raced>;
 
+    /// Puts `new` in the place of a link, and returns the very value that was replaced: whoever
+    /// gets it owns the table.
+    fn replace_link(cell: &SpteCell, old: Spte, new: Spte) -> Result<Spte, Self::Raced>;
+
     /// Takes the value out of `cell` of a table that was cut off, leaving it
     /// [`FROZEN`](super::spte::FROZEN). `None` if there was nothing to account for.
     fn take(cell: &SpteCell, level: Level) -> Option<Spte>;
@@ -80,6 +84,12 @@ impl Locked for Shared {
             Ok(()) => Ok(old),
             Err(_) => Err(Raced),
         }
+    }
+
+    #[inline(always)]
+    fn replace_link(cell: &SpteCell, old: Spte, new: Spte) -> Result<Spte, Raced> {
+        // Tables are not freed while their links are looked at (RCU), so the value says it all.
+        Self::replace(cell, old, new, Level::MAX)
     }
 
     #[inline(always)]
@@ -116,6 +126,11 @@ impl Locked for Exclusive {
         }
         cell.store(new);
         Ok(old)
+    }
+
+    #[inline(always)]
+    fn replace_link(cell: &SpteCell, _old: Spte, new: Spte) -> Result<Spte, Infallible> {
+        Ok(cell.swap(new))
     }
 
     #[inline(always)]

@@ -34,49 +34,67 @@ use kernel::types::Opaque;
 use kvm_bindings as bindings;
 
 /// A borrowed page table: [`ENTRIES`] entries that stay allocated for `'r`.
+///
+/// # Invariants
+///
+/// `level` is the level that the table was made for: it decides which entries are links.
 #[derive(Clone, Copy)]
-pub struct Table<'r>(&'r [SpteCell; ENTRIES]);
+pub struct Table<'r> {
+    cells: &'r [SpteCell; ENTRIES],
+    level: Level,
+}
 
 impl<'r> Table<'r> {
-    /// The table at `spt`.
+    /// The table of `level` at `spt`.
     ///
     /// # Safety
     ///
-    /// `spt` must be a page table that is not freed during `'r`.
+    /// `spt` must be a page table of `level` that is not freed during `'r`.
     #[inline(always)]
-    unsafe fn from_ptr(spt: *mut u64) -> Self {
+    unsafe fn from_ptr(spt: *mut u64, level: Level) -> Self {
         // SAFETY: The caller promises a page of entries; `SpteCell` is a transparent `u64`.
-        Self(unsafe { &*spt.cast() })
+        let cells = unsafe { &*spt.cast() };
+        // INVARIANT: The caller promises it.
+        Self { cells, level }
     }
 
-    /// The table that `link` points to.
+    /// The table that `link` in a table of `level` points to.
     ///
-    /// `link` must have been read from a live entry during `cx`, and be present and not last.
+    /// `link` must have been read from such an entry during `cx`, and be present and not last.
     #[inline(always)]
-    pub(super) fn linked_by<M: Mode>(link: Spte, _cx: &Context<'r, M>) -> Self {
+    pub(super) fn linked_by<M: Mode>(link: Spte, level: Level, _cx: &Context<'r, M>) -> Self {
         let pa = link.raw() & super::masks::base_addr();
-        // SAFETY: Links hold the address of a table (`NewTable`, `SplitTable`), which is freed by
-        // RCU only after it was unlinked; the context keeps the RCU section open for `'r`.
-        unsafe { Self::from_ptr(bindings::kvmrs_va(pa).cast()) }
+        // At the lowest level every entry is last, so there are no links to ask for.
+        let below = level.below().unwrap_or(Level::PG_4K);
+        // SAFETY: Links hold the address of a table one level down (`NewTable`, `SplitTable`),
+        // which is freed by RCU only after it was unlinked; the context keeps the RCU section open
+        // for `'r`.
+        unsafe { Self::from_ptr(bindings::kvmrs_va(pa).cast(), below) }
+    }
+
+    /// The table's level.
+    #[inline(always)]
+    pub fn level(self) -> Level {
+        self.level
     }
 
     /// The entry at `index`, which is taken modulo the table's size.
     #[inline(always)]
     pub fn cell(self, index: usize) -> &'r SpteCell {
-        &self.0[index % ENTRIES]
+        &self.cells[index % ENTRIES]
     }
 
     /// All entries.
     #[inline(always)]
     pub fn cells(self) -> &'r [SpteCell; ENTRIES] {
-        self.0
+        self.cells
     }
 
     /// The table's header.
     #[inline(always)]
     pub fn page(self) -> &'r ShadowPage {
         // SAFETY: Each live table's `struct page` points to its header, which is freed with it.
-        unsafe { &*bindings::kvmrs_sp_of(self.0.as_ptr().cast()).cast() }
+        unsafe { &*bindings::kvmrs_sp_of(self.cells.as_ptr().cast()).cast() }
     }
 }
 
@@ -133,8 +151,9 @@ impl ShadowPage {
     /// The table, for as long as an RCU section lasts.
     #[inline(always)]
     pub fn table<'r>(&'r self, _rcu: &'r impl crate::sync::Rcu) -> Table<'r> {
-        // SAFETY: The table lives as long as its header, which is borrowed for `'r`.
-        unsafe { Table::from_ptr((*self.as_ptr()).spt) }
+        // SAFETY: The table lives as long as its header, which is borrowed for `'r`, and has the
+        // level that the header says.
+        unsafe { Table::from_ptr((*self.as_ptr()).spt, self.level()) }
     }
 
     /// Whether this is a page of ours; C's shadow MMU has others.
@@ -160,7 +179,7 @@ impl ShadowPage {
     #[inline(always)]
     pub fn owns(&self, table: Table<'_>) -> bool {
         // SAFETY: The header is alive, and the field is constant.
-        table.0.as_ptr().cast::<u64>() == unsafe { (*self.as_ptr()).spt }
+        table.cells.as_ptr().cast::<u64>() == unsafe { (*self.as_ptr()).spt }
     }
 
     /// Puts the page on the list of those that keep KVM from mapping a huge page, unless it was
@@ -283,6 +302,7 @@ impl Drop for TableMemory {
 struct Unlinked {
     memory: TableMemory,
     ptep: *mut u64,
+    level: Level,
 }
 
 impl Unlinked {
@@ -291,7 +311,11 @@ impl Unlinked {
         let level = entry.level().below().unwrap_or(Level::PG_4K);
         let ptep = entry.place().cell.as_ptr();
         memory.init(ptep, entry.gfn(), entry.cx().role().with_level(level));
-        Self { memory, ptep }
+        Self {
+            memory,
+            ptep,
+            level,
+        }
     }
 
     #[inline(always)]
@@ -318,8 +342,8 @@ impl Unlinked {
         cx.vm().account_table(spt.cast(), 1);
         let _ = ManuallyDrop::new(self.memory);
         // SAFETY: Whoever unlinks the table frees it by RCU, and the context keeps the section
-        // open for `'r`.
-        unsafe { Table::from_ptr(spt) }
+        // open for `'r`. The level is that below the entry's.
+        unsafe { Table::from_ptr(spt, self.level) }
     }
 }
 
@@ -386,10 +410,9 @@ impl SplitMemory {
         small: impl Fn(usize) -> LeafSpte,
     ) -> SplitTable {
         let table = NewTable::for_entry(self.0, huge, nx_disallowed).0;
-        let level = huge.level().below();
         for index in 0..ENTRIES {
             let leaf = small(index);
-            let spte = if Some(leaf.level()) == level {
+            let spte = if leaf.level() == table.level {
                 leaf.spte()
             } else {
                 spte::NONPRESENT
@@ -455,16 +478,20 @@ pub enum Taken<'r, M: Locked> {
 }
 
 impl<'r, M: Locked> RemovedTable<'r, M> {
-    /// `link` must be the value that was just replaced in a live entry.
+    /// The table that `replaced`, the value just taken out of an entry of `level`, linked, if it
+    /// was a link.
     #[inline]
-    pub(super) fn unlinked_from(link: Spte, cx: Context<'r, M>) -> Self {
-        let table = Table::linked_by(link, &cx);
+    pub(super) fn unlinked_from(replaced: Spte, level: Level, cx: Context<'r, M>) -> Option<Self> {
+        if !replaced.is_table(level) {
+            return None;
+        }
+        let table = Table::linked_by(replaced, level, &cx);
         // INVARIANT: Each table is linked by one entry, and that link is gone.
-        Self {
+        Some(Self {
             table,
             page: table.page(),
             cx,
-        }
+        })
     }
 
     /// The walk's context.
@@ -476,7 +503,7 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
     /// The table's level.
     #[inline(always)]
     pub fn level(&self) -> Level {
-        self.page.level()
+        self.table.level
     }
 
     /// Tells tracepoints, accounting and NX tracking that the table is gone.
@@ -485,13 +512,14 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
         unsafe { trace::prepare_zap_page(self.page.as_ptr()) };
         self.cx
             .vm()
-            .account_table(self.table.0.as_ptr().cast_mut().cast(), -1);
+            .account_table(self.table.cells.as_ptr().cast_mut().cast(), -1);
         self.page.untrack_possible_nx_huge_page(self.cx.vm());
     }
 
     /// Takes out what the entry at `index` holds, for good: it is [`FROZEN`] from then on.
     #[inline(always)]
-    pub fn take(&self, level: Level, index: usize) -> Option<Taken<'r, M>> {
+    pub fn take(&self, index: usize) -> Option<Taken<'r, M>> {
+        let level = self.level();
         let old = M::take(self.table.cell(index), level)?;
         let change = Change {
             old,
@@ -499,12 +527,13 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
             gfn: self.page.gfn().add(index as u64 * level.pages()),
             level,
         };
-        Some(if !old.is_present() {
-            Taken::Absent(change)
-        } else if old.is_last(level) {
+        if let Some(table) = RemovedTable::unlinked_from(old, level, self.cx) {
+            return Some(Taken::Table(change, table));
+        }
+        Some(if old.is_present() {
             Taken::Leaf(change)
         } else {
-            Taken::Table(change, RemovedTable::unlinked_from(old, self.cx))
+            Taken::Absent(change)
         })
     }
 

@@ -154,7 +154,13 @@ impl Vcpu {
         // SAFETY: The MMU lives in the vCPU.
         let fmt = unsafe { &(*self.mmu()).fmt };
         let reserved = spte.raw() & fmt.rsvd_bits_mask[huge][usize::from(level.raw()) - 1];
-        let bad = fmt.bad_mt_xwr & (1 << (spte.raw() & 0x3f));
+        // The map of bad combinations knows one execute bit; EPT's second one, for user mode,
+        // counts as the first.
+        let mut xwr = spte.raw();
+        if spte.has(bindings::VMX_EPT_USER_EXECUTABLE_MASK) {
+            xwr |= bindings::VMX_EPT_EXECUTABLE_MASK;
+        }
+        let bad = fmt.bad_mt_xwr & (1 << (xwr & 0x3f));
         reserved | bad
     }
 }
