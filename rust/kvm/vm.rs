@@ -71,7 +71,7 @@ impl Vm {
 
     /// Accounts `count` more page-table pages, of the kind of `table`, to the memory cgroup.
     #[inline]
-    pub(super) fn account_table(&self, table: *mut core::ffi::c_void, count: i32) {
+    pub(in crate::kvm) fn account_table(&self, table: *mut core::ffi::c_void, count: i32) {
         // SAFETY: `table` is a page-table page, the VM is alive.
         unsafe {
             bindings::kvmrs_account_pgtable_pages(table, count);
