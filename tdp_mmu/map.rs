@@ -53,7 +53,7 @@ pub fn map(
             fault.adjust_for_nx(link);
         }
         if table.level() == fault.goal_level() {
-            return map_at_goal(vcpu, fault, state).unwrap_or_else(|Retry| Outcome::Retry);
+            return map_at_goal(vcpu, fault, state).unwrap_or(Outcome::Retry);
         }
         // No goal lies below the lowest level, so the walk ends.
         match step_down(vcpu, fault, state) {

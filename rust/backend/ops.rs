@@ -55,7 +55,7 @@ const VM_TYPES: c_ulong = vm_type(bindings::KVM_X86_DEFAULT_VM)
     | vm_type(bindings::KVM_X86_SNP_VM);
 
 pub(super) static TABLE: OpsTable = OpsTable(bindings::kvm_mmu_backend_ops {
-    name: c"rust".as_ptr().cast(),
+    name: c"rust".to_bytes_with_nul().as_ptr(),
     owner: <crate::KvmRs as kernel::ModuleMetadata>::THIS_MODULE.as_ptr(),
     vm_types: VM_TYPES,
     init_vm: Some(init_vm),

@@ -25,15 +25,15 @@ pub struct PageFault<'a> {
 #[repr(i32)]
 pub enum Outcome {
     /// Let the CPU fault again.
-    Retry = bindings::RET_PF_RETRY as i32,
+    Retry = bindings::RET_PF_RETRY,
     /// Emulate the instruction: MMIO.
-    Emulate = bindings::RET_PF_EMULATE as i32,
+    Emulate = bindings::RET_PF_EMULATE,
     /// The frame is write-protected, and the fault was a write.
-    WriteProtected = bindings::RET_PF_WRITE_PROTECTED as i32,
+    WriteProtected = bindings::RET_PF_WRITE_PROTECTED,
     /// Mapped.
-    Fixed = bindings::RET_PF_FIXED as i32,
+    Fixed = bindings::RET_PF_FIXED,
     /// Somebody else has mapped it already.
-    Spurious = bindings::RET_PF_SPURIOUS as i32,
+    Spurious = bindings::RET_PF_SPURIOUS,
 }
 
 impl<'a> PageFault<'a> {
@@ -45,9 +45,9 @@ impl<'a> PageFault<'a> {
     #[inline(always)]
     pub unsafe fn from_raw(ptr: *mut bindings::kvm_page_fault) -> Self {
         // SAFETY: The caller promises it.
-        Self {
-            raw: unsafe { &mut *ptr },
-        }
+        let raw = unsafe { &mut *ptr };
+        // INVARIANT: As above.
+        Self { raw }
     }
 
     /// The frame that was accessed.
@@ -118,9 +118,7 @@ impl<'a> PageFault<'a> {
     #[inline(always)]
     pub fn adjust_level(&mut self, vcpu: &Vcpu) {
         // SAFETY: Both are valid, and `mmu_lock` is held.
-        unsafe {
-            bindings::kvm_mmu_hugepage_adjust((vcpu as *const Vcpu).cast_mut().cast(), self.raw)
-        };
+        unsafe { bindings::kvm_mmu_hugepage_adjust(vcpu.as_ptr(), self.raw) };
     }
 
     /// Steps below `link` instead of replacing it if the table it links must stay, because it maps

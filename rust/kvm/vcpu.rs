@@ -32,7 +32,7 @@ impl Vcpu {
     }
 
     #[inline(always)]
-    fn as_ptr(&self) -> *mut bindings::kvm_vcpu {
+    pub(super) fn as_ptr(&self) -> *mut bindings::kvm_vcpu {
         self.0.get()
     }
 
@@ -137,9 +137,8 @@ impl Vcpu {
     /// Whether the guest may do what `error_code` says through an entry that grants `access`.
     #[inline(always)]
     pub fn permits(&self, error_code: u64, access: u32) -> bool {
-        const FAULT: u64 = bindings::PFERR_WRITE_MASK as u64
-            | bindings::PFERR_USER_MASK as u64
-            | bindings::PFERR_FETCH_MASK as u64;
+        const FAULT: u64 =
+            bindings::PFERR_WRITE_MASK | bindings::PFERR_USER_MASK | bindings::PFERR_FETCH_MASK;
         let index = ((error_code & FAULT) >> 1) as usize;
         // SAFETY: The MMU lives in the vCPU.
         let forbidden = unsafe { &(*self.mmu()).fmt.permissions };
