@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """kvm_rs.ko for one kernel tree, built outside the checkout (kbuild's MO=)."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -21,14 +22,18 @@ def ensure(tree: KernelTree) -> Path:
 
 def kbuild(tree: KernelTree, output: Path, *words: str) -> List[str]:
     """The command line of an out-of-tree build with further words for make."""
+    if (paths.REPO / "modules.order").exists():
+        raise KvmrsError("the checkout holds the objects of a build in place, kbuild wants it clean",
+                         f"make -C {tree.path} M={paths.REPO} LLVM=1 clean")
     output.mkdir(parents=True, exist_ok=True)
     return toolroot.command(["make", "-C", str(tree.path), f"M={paths.REPO}", f"MO={output}",
                              "LLVM=1", f"-j{os.cpu_count() or 1}", *words])
 
 
 def output_of(tree: KernelTree, kind: str = "module") -> Path:
-    """A directory per kernel: objects for one never mix with another's."""
-    return paths.cache() / f"{kind}-{tree.key}"
+    """A directory per kernel and checkout: objects for one never mix with another's."""
+    checkout = hashlib.sha256(str(paths.REPO).encode()).hexdigest()[:6]
+    return paths.cache() / f"{kind}-{tree.key}-{checkout}"
 
 
 def main(_: List[str]) -> int:
