@@ -16,7 +16,9 @@
 
 use crate::{
     kvm::{
+        cell::SpteCell,
         page::Table,
+        types::ENTRIES,
         Context,
         Entry,
         Gfn,
@@ -112,14 +114,14 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Visits what lies in the range of a table whose first frame is `base`.
     fn upper(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
         let level = table.level();
-        let (first, last) = self.run(level, base);
-        for index in first..=last {
-            let cell = table.cell(index);
+        let (run, mut next) = self.run(table, base);
+        for cell in run {
+            let gfn = next;
+            next = gfn.add(level.pages());
             let mut spte = cell.load();
             if !spte.is_present() {
                 continue;
             }
-            let gfn = base.add(index as u64 * level.pages());
             if self.visitor.wants(spte, level) {
                 self.visit(table, gfn)?;
                 spte = cell.load();
@@ -149,23 +151,28 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Visits what lies in the range of a table of 4K leaves.
     #[inline(always)]
     fn lowest(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
-        let (first, last) = self.run(Level::PG_4K, base);
-        for (index, cell) in table.cells().iter().enumerate().take(last + 1).skip(first) {
+        let (run, mut next) = self.run(table, base);
+        for cell in run {
+            let gfn = next;
+            next = gfn.add(1);
             let spte = cell.load();
             if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
-                self.visit(table, base.add(index as u64))?;
+                self.visit(table, gfn)?;
             }
         }
         Ok(())
     }
 
-    /// The first and last index of the run in a table whose first frame is `base`.
+    /// The entries of a table whose first frame is `base` that lie in the range, and the first
+    /// frame of the first of them.
     #[inline(always)]
-    fn run(&self, level: Level, base: Gfn) -> (usize, usize) {
-        let last = base.add(crate::kvm::types::ENTRIES as u64 * level.pages() - 1);
-        let first = self.range.start.max(base);
-        let last = self.range.end.add(u64::MAX).min(last);
-        (level.index(first), level.index(last))
+    fn run(&self, table: Table<'r>, base: Gfn) -> (&'r [SpteCell], Gfn) {
+        let level = table.level();
+        let end = base.add(ENTRIES as u64 * level.pages()).min(self.range.end);
+        let first = level.index(self.range.start.max(base));
+        let last = level.index(end.add(u64::MAX));
+        let run = table.cells().get(first..=last).unwrap_or(&[]);
+        (run, self.range.start.max(base).round_down(level))
     }
 
     /// The turn of the entry at `gfn`.
@@ -207,7 +214,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     fn root(&mut self, root: &'r ShadowPage, rcu: &'r impl Rcu) -> Result<(), Halt> {
         let level = root.level();
         let base = root.gfn();
-        let span = crate::kvm::types::ENTRIES as u64 * level.pages();
+        let span = ENTRIES as u64 * level.pages();
         self.range = self.range.clamp_end(base.add(span));
         if self.range.is_empty() {
             return Ok(());
