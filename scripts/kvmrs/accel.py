@@ -26,6 +26,9 @@ class Accelerator:
     why: str
 
 
+COUNTING = Accelerator("icount", "tcg with a clock that counts instructions")
+
+
 def choose() -> Accelerator:
     """kvm where a guest really gets nested paging, tcg everywhere else."""
     try:

@@ -23,7 +23,9 @@ Event = Dict[str, Any]
 TAIL = 30
 PANIC = "Kernel panic - not syncing"
 ACCELERATORS = {"kvm": ["-accel", "kvm", "-cpu", "host"],
-                "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"]}
+                "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"],
+                "icount": ["-accel", "tcg,thread=single", "-cpu", "max",
+                           "-icount", "shift=0,sleep=off"]}
 SHARE_TAG = "tools"
 CMDLINE = "console=ttyS0 loglevel=7 panic=-1 tsc=reliable oops=panic softlockup_panic=0"
 
@@ -42,6 +44,8 @@ class Machine:
     qemu: Sequence[str] = ()
     share: bool = False
     shell: bool = False
+    counted: bool = False
+    """The machine's clock counts instructions, a nanosecond each; one processor only."""
     boot_limit: float = 180
     """Seconds until the runner must be ready."""
     silence_limit: float = 90
@@ -86,7 +90,7 @@ def describe(facts: Mapping[str, str]) -> str:
 
 def run(machine: Machine, on_event: Callable[[Event], None]) -> Ended:
     """Boots `machine` and hands every event to `on_event`, until it is off again."""
-    chosen = accel.choose()
+    chosen = accel.COUNTING if machine.counted else accel.choose()
     ui.say(f"  accelerator: {chosen.name} ({chosen.why})")
     image = paths.logs() / f"{machine.name}.cpio"
     initramfs.build(image, runner.ensure(), machine.files, machine.job)

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One figure: what an operation cost this thread.
+
+use anyhow::Result;
+use serde::Serialize;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Long enough for a grace period: what earlier operations left to RCU must not be paid for by
+/// the next one. Sleeping costs nothing where the clock jumps over idle time.
+const SETTLE: Duration = Duration::from_millis(60);
+
+/// What an operation does with most entries that it looks at.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// It changes them.
+    Work,
+    /// It finds nothing to do there.
+    Scan,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    scenario: &'a str,
+    backend: &'a str,
+    op: &'a str,
+    size: &'a str,
+    scan: bool,
+    pages: u64,
+    instructions: u64,
+}
+
+/// Times operations of one run of a scenario and reports them.
+pub struct Samples<'a> {
+    scenario: &'a str,
+    /// What the VM must run on.
+    pub backend: &'a str,
+}
+
+impl<'a> Samples<'a> {
+    pub fn new(scenario: &'a str, backend: &'a str) -> Self {
+        Self { scenario, backend }
+    }
+
+    /// Runs `operation` on so many pages of `size` and reports its cost.
+    pub fn time<T>(
+        &mut self,
+        op: &str,
+        size: &str,
+        kind: Kind,
+        pages: u64,
+        operation: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        sleep(SETTLE);
+        let start = thread_time();
+        let value = operation()?;
+        let instructions = thread_time() - start;
+        let line = Line {
+            scenario: self.scenario,
+            backend: self.backend,
+            op,
+            size,
+            scan: kind == Kind::Scan,
+            pages,
+            instructions,
+        };
+        println!("{}", serde_json::to_string(&line)?);
+        Ok(value)
+    }
+}
+
+/// Nanoseconds that this thread has run for, in the kernel and outside. Waiting does not count,
+/// and neither does what other threads do meanwhile.
+fn thread_time() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel writes to `now` alone.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut now) };
+    assert_eq!(failed, 0, "every Linux has this clock");
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}

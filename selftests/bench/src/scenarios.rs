@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Chains of operations, each the start of the next.
+//!
+//! Figures are per page of the size named, over all pages of the slot, whether mapped or not.
+
+use crate::idle::IdleSet;
+use crate::memory::{Backing, Memory, PAGE_2M, PAGE_4K};
+use crate::sample::{Kind, Samples};
+use crate::vm::{eager_split, Vm};
+use anyhow::{ensure, Result};
+
+type Scenario = fn(&mut Samples) -> Result<()>;
+
+/// By name, in the order of running.
+pub const SCENARIOS: [(&str, Scenario); 7] = [
+    ("small", small),
+    ("huge", huge),
+    ("sparse", sparse),
+    ("manual-small", manual_small),
+    ("manual-huge", manual_huge),
+    ("slot", slot),
+    ("slot-range", slot_range),
+];
+
+const MIB: u64 = 1 << 20;
+const SMALL: u64 = 128 * MIB;
+const HUGE: u64 = 512 * MIB;
+const SPARSE: u64 = 1024 * MIB;
+
+/// A slot of small pages through the life of a VM.
+fn small(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(SMALL, Backing::Small)?;
+    let pages = memory.pages(PAGE_4K);
+    let idle = IdleSet::of(&memory, PAGE_4K)?;
+    let mut vm = Vm::new(samples.backend, &memory)?;
+
+    let mut time = |op: &str, kind, operation: &mut dyn FnMut() -> Result<()>| {
+        samples.time(op, "4k", kind, pages, operation)
+    };
+    time("populate", Kind::Work, &mut || vm.populate())?;
+    time("age, accessed", Kind::Work, &mut || idle.mark())?;
+    time("age, idle", Kind::Scan, &mut || idle.mark())?;
+    time("log on, protect", Kind::Work, &mut || vm.log(true))?;
+    time("log off, nothing to recover", Kind::Work, &mut || vm.log(false))?;
+    time("log on, protected already", Kind::Scan, &mut || vm.log(true))?;
+    time("write fault", Kind::Work, &mut || vm.write_all())?;
+    time("get log, protect", Kind::Work, &mut || all_dirty(&vm.get_log()?, pages))?;
+    vm.log(false)?;
+    time("zap, dense", Kind::Work, &mut || memory.discard())?;
+    time("log on, absent", Kind::Scan, &mut || vm.log(true))?;
+    samples.time("zap, empty", "4k", Kind::Scan, pages, || {
+        memory.unmap();
+        Ok(())
+    })?;
+    vm.end();
+    Ok(())
+}
+
+/// A slot of huge pages, split and recovered.
+fn huge(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(HUGE, Backing::Huge)?;
+    let idle = IdleSet::of(&memory, PAGE_2M)?;
+    let vm = Vm::new(samples.backend, &memory)?;
+
+    let mut time = |op: &str, size, kind, operation: &mut dyn FnMut() -> Result<()>| {
+        let unit = if size == "2m" { PAGE_2M } else { PAGE_4K };
+        samples.time(op, size, kind, memory.pages(unit), operation)
+    };
+    time("populate", "2m", Kind::Work, &mut || vm.populate())?;
+    time("age, accessed", "2m", Kind::Work, &mut || idle.mark())?;
+    eager_split(false)?;
+    time("log on, protect", "2m", Kind::Work, &mut || vm.log(true))?;
+    time("log off, huge already", "2m", Kind::Scan, &mut || vm.log(false))?;
+    eager_split(true)?;
+    time("log on, split", "4k", Kind::Work, &mut || vm.log(true))?;
+    time("age split, accessed", "4k", Kind::Work, &mut || idle.mark())?;
+    time("age split, idle", "4k", Kind::Scan, &mut || idle.mark())?;
+    time("log off, recover", "4k", Kind::Work, &mut || vm.log(false))?;
+    samples.time("zap, dense", "2m", Kind::Work, HUGE / PAGE_2M, || {
+        memory.unmap();
+        Ok(())
+    })?;
+    vm.end();
+    Ok(())
+}
+
+/// One small page in every 2M: a table for each, nearly empty.
+fn sparse(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(SPARSE, Backing::Sparse)?;
+    let pages = memory.pages(PAGE_4K);
+    let vm = Vm::new(samples.backend, &memory)?;
+    for offset in (0..SPARSE).step_by(PAGE_2M as usize) {
+        vm.populate_at(offset, PAGE_4K)?;
+    }
+    let mut time = |op: &str, operation: &mut dyn FnMut() -> Result<()>| {
+        samples.time(op, "4k", Kind::Scan, pages, operation)
+    };
+    time("log on, sparse", &mut || vm.log(true))?;
+    time("log off, sparse", &mut || vm.log(false))?;
+    samples.time("zap, sparse", "4k", Kind::Scan, pages, || {
+        memory.unmap();
+        Ok(())
+    })?;
+    samples.time("teardown, sparse", "4k", Kind::Scan, pages, || {
+        vm.end();
+        Ok(())
+    })
+}
+
+/// A log that starts with every page dirty, cleared by a call of its own.
+fn manual_small(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(SMALL, Backing::Small)?;
+    let pages = memory.pages(PAGE_4K);
+    let vm = Vm::new(samples.backend, &memory)?;
+    vm.start_logs_set()?;
+    vm.populate()?;
+    vm.log(true)?;
+    let mut log = vm.get_log()?;
+    all_dirty(&log, pages)?;
+    samples.time("clear log, protect", "4k", Kind::Work, pages, || {
+        vm.clear_log(&mut log)
+    })?;
+    samples.time("teardown, dense", "4k", Kind::Work, pages, || {
+        vm.end();
+        Ok(())
+    })
+}
+
+/// The same over huge pages, which clearing the log splits.
+fn manual_huge(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(HUGE, Backing::Huge)?;
+    let pages = memory.pages(PAGE_4K);
+    let vm = Vm::new(samples.backend, &memory)?;
+    vm.start_logs_set()?;
+    vm.populate()?;
+    vm.log(true)?;
+    let mut log = vm.get_log()?;
+    all_dirty(&log, pages)?;
+    samples.time("clear log, split", "4k", Kind::Work, pages, || {
+        vm.clear_log(&mut log)
+    })
+}
+
+/// Deleting a slot, which drops all page tables of the VM.
+fn slot(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(SMALL, Backing::Small)?;
+    let vm = Vm::new(samples.backend, &memory)?;
+    vm.populate()?;
+    samples.time("delete slot, all", "4k", Kind::Work, memory.pages(PAGE_4K), || {
+        vm.delete_slot()
+    })
+}
+
+/// Deleting a slot, which zaps what it maps.
+fn slot_range(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(SMALL, Backing::Small)?;
+    let vm = Vm::new(samples.backend, &memory)?;
+    vm.delete_slots_by_range()?;
+    vm.populate()?;
+    samples.time("delete slot, range", "4k", Kind::Work, memory.pages(PAGE_4K), || {
+        vm.delete_slot()
+    })?;
+    // The tables are still there, their entries are not.
+    vm.create_slot()?;
+    samples.time("delete slot, empty", "4k", Kind::Scan, memory.pages(PAGE_4K), || {
+        vm.delete_slot()
+    })
+}
+
+fn all_dirty(log: &[u64], pages: u64) -> Result<()> {
+    let dirty: u64 = log.iter().map(|word| u64::from(word.count_ones())).sum();
+    ensure!(dirty == pages, "{dirty} of {pages} pages are dirty");
+    Ok(())
+}
