@@ -5,9 +5,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable, List, Sequence
 
-from . import kernel, lock, paths, proc, toolroot, ui
+from . import kernel, lock, paths, privilege, proc, toolroot, ui
 from .errors import KvmrsError
 from .kernel import KernelTree
 
@@ -20,14 +20,14 @@ def ensure(tree: KernelTree) -> Path:
     return output / "kvm_rs.ko"
 
 
-def kbuild(tree: KernelTree, output: Path, *words: str) -> List[str]:
+def kbuild(tree: KernelTree, output: Path, *words: str, mounts: Sequence[Path] = ()) -> List[str]:
     """The command line of an out-of-tree build with further words for make."""
     if (paths.REPO / "modules.order").exists():
         raise KvmrsError("the checkout holds the objects of a build in place, kbuild wants it clean",
                          f"make -C {tree.path} M={paths.REPO} LLVM=1 clean")
     output.mkdir(parents=True, exist_ok=True)
     return toolroot.command(["make", "-C", str(tree.path), f"M={paths.REPO}", f"MO={output}",
-                             "LLVM=1", f"-j{os.cpu_count() or 1}", *words])
+                             "LLVM=1", f"-j{os.cpu_count() or 1}", *words], mounts=mounts)
 
 
 def output_of(tree: KernelTree, kind: str = "module") -> Path:
@@ -43,13 +43,22 @@ def main(_: List[str]) -> int:
 
 
 def main_install(_: List[str]) -> int:
-    """install: into INSTALL_MOD_PATH, or where the tree's kernel looks for modules."""
+    """install: into the modules of this machine, or of the root INSTALL_MOD_PATH.
+
+    The tools may be in a root of their own: the target is shown there at its own path.
+    """
     tree = kernel.ensure()
     ensure(tree)
-    target = os.environ.get("INSTALL_MOD_PATH", "")
-    words = [f"INSTALL_MOD_PATH={target}"] if target else []
-    with ui.step(f"installing kvm_rs.ko into {target}/lib/modules/{tree.release}") as shown:
-        proc.run_logged(kbuild(tree, output_of(tree), *words, "modules_install"), "install", shown)
+    target = Path(os.environ.get("INSTALL_MOD_PATH") or "/").absolute()
+    modules = target / "lib" / "modules"
+    try:
+        modules.mkdir(parents=True, exist_ok=True)
+    except PermissionError:
+        privilege.become_root(f"installing into {modules}")
+    words = [f"INSTALL_MOD_PATH={target}", "modules_install"]
+    with ui.step(f"installing kvm_rs.ko into {modules / tree.release}") as shown:
+        proc.run_logged(kbuild(tree, output_of(tree), *words, mounts=[modules]), "install", shown,
+                        hint="without root: INSTALL_MOD_PATH=<directory>")
     return 0
 
 
