@@ -7,8 +7,10 @@ Layers, each using only the ones above it:
 ``paths``      where things are: REPO, cache(), out(), logs()
 ``ui``         step("title"): a long step with live elapsed time and progress
 ``proc``       run_logged(): a command whose output goes to a log file
-``lock``       hold(): one run at a time changes the cache
-``host``       what this machine has: tools and their versions, disk, KVM
+``privilege``  become_root(), give_back(): root only where it is needed
+``lock``       hold(): one run at a time changes a part of the cache
+``host``       what this machine has: tools and their versions, disk
+``accel``      choose(): KVM where it really gives nested paging, else TCG
 ``toolroot``   ensure(), command(), run(), popen(): commands that find the right tools,
                in the host or in a private Debian root, at the same absolute paths
 ``source``     ensure(): the pristine kernel source, from the distribution or KERNEL_SRC=

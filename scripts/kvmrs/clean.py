@@ -19,10 +19,10 @@ def main(words: List[str]) -> int:
     """clean [--all]"""
     everything = "--all" in words
     with contextlib.ExitStack() as held:
-        for part in paths.cache().glob("lock-*"):
-            held.enter_context(lock.hold("cleaning", part.name.removeprefix("lock-")))
+        for part in lock.folder().iterdir():
+            held.enter_context(lock.hold("cleaning", part.name))
         doomed = [path for path in paths.cache().iterdir()
-                  if not path.name.startswith("lock") and (everything or not path.name.startswith(KEPT))]
+                  if path != lock.folder() and (everything or not path.name.startswith(KEPT))]
         for path in [*doomed, paths.out()]:
             _remove(path)
     return 0

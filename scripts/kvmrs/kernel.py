@@ -43,15 +43,22 @@ def ensure(flavor: str = kconfig.BASE) -> KernelTree:
         pristine = tree / ".kvm_rs-pristine"
         if not tree.exists():
             host.need_space(paths.cache(), packages.TREE_GB, "a kernel tree")
-        if origin.fill(tree, keep=series.touched(pristine)):
+        if _update(origin, tree, pristine):
             _stamp(tree).unlink(missing_ok=True)
-        if origin.tree:
-            origin.extract(series.touched(pristine), pristine)
         key = _key(origin, flavor)
         if not _is(tree, key):
             _build(tree, pristine, flavor)
             _stamp(tree).write_text(key)
     return _described(tree, key, flavor)
+
+
+def _update(origin: source.Source, tree: Path, pristine: Path) -> bool:
+    """Brings the tree up to its source. Of files that are patched, the originals are."""
+    patched = series.touched(pristine)
+    changed = origin.fill(tree, keep=patched)
+    if origin.tree and patched:
+        changed |= origin.extract(patched, pristine)
+    return changed
 
 
 def main(words: List[str]) -> int:

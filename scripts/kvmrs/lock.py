@@ -23,7 +23,7 @@ def hold(what: str, part: str = "cache") -> Iterator[None]:
     if part in _held:
         yield
         return
-    with _opened(paths.cache() / f"lock-{part}") as file:
+    with _opened(folder() / part) as file:
         _acquire(file)
         _write(file, f"process {os.getpid()}, {what}")
         _held.add(part)
@@ -32,6 +32,13 @@ def hold(what: str, part: str = "cache") -> Iterator[None]:
         finally:
             _held.discard(part)
             _write(file, "")
+
+
+def folder() -> Path:
+    """A lock file for each part that was ever held."""
+    place = paths.cache() / "locks"
+    place.mkdir(exist_ok=True)
+    return place
 
 
 def _opened(path: Path) -> TextIO:

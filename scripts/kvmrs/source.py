@@ -38,14 +38,14 @@ class Source:
             return True
         return False
 
-    def extract(self, files: Iterable[str], into: Path) -> None:
-        """Copies the pristine `files`, as far as they exist, to `into`."""
+    def extract(self, files: Iterable[str], into: Path) -> bool:
+        """Copies the pristine `files`, as far as they exist, to `into`; True if any changed."""
         names = sorted(files)
         if self.tree:
-            _copy(self.tree, into, [*(f"--include=/{name}" for name in _with_parents(names)),
-                                    "--exclude=*"])
-        else:
-            _unpack_files(self.tarball, names, into)
+            wanted = [f"--include=/{name}" for name in _with_parents(names)]
+            return _copy(self.tree, into, [*wanted, "--exclude=*"])
+        _unpack_files(self.tarball, names, into)
+        return True
 
 
 @functools.lru_cache(maxsize=None)
@@ -166,9 +166,9 @@ def _copy(source: Path, into: Path, options: List[str]) -> bool:
     into.mkdir(parents=True, exist_ok=True)
     with ui.step(f"copying {source}") as shown:
         log = proc.run_logged(
-            toolroot.command(["rsync", "-a", "--exclude=/.git", "--out-format=%n", *options,
+            toolroot.command(["rsync", "-aO", "--exclude=/.git", "--out-format=%n", *options,
                               f"{source}/", f"{into}/"]), "copy", shown)
-    return bool(log.read_text().strip())
+    return any(not line.endswith("/") for line in log.read_text().splitlines())
 
 
 def _with_parents(names: List[str]) -> List[str]:
