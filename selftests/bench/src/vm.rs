@@ -2,7 +2,7 @@
 
 //! A VM with one vCPU, one slot of memory to measure, and a small program for the guest.
 
-use crate::guest;
+use crate::guest::{self, Access};
 use crate::memory::{Backing, Memory, PAGE_4K};
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::{
@@ -48,7 +48,7 @@ impl Vm {
         let vcpu = vm.create_vcpu(0)?;
         vcpu.set_sregs(&guest::protected_mode(vcpu.get_sregs()?))?;
         let mut code = Memory::new(PAGE_4K, Backing::Small)?;
-        code.write(&guest::program(BASE as u32, (BASE + memory.size()) as u32));
+        code.write(&guest::programs(BASE as u32, (BASE + memory.size()) as u32));
         let vm = Self {
             vcpu,
             vm,
@@ -130,9 +130,9 @@ impl Vm {
         Ok(())
     }
 
-    /// Lets the guest write to every page.
-    pub fn write_all(&mut self) -> Result<()> {
-        self.vcpu.set_regs(&guest::start())?;
+    /// Lets the guest touch every page.
+    pub fn touch(&mut self, access: Access) -> Result<()> {
+        self.vcpu.set_regs(&guest::start(access))?;
         match self.vcpu.run()? {
             VcpuExit::Hlt => Ok(()),
             other => bail!("the guest stopped with {other:?}"),
