@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The memory of one page-table entry: an atomic that notices when its table was freed.
+
+use super::spte::{Spte, NONPRESENT};
+use crate::atomic::{AtomicU64, Ordering};
+
+/// What entries of a freed table hold. No entry of a live one ever does.
+const POISON: u64 = u64::MAX;
+
+/// An entry of a page table.
+#[repr(transparent)]
+pub struct SpteCell(AtomicU64);
+
+#[inline(always)]
+fn alive(raw: u64) -> Spte {
+    assert_ne!(raw, POISON, "late use: the table was freed");
+    Spte::new(raw)
+}
+
+impl SpteCell {
+    pub(super) const fn poisoned() -> Self {
+        Self(AtomicU64::new(POISON))
+    }
+
+    /// The value at this moment.
+    #[inline(always)]
+    pub fn load(&self) -> Spte {
+        // The kernel relies on address dependencies, for which there is no ordering here.
+        alive(self.0.load(Ordering::Acquire))
+    }
+
+    #[inline(always)]
+    pub(super) fn store(&self, new: Spte) {
+        // Not more than a store in the kernel; here it looks at what it overwrites.
+        alive(self.0.swap(new.raw(), Ordering::Release));
+    }
+
+    #[inline(always)]
+    pub(super) fn swap(&self, new: Spte) -> Spte {
+        alive(self.0.swap(new.raw(), Ordering::SeqCst))
+    }
+
+    #[inline(always)]
+    pub(super) fn compare_exchange(&self, old: Spte, new: Spte) -> Result<(), Spte> {
+        let order = (Ordering::SeqCst, Ordering::Relaxed);
+        match self
+            .0
+            .compare_exchange(old.raw(), new.raw(), order.0, order.1)
+        {
+            Ok(_) => Ok(()),
+            Err(found) => Err(alive(found)),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn fetch_clear(&self, mask: u64) -> Spte {
+        alive(self.0.fetch_and(!mask, Ordering::SeqCst))
+    }
+
+    /// What hardware and the fast page-fault path do: replace a value if it is still there.
+    pub(crate) fn hardware_exchange(&self, old: Spte, new: Spte) -> bool {
+        self.compare_exchange(old, new).is_ok()
+    }
+
+    /// Makes the entry of a table that is not linked yet `spte`.
+    pub(super) fn init(&self, spte: Spte) {
+        self.0.store(spte.raw(), Ordering::Relaxed);
+    }
+
+    /// Makes the entry of a new table absent.
+    pub(super) fn clear(&self) {
+        self.init(NONPRESENT);
+    }
+
+    /// The table is freed.
+    pub(super) fn poison(&self) {
+        self.0.store(POISON, Ordering::SeqCst);
+    }
+
+    /// Tells entries apart.
+    pub(super) fn address(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+}

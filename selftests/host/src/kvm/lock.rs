@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `mmu_lock`: the kernel's types over a `std` rwlock that is really taken and dropped.
+
+use super::{
+    flush::PendingFlush,
+    mode::{Exclusive, Locked, Shared},
+    Vm,
+};
+use crate::{
+    atomic::{self, yield_now, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard},
+    lockdep,
+    sync::rcu,
+};
+use core::{
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+};
+
+/// The hold itself.
+#[allow(dead_code)] // Held for being dropped.
+enum Hold<'vm> {
+    Read(RwLockReadGuard<'vm, ()>),
+    Write(RwLockWriteGuard<'vm, ()>),
+}
+
+impl<'vm> Hold<'vm> {
+    fn take<M: Locked>(vm: &'vm Vm) -> Self {
+        lockdep::acquire_mmu();
+        if M::SHARED {
+            Self::Read(vm.mmu_lock.read().unwrap_or_else(PoisonError::into_inner))
+        } else {
+            Self::Write(vm.mmu_lock.write().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        lockdep::release_mmu();
+    }
+}
+
+/// Proof that the current task holds `mmu_lock` as `M` says.
+pub struct MmuLock<'vm, M: Locked> {
+    vm: &'vm Vm,
+    hold: Option<Hold<'vm>>,
+    _mode: PhantomData<M>,
+}
+
+impl<'vm, M: Locked> MmuLock<'vm, M> {
+    fn new(vm: &'vm Vm) -> Self {
+        Self {
+            vm,
+            hold: Some(Hold::take::<M>(vm)),
+            _mode: PhantomData,
+        }
+    }
+
+    /// The VM whose lock it is.
+    pub fn vm(&self) -> &'vm Vm {
+        self.vm
+    }
+
+    fn without<R>(
+        &mut self,
+        rcu: rcu::Guard,
+        flush: &mut PendingFlush<'_>,
+        f: impl FnOnce() -> R,
+    ) -> (R, rcu::Guard) {
+        flush.flush();
+        drop(rcu);
+        self.hold = None;
+        self.vm.breaks.gave_way();
+        let result = f();
+        self.hold = Some(Hold::take::<M>(self.vm));
+        (result, rcu::read_lock())
+    }
+
+    /// Lets others have the lock and the CPU.
+    pub fn give_way(&mut self, rcu: rcu::Guard, flush: &mut PendingFlush<'_>) -> rcu::Guard {
+        let vm = self.vm;
+        let others = || {
+            yield_now();
+            vm.breaks.run_hook();
+        };
+        self.without(rcu, flush, others).1
+    }
+
+    /// Runs `sleep`, which may sleep, without the lock.
+    pub fn unlocked<R>(
+        &mut self,
+        rcu: rcu::Guard,
+        flush: &mut PendingFlush<'_>,
+        sleep: impl FnOnce() -> R,
+    ) -> (R, rcu::Guard) {
+        self.without(rcu, flush, sleep)
+    }
+}
+
+/// A hold of `mmu_lock` that ends with the value.
+#[must_use = "the lock is dropped at once if the guard is unused"]
+pub struct MmuGuard<'vm, M: Locked>(MmuLock<'vm, M>);
+
+impl<'vm, M: Locked> Deref for MmuGuard<'vm, M> {
+    type Target = MmuLock<'vm, M>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<M: Locked> DerefMut for MmuGuard<'_, M> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+// As in the kernel, where the end of the hold is what dropping is for.
+impl<M: Locked> Drop for MmuGuard<'_, M> {
+    fn drop(&mut self) {
+        self.0.hold = None;
+    }
+}
+
+impl Vm {
+    /// Takes `mmu_lock` for read.
+    pub fn mmu_read(&self) -> MmuGuard<'_, Shared> {
+        MmuGuard(MmuLock::new(self))
+    }
+
+    /// Takes `mmu_lock` for write.
+    pub fn mmu_write(&self) -> MmuGuard<'_, Exclusive> {
+        MmuGuard(MmuLock::new(self))
+    }
+
+    /// Whether somebody waits for the CPU or for `mmu_lock`: what the test's pattern says.
+    pub fn wants_break(&self) -> bool {
+        self.breaks.wanted()
+    }
+}
+
+/// The pages lock.
+#[must_use = "the lock is dropped at once if the guard is unused"]
+pub struct PagesLock<'vm> {
+    vm: &'vm Vm,
+    _guard: MutexGuard<'vm, ()>,
+}
+
+impl<'vm> PagesLock<'vm> {
+    /// The VM whose lock it is.
+    pub fn vm(&self) -> &'vm Vm {
+        self.vm
+    }
+}
+
+impl Vm {
+    /// Takes the pages lock.
+    pub fn pages_lock(&self) -> PagesLock<'_> {
+        lockdep::acquire_pages();
+        PagesLock {
+            vm: self,
+            _guard: atomic::lock(&self.pages_lock),
+        }
+    }
+}
+
+impl Drop for PagesLock<'_> {
+    fn drop(&mut self) {
+        lockdep::release_pages();
+    }
+}

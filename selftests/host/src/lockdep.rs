@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the current thread holds, and which order is right.
+//!
+//! `mmu_lock`, then RCU, then the pages lock. Nothing that sleeps under any of them.
+
+use std::cell::Cell;
+
+/// What can be held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// `mmu_lock`, for read or write.
+    pub mmu: bool,
+    /// Number of RCU read-side sections.
+    pub rcu: u32,
+    /// The pages lock.
+    pub pages: bool,
+}
+
+thread_local! {
+    static HELD: Cell<Held> = const { Cell::new(Held { mmu: false, rcu: 0, pages: false }) };
+}
+
+/// What the current thread holds.
+pub fn held() -> Held {
+    HELD.get()
+}
+
+fn change(f: impl FnOnce(&mut Held)) {
+    let mut held = HELD.get();
+    f(&mut held);
+    HELD.set(held);
+}
+
+/// Panics unless the thread may sleep.
+pub fn might_sleep(what: &str) {
+    let held = held();
+    assert_eq!(held, Held::default(), "{what} may sleep, under {held:?}");
+}
+
+pub(crate) fn acquire_mmu() {
+    might_sleep("taking mmu_lock");
+    change(|held| held.mmu = true);
+}
+
+pub(crate) fn release_mmu() {
+    let held = held();
+    // A failing test unwinds in whatever order.
+    if !std::thread::panicking() {
+        assert!(held.mmu && held.rcu == 0, "mmu_lock dropped under {held:?}");
+    }
+    change(|held| held.mmu = false);
+}
+
+pub(crate) fn acquire_rcu() {
+    change(|held| held.rcu += 1);
+}
+
+pub(crate) fn release_rcu() {
+    change(|held| held.rcu -= 1);
+}
+
+pub(crate) fn acquire_pages() {
+    assert!(!held().pages, "the pages lock is held already");
+    change(|held| held.pages = true);
+}
+
+pub(crate) fn release_pages() {
+    change(|held| held.pages = false);
+}

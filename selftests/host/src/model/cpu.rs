@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A CPU that runs a guest: it walks the tables, keeps what it finds, and sets bits.
+//!
+//! Its TLB and its paging-structure cache forget nothing until they are flushed. An access is one
+//! hold of the CPU's own lock; a flush takes the same lock, as an IPI waits until the CPU is out
+//! of the guest. The CPU knows nothing of RCU and `mmu_lock`: a table that is freed while the
+//! cache still leads to it is found poisoned.
+
+use crate::{
+    atomic::{lock, Mutex},
+    kvm::{
+        masks,
+        spte::{LeafSpte, READABLE},
+        Gfn, GfnRange, LeafBits, Level, MemSlot, ShadowPage, Spte, Vcpu, Vm,
+    },
+    machine::arena::PageId,
+};
+use std::collections::BTreeMap;
+
+/// What a guest does with memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads it.
+    Read,
+    /// Writes it.
+    Write,
+    /// Executes it.
+    Fetch,
+}
+
+/// Why the guest cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// There is no root, or one that must not be used any more.
+    NoRoot,
+    /// The tables do not allow it.
+    Fault,
+    /// The entry says that it is MMIO.
+    Mmio,
+}
+
+/// What a TLB holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Translation {
+    /// The leaf that was found, with the bits that the CPU set in it.
+    pub leaf: LeafSpte,
+}
+
+impl Translation {
+    fn permits(&self, access: Access) -> bool {
+        let spte = self.leaf.spte();
+        match access {
+            Access::Read => spte.has(READABLE),
+            Access::Write => spte.is_writable(),
+            Access::Fetch if masks::nx() != 0 => spte.has(READABLE) && !spte.has(masks::nx()),
+            Access::Fetch => spte.has(masks::exec()),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Caches {
+    /// By the first frame of the page.
+    leaves: BTreeMap<Gfn, Translation>,
+    /// Tables of 4K entries, by the first frame that they span.
+    tables: BTreeMap<Gfn, PageId>,
+    /// Frames whose dirty bit the CPU has set, where it logs that by itself.
+    dirty_log: Vec<Gfn>,
+}
+
+/// A CPU.
+#[derive(Default)]
+pub struct Cpu(Mutex<Caches>);
+
+impl Cpu {
+    /// Waits until the CPU is out of the guest and drops translations: all, or those of `range`.
+    pub fn flush(&self, range: Option<GfnRange>) {
+        let mut caches = lock(&self.0);
+        match range {
+            None => caches.leaves.clear(),
+            Some(range) => caches.leaves.retain(|gfn, held| {
+                let end = gfn.add(held.leaf.level().pages());
+                end <= range.start || range.end <= *gfn
+            }),
+        }
+        caches.tables.clear();
+    }
+
+    /// Waits until the CPU is out of the guest.
+    pub fn kick(&self) {
+        drop(lock(&self.0));
+    }
+
+    /// Hands the CPU's own dirty log to `slot`'s.
+    pub fn drain_dirty_log(&self, slot: &MemSlot) {
+        let (mine, others) = std::mem::take(&mut lock(&self.0).dirty_log)
+            .into_iter()
+            .partition(|gfn| slot.range().contains(*gfn));
+        let mine: Vec<Gfn> = mine;
+        mine.into_iter().for_each(|gfn| slot.mark_dirty(gfn));
+        lock(&self.0).dirty_log.extend::<Vec<Gfn>>(others);
+    }
+
+    /// All that the TLB holds.
+    pub fn translations(&self) -> Vec<(Gfn, Translation)> {
+        lock(&self.0)
+            .leaves
+            .iter()
+            .map(|(gfn, held)| (*gfn, *held))
+            .collect()
+    }
+
+    /// The guest of `vcpu` accesses `gfn`. What the access does, with the frame it found, is up to
+    /// `effect`, and over before any flush returns.
+    pub fn access<R>(
+        &self,
+        vcpu: &Vcpu,
+        gfn: Gfn,
+        access: Access,
+        effect: impl FnOnce(u64) -> R,
+    ) -> Result<R, Exit> {
+        let mut caches = lock(&self.0);
+        let root = vcpu.root().filter(|root| !root.role().is_invalid());
+        let root = root.ok_or(Exit::NoRoot)?;
+        let held = match caches.find(gfn, access) {
+            Some(held) => held,
+            None => caches.walk(vcpu.vm(), root, gfn, access)?,
+        };
+        let offset = gfn.raw() & (held.leaf.level().pages() - 1);
+        Ok(effect(held.leaf.spte().pfn().raw() + offset))
+    }
+}
+
+impl Caches {
+    fn find(&self, gfn: Gfn, access: Access) -> Option<Translation> {
+        let (_, held) = self.leaves.range(..=gfn).next_back()?;
+        let first = gfn.round_down(held.leaf.level());
+        let held = *self.leaves.get(&first)?;
+        // A write through an entry that is held as clean has to set the dirty bit first.
+        let dirty = access != Access::Write
+            || !held.leaf.spte().ad_enabled()
+            || held.leaf.spte().has(LeafBits::dirty().mask());
+        let covers = gfn < first.add(held.leaf.level().pages());
+        (covers && dirty && held.permits(access)).then_some(held)
+    }
+
+    fn walk(
+        &mut self,
+        vm: &Vm,
+        root: &ShadowPage,
+        gfn: Gfn,
+        access: Access,
+    ) -> Result<Translation, Exit> {
+        let arena = &vm.machine.arena;
+        let cached = self.tables.get(&gfn.round_down(Level::PG_2M));
+        let mut table = cached.map_or(root, |id| arena.page(*id));
+        loop {
+            let level = table.level();
+            let cell = table.hardware_cell(level.index(gfn));
+            let spte = cell.load();
+            if !spte.is_present() {
+                return Err(if vm.is_mmio_spte(spte) {
+                    Exit::Mmio
+                } else {
+                    Exit::Fault
+                });
+            }
+            if spte.is_table(level) {
+                let below = PageId::at(spte.raw() & masks::base_addr());
+                if level == Level::PG_2M {
+                    self.tables.insert(gfn.round_down(level), below);
+                }
+                table = arena.page(below);
+                continue;
+            }
+            let marked = marked(spte, access);
+            let held = Translation {
+                leaf: LeafSpte::new(marked, level),
+            };
+            if !held.permits(access) {
+                return Err(Exit::Fault);
+            }
+            if marked != spte && !cell.hardware_exchange(spte, marked) {
+                continue;
+            }
+            let cleaned = marked.has(masks::dirty()) && !spte.has(masks::dirty());
+            if vm.has_cpu_dirty_log() && spte.ad_enabled() && cleaned {
+                self.dirty_log.push(gfn);
+            }
+            self.hold(gfn.round_down(level), held);
+            return Ok(held);
+        }
+    }
+
+    /// Takes up a translation, in the place of those that it overlaps.
+    fn hold(&mut self, gfn: Gfn, held: Translation) {
+        let end = gfn.add(held.leaf.level().pages());
+        self.leaves
+            .retain(|other, leaf| other.add(leaf.leaf.level().pages()) <= gfn || end <= *other);
+        self.leaves.insert(gfn, held);
+    }
+}
+
+/// The leaf with the bits that an access sets.
+fn marked(spte: Spte, access: Access) -> Spte {
+    if !masks::ad_enabled() || !spte.ad_enabled() {
+        return spte;
+    }
+    let written = access == Access::Write && spte.is_writable();
+    let dirty = if written { masks::dirty() } else { 0 };
+    spte.with(masks::accessed() | dirty)
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The world around the TDP MMU.
+
+pub mod breaks;
+pub mod cpu;
+pub mod kvm;
+pub mod primary;
+pub mod view;

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tables as they are, read naively.
+
+use crate::{
+    atomic::lock,
+    kvm::{masks, types::ENTRIES, Gfn, Level, ShadowPage, Spte, Vm},
+    machine::arena::PageId,
+};
+use std::collections::BTreeMap;
+
+/// What one tree holds.
+#[derive(Default)]
+pub struct Tree {
+    /// Its leaves, by their first frames.
+    pub leaves: BTreeMap<Gfn, (Level, Spte)>,
+    /// The links of each level, by first frames.
+    pub links: BTreeMap<(Level, Gfn), PageId>,
+    /// Entries that are neither absent, nor present: MMIO, or frozen for ever.
+    pub others: BTreeMap<(Level, Gfn), Spte>,
+}
+
+impl Tree {
+    /// Reads the tree of `root`.
+    pub fn of(vm: &Vm, root: &ShadowPage) -> Self {
+        let mut tree = Self::default();
+        tree.read(vm, root);
+        tree
+    }
+
+    fn read(&mut self, vm: &Vm, page: &ShadowPage) {
+        let level = page.level();
+        for index in 0..ENTRIES {
+            let spte = page.hardware_cell(index).load();
+            let gfn = page.gfn().add(index as u64 * level.pages());
+            if spte.is_table(level) {
+                let id = PageId::at(spte.raw() & masks::base_addr());
+                let below = vm.machine.arena.page(id);
+                assert_eq!(below.gfn(), gfn, "a table is linked in the wrong place");
+                self.links.insert((level, gfn), id);
+                self.read(vm, below);
+            } else if spte.is_present() {
+                self.leaves.insert(gfn, (level, spte));
+            } else if spte != crate::kvm::spte::NONPRESENT {
+                assert!(!spte.is_frozen(), "frozen for ever: {gfn:?} {level:?}");
+                self.others.insert((level, gfn), spte);
+            }
+        }
+    }
+
+    /// The leaf that maps `gfn`.
+    pub fn leaf(&self, gfn: Gfn) -> Option<(Gfn, Level, Spte)> {
+        let (first, (level, spte)) = self.leaves.range(..=gfn).next_back()?;
+        (gfn < first.add(level.pages())).then_some((*first, *level, *spte))
+    }
+}
+
+/// All roots on the VM's list, valid or not.
+pub fn roots(vm: &Vm) -> Vec<&ShadowPage> {
+    let ids = lock(vm.root_list()).clone();
+    ids.into_iter()
+        .map(|id| vm.machine.arena.page(id))
+        .collect()
+}
+
+/// Compares the VM's statistics with its tables. Nobody may change them meanwhile.
+pub fn check(vm: &Vm) {
+    assert!(!vm.is_bugged(), "the VM is marked as broken");
+    let mut pages = [0; 5];
+    let (mut links, mut nx) = (0, std::collections::BTreeSet::new());
+    for root in roots(vm) {
+        let tree = Tree::of(vm, root);
+        for (gfn, (level, spte)) in &tree.leaves {
+            pages[usize::from(level.raw()) - 1] += 1;
+            assert!(
+                spte.pfn().raw() % level.pages() == 0,
+                "{gfn:?}: {spte:?} is not aligned"
+            );
+        }
+        links += tree.links.len() as i64;
+        let disallowed = |id: &PageId| vm.machine.arena.page(*id).is_nx_disallowed();
+        nx.extend(tree.links.values().copied().filter(disallowed));
+    }
+    let counted = vm.stats.pages.each_ref().map(|count| count.get());
+    assert_eq!(counted, pages, "page statistics");
+    assert_eq!(vm.live_tables(), links, "number of tables");
+    let listed = vm.possible_nx_huge_pages();
+    assert!(
+        listed.is_subset(&nx),
+        "a table that is gone is on the list of NX pages"
+    );
+}
