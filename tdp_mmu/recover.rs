@@ -55,6 +55,7 @@ impl Visitor<Shared> for Recover<'_> {
         level <= Level::MAX_HUGEPAGE && !spte.is_last(level)
     }
 
+    #[inline(always)]
     fn visit(&mut self, entry: Entry<'_, Shared>, turn: &mut Turn<'_, '_>) -> Step {
         let cx = entry.cx();
         let State::Link(link) = entry.state() else {
@@ -83,6 +84,7 @@ impl Visitor<Shared> for Recover<'_> {
 impl Recover<'_> {
     /// Whether slot and host permit a huge page there. A page that starts before the slot is not
     /// looked up at all: the slot has no information on it.
+    #[inline(always)]
     fn could_be_huge(&self, link: &Link<'_, Shared>) -> bool {
         self.slot.range().contains(link.gfn())
             && link

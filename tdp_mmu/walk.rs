@@ -18,7 +18,6 @@ use crate::{
     kvm::{
         cell::SpteCell,
         page::Table,
-        types::ENTRIES,
         Context,
         Entry,
         Gfn,
@@ -168,7 +167,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     #[inline(always)]
     fn run(&self, table: Table<'r>, base: Gfn) -> (&'r [SpteCell], Gfn) {
         let level = table.level();
-        let end = base.add(ENTRIES as u64 * level.pages()).min(self.range.end);
+        let end = base.add(level.table_pages()).min(self.range.end);
         let first = level.index(self.range.start.max(base));
         let last = level.index(end.add(u64::MAX));
         let run = table.cells().get(first..=last).unwrap_or(&[]);
@@ -212,14 +211,30 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
 
     /// Walks the whole range below `root`.
     fn root(&mut self, root: &'r ShadowPage, rcu: &'r impl Rcu) -> Result<(), Halt> {
-        let level = root.level();
-        let base = root.gfn();
-        let span = ENTRIES as u64 * level.pages();
-        self.range = self.range.clamp_end(base.add(span));
+        let mut table = root.table(rcu);
+        let mut base = root.gfn();
+        let end = base.add(table.level().table_pages());
+        self.range = self.range.clamp_end(end);
         if self.range.is_empty() {
             return Ok(());
         }
-        self.upper(root.table(rcu), base)
+        // Most walks are about a few pages. Go straight to the table where they part.
+        while table.level() > self.min_level && self.range.within_one(table.level()) {
+            let entry = Entry::read(self.cx, table, self.range.start);
+            if entry.spte().is_present() && self.visitor.wants(entry.spte(), table.level()) {
+                break;
+            }
+            base = entry.gfn();
+            let State::Link(link) = entry.state() else {
+                return Ok(());
+            };
+            table = link.table();
+        }
+        if table.level() == Level::PG_4K {
+            self.lowest(table, base)
+        } else {
+            self.upper(table, base)
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl Gfn {
     /// The first frame of the page of `level` that contains this one.
     #[inline(always)]
     pub const fn round_down(self, level: Level) -> Self {
-        Self(self.0 & !(level.pages() - 1))
+        Self(self.0 & level.pages().wrapping_neg())
     }
 
     /// Number of frames from `base` to this one; `base` must not be above it.
@@ -129,21 +129,29 @@ impl Level {
         Self::new(self.0 as u32 + 1)
     }
 
+    // By the type's invariant nothing below wraps; "wrapping" keeps overflow checks out of walks.
+
     #[inline(always)]
     const fn shift(self) -> u32 {
-        (self.0 as u32 - 1) * LEVEL_BITS
+        (self.0 as u32).wrapping_sub(1).wrapping_mul(LEVEL_BITS)
     }
 
     /// Number of guest frames that one entry of this level spans (`KVM_PAGES_PER_HPAGE`).
     #[inline(always)]
     pub const fn pages(self) -> u64 {
-        1 << self.shift()
+        1u64.wrapping_shl(self.shift())
+    }
+
+    /// Number of guest frames that a whole table of this level spans.
+    #[inline(always)]
+    pub const fn table_pages(self) -> u64 {
+        (ENTRIES as u64).wrapping_shl(self.shift())
     }
 
     /// Index of the entry for `gfn` in its table of this level (`SPTE_INDEX`).
     #[inline(always)]
     pub const fn index(self, gfn: Gfn) -> usize {
-        (gfn.raw() >> self.shift()) as usize & (ENTRIES - 1)
+        gfn.raw().wrapping_shr(self.shift()) as usize & (ENTRIES - 1)
     }
 }
 
@@ -179,6 +187,13 @@ impl GfnRange {
     #[inline(always)]
     pub fn clamp_end(self, end: Gfn) -> Self {
         Self::new(self.start, self.end.min(end))
+    }
+
+    /// Whether one entry of `level` spans the whole range, which must not be empty.
+    #[inline(always)]
+    pub fn within_one(self, level: Level) -> bool {
+        let last = self.end.add(u64::MAX);
+        self.start.round_down(level) == last.round_down(level)
     }
 
     /// Whether `gfn` lies within.

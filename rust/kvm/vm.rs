@@ -119,7 +119,7 @@ impl Vm {
                 gfn.raw(),
             )
         };
-        Level::new(level.try_into().ok()?)
+        Level::new(level as u32)
     }
 
     /// Marks the VM as broken, warning once: no ioctl and no vCPU will run it any further.
