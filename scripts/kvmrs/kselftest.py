@@ -34,28 +34,29 @@ class Programs:
 
     def files(self) -> Dict[str, Path]:
         """Everything, at its place in the initramfs."""
-        return {f"{INSIDE}/{path.name}": path for path in self.folder.iterdir()
-                if path.name != "list"}
+        return {f"{INSIDE}/{path.name}": path for path in self.folder.iterdir()}
 
 
 def ensure(tree: KernelTree) -> Programs:
-    """The programs for that kernel's sources; built once for each content."""
+    """The programs for that kernel's sources; built once for each content.
+
+    Objects are kept, so that a change to a program of this project costs its compilation alone.
+    """
     folder = paths.cache() / f"selftests-{_key(tree.path)}"
-    with lock.hold("building the selftests"):
-        if not (folder / "list").exists():
-            _build(tree.path, folder)
-    return Programs(folder, (folder / "list").read_text().split())
+    programs, stamp, own = folder / "programs", folder / "built", _own_key()
+    with lock.hold("building the selftests", "selftests"):
+        if not stamp.exists() or not stamp.read_text().startswith(own):
+            _build(tree.path, folder, programs)
+            stamp.write_text(" ".join([own, *_suite(tree.path, folder / "objects")]))
+    return Programs(programs, stamp.read_text().split()[1:])
 
 
-def _build(tree: Path, folder: Path) -> None:
-    work = folder.with_name(f"{folder.name}.work")
-    headers, output = work / "headers", work / "objects"
+def _build(tree: Path, folder: Path, programs: Path) -> None:
+    headers, output = folder / "headers", folder / "objects"
     with ui.step("building the kernel's KVM selftests") as shown:
         _make(shown, "headers_install", f"INSTALL_HDR_PATH={headers}", tree=tree)
         _make(shown, *_arguments(headers, output), "-k", tree=tree)
-        suite = _suite(tree, output)
-        _install(tree, output / "kselftest" / "kvm", folder, suite)
-    shutil.rmtree(work)
+        _install(tree, output / "kselftest" / "kvm", programs, _suite(tree, output))
 
 
 def _make(shown: ui.step, *arguments: str, tree: Path) -> None:
@@ -83,19 +84,17 @@ def _suite(tree: Path, output: Path) -> List[str]:
 def _install(tree: Path, built: Path, folder: Path, suite: List[str]) -> None:
     """Copies what runs, stripped; `make -k` leaves out what does not build, this does not."""
     folder.mkdir(parents=True, exist_ok=True)
-    missing = []
-    for name in [*suite, *HELPERS, *(source.stem for source in _own())]:
-        found = next(iter([*built.rglob(name), *(tree / SUITE).rglob(name)]), None)
-        if found is None:
-            missing.append(name)
-        elif name.endswith(".sh"):
-            shutil.copy(found, folder / name)
-        else:
-            toolroot.run(["strip", "-o", str(folder / name), str(found)], check=True)
+    names = [*suite, *HELPERS, *(source.stem for source in _own())]
+    found = {name: next(iter([*built.rglob(name), *(tree / SUITE).rglob(name)]), None)
+             for name in names}
+    missing = [name for name, path in found.items() if path is None]
     if missing:
         raise KvmrsError(f"selftests that do not build: {' '.join(missing)}",
                          "see out/logs/selftests-build.log")
-    (folder / "list").write_text("\n".join(suite))
+    for name, path in found.items():
+        shutil.copy(path, folder / name)
+    programs = [str(folder / name) for name in names if not name.endswith(".sh")]
+    toolroot.run(["strip", *programs], check=True)
 
 
 def _own() -> List[Path]:
@@ -105,10 +104,18 @@ def _own() -> List[Path]:
 def _key(tree: Path) -> str:
     """Sources and compiler. The tests see only user headers: patches of KVM do not matter."""
     digest = hashlib.sha256(toolroot.versions().encode())
-    for file in sorted(OWN.iterdir()):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
     for place in SOURCES:
         root = tree / place
-        for file in [root] if root.is_file() else sorted(root.rglob("*.[chS]")):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        _add(digest, [root] if root.is_file() else sorted(root.rglob("*.[chS]")))
     return digest.hexdigest()[:16]
+
+
+def _own_key() -> str:
+    digest = hashlib.sha256()
+    _add(digest, sorted(OWN.iterdir()))
+    return digest.hexdigest()[:16]
+
+
+def _add(digest: "hashlib._Hash", files: List[Path]) -> None:
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())

@@ -46,7 +46,7 @@ def settings() -> List[Dict[str, str]]:
 
 def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[str]]) -> Test:
     words = entry.get("args", "").split() if args is None else args
-    return Test(name, timeout, words, entry.get("fails", ""), entry.get("declined", 0))
+    return Test(name, entry.get("timeout", timeout), words, entry.get("fails", ""), entry.get("declined", 0))
 
 
 def _listed(suite: List[str]) -> Dict[str, Dict[str, Any]]:

@@ -40,7 +40,8 @@ static inline struct touch_vm touch_vm_create(enum vm_mem_backing_src_type src,
 
 	t.vm = __vm_create_with_one_vcpu(&t.vcpu, size >> PAGE_SHIFT,
 					 touch_guest);
-	vm_mem_add(t.vm, src, TOUCH_GPA, TOUCH_SLOT, size >> PAGE_SHIFT, 0);
+	vm_userspace_mem_region_add(t.vm, src, TOUCH_GPA, TOUCH_SLOT,
+				    size >> PAGE_SHIFT, 0);
 	virt_map(t.vm, TOUCH_GPA, TOUCH_GPA, size >> PAGE_SHIFT);
 	vcpu_args_set(t.vcpu, 2, size, stride);
 	t.mem = addr_gpa2hva(t.vm, TOUCH_GPA);

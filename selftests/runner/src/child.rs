@@ -12,6 +12,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const OUTPUT: &str = "/tmp/output";
+/// What is kept of a line.
+const WIDTH: usize = 300;
 const POLL: Duration = Duration::from_millis(5);
 
 /// A program and its limits.
@@ -93,12 +95,15 @@ pub fn last_line(text: &str) -> &str {
         .unwrap_or("")
 }
 
-/// The last `count` lines.
+/// The last `count` lines, each as a terminal would show it: without what '\r' overwrote.
 pub fn tail(text: &str, count: usize) -> Vec<String> {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..]
-        .iter()
-        .map(|line| line.to_string())
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.rsplit('\r').next().unwrap_or(line))
+        .collect();
+    let last = &lines[lines.len().saturating_sub(count)..];
+    last.iter()
+        .map(|line| line.chars().take(WIDTH).collect())
         .collect()
 }
 

@@ -34,6 +34,14 @@ pub enum Event<'a> {
     Result(TestResult<'a>),
     /// A line printed by a command.
     Output { line: &'a str },
+    /// The demo goes on to this.
+    Phase { phase: &'a str },
+    /// KVM's figures of the demo's guest, now.
+    Figures { values: &'a BTreeMap<&'static str, u64> },
+    /// The demo's guest says this.
+    Guest { line: &'a str },
+    /// The demo found this.
+    Note { line: &'a str },
     /// The runner could not go on.
     Fatal { reason: String },
     /// The positive end mark.

@@ -53,6 +53,7 @@ pub enum Work {
     Suite(Suite),
     Life(Life),
     Command(Command),
+    Demo(Demo),
     Shell,
 }
 
@@ -107,4 +108,25 @@ pub struct Command {
     pub argv: Vec<String>,
     pub timeout: u64,
     pub heartbeat: u64,
+}
+
+/// A guest on the Rust backend, to be watched.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Demo {
+    pub module: String,
+    pub name: String,
+    /// Copied to /tmp, where programs of the tools root find them.
+    pub files: Vec<String>,
+    /// Made for the guest, this many bytes long and empty.
+    pub disk: String,
+    pub disk_size: u64,
+    /// QEMU's command line, and the control socket that it names.
+    pub argv: Vec<String>,
+    pub qmp: String,
+    /// Rounds of the guest's work before dirty logging, and how often that goes on and off.
+    pub rounds: u32,
+    pub cycles: u32,
+    /// Seconds that anything may take.
+    pub limit: u64,
 }

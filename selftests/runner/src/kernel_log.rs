@@ -26,15 +26,20 @@ impl KernelLog {
 
     /// Demands a message with this text among the new ones.
     pub fn expect(&mut self, text: &str) -> Result<()> {
+        self.line_with(text).map(drop)
+    }
+
+    /// The first of the new messages that has this text, without what precedes the text.
+    pub fn line_with(&mut self, text: &str) -> Result<String> {
         let mut seen = String::new();
         let mut record = [0; 8192];
         // One read is one message; "no more" is an error of a descriptor that does not block.
         while let Ok(length @ 1..) = self.0.read(&mut record) {
             seen.push_str(&String::from_utf8_lossy(&record[..length]));
         }
-        if !seen.contains(text) {
-            bail!("the kernel log does not say '{text}', but: {}", seen.trim());
+        match seen.lines().find_map(|line| Some(&line[line.find(text)?..])) {
+            Some(line) => Ok(line.to_string()),
+            None => bail!("the kernel log does not say '{text}', but: {}", seen.trim()),
         }
-        Ok(())
     }
 }

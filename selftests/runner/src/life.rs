@@ -117,7 +117,7 @@ fn load_and_unload(life: &Life) -> Result<()> {
             use_a_vm(life)?;
         }
         unload(life)?;
-        nothing_left(life).with_context(|| format!("after round {}", round + 1))?;
+        ensure!(!loaded(life), "still loaded after round {}", round + 1);
     }
     Ok(())
 }
@@ -153,6 +153,7 @@ fn stays_on_c(life: &Life) -> Result<()> {
     let mut old = Holder::start(&life.holder)?;
     old.touch()?;
     load(life)?;
+    let before = backend::count(RUST)?.created;
     backend::choose(RUST)?;
     old.touch()?;
     ensure!(

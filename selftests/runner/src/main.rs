@@ -10,6 +10,7 @@
 mod backend;
 mod child;
 mod command;
+mod demo;
 mod events;
 mod holder;
 mod job;
@@ -49,6 +50,7 @@ fn run() -> Result<()> {
         Work::Suite(suite) => suite::run(suite)?,
         Work::Life(life) => life::run(life)?,
         Work::Command(command) => command::run(command)?,
+        Work::Demo(demo) => demo::run(demo)?,
         Work::Shell => command::shell()?,
     }
     emit(&Event::End);

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! KVM's figures of one VM, from its directory in debugfs.
+
+use crate::settings;
+use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+use std::fs;
+
+const ROOT: &str = "/sys/kernel/debug/kvm";
+const NAMES: [&str; 7] = [
+    "pages_4k",
+    "pages_2m",
+    "pages_1g",
+    "pf_taken",
+    "pf_fixed",
+    "pf_fast",
+    "remote_tlb_flush",
+];
+
+/// A VM's figures at one moment.
+pub struct Figures(pub BTreeMap<&'static str, u64>);
+
+impl Figures {
+    /// How many 2M pages are mapped.
+    pub fn huge(&self) -> u64 {
+        self.0["pages_2m"]
+    }
+}
+
+/// Where the figures of a VM are.
+pub struct Vm {
+    folder: String,
+}
+
+impl Vm {
+    /// The VM that a process has, if it has one yet; KVM names the directory after it.
+    pub fn of_process(pid: u32) -> Result<Option<Self>> {
+        let prefix = format!("{pid}-");
+        let entries = fs::read_dir(ROOT).with_context(|| format!("reading {ROOT}"))?;
+        Ok(entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .find(|name| name.starts_with(&prefix))
+            .map(|name| Self {
+                folder: format!("{ROOT}/{name}"),
+            }))
+    }
+
+    /// The figures now.
+    pub fn figures(&self) -> Result<Figures> {
+        let read = |name| {
+            let value = settings::read(&format!("{}/{name}", self.folder))?;
+            Ok((name, value.parse()?))
+        };
+        Ok(Figures(NAMES.into_iter().map(read).collect::<Result<_>>()?))
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A real guest on the Rust backend, in front of a person.
+//!
+//! QEMU boots a Linux guest that works on its memory. Meanwhile dirty logging goes on and off, as
+//! live migration would do it, and KVM's own figures of the VM are reported all the time. What
+//! should be seen is checked: huge pages are split and come back, the guest's data stays right,
+//! and nothing is left when it is gone.
+
+mod figures;
+mod guest;
+mod qmp;
+
+use crate::backend::{self, RUST};
+use crate::events::{emit, mark, Event};
+use crate::job::Demo;
+use crate::kernel_log::KernelLog;
+use crate::system::{load_module, unload_module};
+use anyhow::{bail, ensure, Context, Result};
+use figures::{Figures, Vm};
+use guest::Guest;
+use qmp::Qmp;
+use serde_json::json;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const INTERVAL: Duration = Duration::from_millis(250);
+/// Seconds that dirty pages are counted for.
+const LOGGING: u64 = 2;
+const PAGES_PER_MIB: u64 = 256;
+/// What must be split, and must come back, of the huge pages there were: a half.
+const PART: u64 = 2;
+
+/// Runs the whole demo.
+pub fn run(demo: &Demo) -> Result<()> {
+    phase("module");
+    let mut log = KernelLog::open()?;
+    load_module(&demo.module, "")?;
+    note(&log.line_with(&format!("{}: ready", demo.name))?);
+    backend::choose(RUST)?;
+    Show::start(demo)?.play(demo)?;
+    phase("after");
+    if let Some(left) = backend::leftovers()? {
+        bail!(left);
+    }
+    note("the VM is gone: pages_4k 0, pages_2m 0, pages_1g 0, no page table left");
+    unload_module(&demo.name).context("unloading the module")?;
+    note("the module is unloaded");
+    Ok(())
+}
+
+fn phase(name: &str) {
+    mark(&format!("start demo {name}"));
+    emit(&Event::Phase { phase: name });
+}
+
+fn note(line: &str) {
+    emit(&Event::Note { line });
+}
+
+/// The guest, and what watches it.
+struct Show {
+    guest: Guest,
+    qmp: Qmp,
+    vm: Vm,
+    limit: Duration,
+}
+
+impl Show {
+    /// Starts QEMU and waits for its VM.
+    fn start(demo: &Demo) -> Result<Self> {
+        phase("boot");
+        let guest = Guest::start(demo)?;
+        let limit = Duration::from_secs(demo.limit);
+        let (qmp, vm) = match connect(demo, &guest, limit) {
+            Ok(both) => both,
+            Err(error) => return Err(guest.blame(error)),
+        };
+        let (on_rust, on_c) = (backend::count(RUST)?.alive, backend::count("c")?.alive);
+        ensure!(
+            (on_rust, on_c) == (1, 0),
+            "VMs alive on Rust and C: {on_rust} and {on_c}, should be 1 and 0"
+        );
+        note("kvm counts 1 VM on the Rust backend, none on C");
+        Ok(Self {
+            guest,
+            qmp,
+            vm,
+            limit,
+        })
+    }
+
+    fn play(mut self, demo: &Demo) -> Result<()> {
+        match self.scenes(demo) {
+            Ok(()) => self.guest.end(self.limit),
+            Err(error) => Err(self.guest.blame(error)),
+        }
+    }
+
+    fn scenes(&mut self, demo: &Demo) -> Result<()> {
+        self.until_guest_says("up ")?;
+        phase("work");
+        for round in 1..=demo.rounds {
+            self.until_guest_says(&format!("round {round}:"))?;
+        }
+        for _ in 0..demo.cycles {
+            self.log_dirty_pages()?;
+        }
+        phase("shutdown");
+        self.guest.ask_to_stop()?;
+        self.until_guest_says("done ")
+    }
+
+    /// Dirty logging goes on, so that huge pages are split, and off, so that they come back.
+    fn log_dirty_pages(&mut self) -> Result<()> {
+        let before = self.vm.figures()?.huge();
+        phase("log-on");
+        let how = json!({"calc-time": LOGGING, "mode": "dirty-bitmap"});
+        self.qmp.execute("calc-dirty-rate", how)?;
+        let mut lowest = before;
+        let mut rate = None;
+        self.watch("the count of dirty pages", |show, figures| {
+            lowest = lowest.min(figures.huge());
+            let answer = show.qmp.execute("query-dirty-rate", json!({}))?;
+            if answer["status"] == "measured" {
+                rate = answer["dirty-rate"].as_u64();
+            }
+            Ok(rate.is_some())
+        })?;
+        phase("log-off");
+        let rate = rate.unwrap_or(0);
+        let pages = rate * LOGGING * PAGES_PER_MIB;
+        note(&format!(
+            "dirty log: {rate} MiB a second, {pages} pages of 4K in {LOGGING} s"
+        ));
+        ensure!(rate > 0, "the dirty log found no dirty page");
+        ensure!(
+            lowest < before / PART,
+            "of {before} huge pages only {} were split",
+            before - lowest
+        );
+        self.watch("huge pages to come back", |_, figures| {
+            Ok(figures.huge() >= before / PART)
+        })?;
+        let after = self.vm.figures()?.huge();
+        note(&format!(
+            "2M pages: {before} before, {lowest} while logging, {after} after"
+        ));
+        Ok(())
+    }
+
+    fn until_guest_says(&mut self, word: &str) -> Result<()> {
+        let what = format!("the guest to say '{}'", word.trim());
+        self.watch(&what, |show, _| Ok(show.guest.has_said(word)))
+    }
+
+    /// Reports figures and the guest's words until `done`.
+    fn watch(
+        &mut self,
+        what: &str,
+        mut done: impl FnMut(&mut Self, &Figures) -> Result<bool>,
+    ) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            self.guest.listen()?;
+            let figures = self.vm.figures()?;
+            emit(&Event::Figures { values: &figures.0 });
+            if done(self, &figures)? {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < self.limit, "waited in vain for {what}");
+            sleep(INTERVAL);
+        }
+    }
+}
+
+/// Waits until QEMU answers and its VM is there.
+fn connect(demo: &Demo, guest: &Guest, limit: Duration) -> Result<(Qmp, Vm)> {
+    let start = Instant::now();
+    loop {
+        let found = Vm::of_process(guest.pid())?;
+        match (Qmp::connect(&demo.qmp), found) {
+            (Ok(qmp), Some(vm)) => return Ok((qmp, vm)),
+            _ => ensure!(start.elapsed() < limit, "QEMU does not start"),
+        }
+        ensure!(guest.is_running(), "QEMU ended at once");
+        sleep(Duration::from_millis(100));
+    }
+}
