@@ -338,6 +338,8 @@ fn restored(leaf: Spte) -> Spte {
 }
 
 proptest! {
+    #![proptest_config(common::config(256))]
+
     #[test]
     fn aging_takes_access_and_nothing_else(format in 0..4usize, pfn in 1..1u64 << 20, choice in 0..64u32) {
         let vcpu = vcpu_with(formats()[format].1, Options::default());

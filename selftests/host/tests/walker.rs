@@ -126,7 +126,7 @@ fn wants() -> impl Strategy<Value = Wants> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(common::config(64))]
 
     #[test]
     fn visits_what_is_there_in_order_whatever_the_breaks(

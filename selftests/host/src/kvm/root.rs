@@ -85,7 +85,7 @@ impl<'vm> Root<'vm> {
 
     /// If the root waits to be zapped, the TDP MMU's reference to it.
     pub fn take_scheduled_zap(&self) -> Option<Root<'vm>> {
-        self.page.scheduled.swap(false, SeqCst).then_some(Self {
+        self.page.scheduled.swap(false, SeqCst).then(|| Self {
             page: self.page,
             vm: self.vm,
             counted: true,

@@ -20,10 +20,12 @@ use crate::{
     sync::rcu,
     tdp_mmu,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Number of tries after which a guest that does not get on is a failure.
-const MANY: u32 = 100_000;
+const MANY: u32 = 5000;
+/// Number of tries after which it waits a little before each: somebody else is busy.
+const PATIENCE: u32 = 100;
 
 fn error_code(access: Access) -> u64 {
     error::USER
@@ -51,7 +53,10 @@ pub fn unload_root(vcpu: &Vcpu) {
 /// Lets the guest access `gfn` until it works. Returns the host frame, `None` for MMIO or if the
 /// write has to be emulated.
 pub fn guest_access(vcpu: &Vcpu, gfn: Gfn, access: Access, effect: impl Fn(u64)) -> Option<u64> {
-    for _ in 0..MANY {
+    for attempt in 0..MANY {
+        if attempt > PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let done = vcpu.cpu.access(vcpu, gfn, access, |pfn| {
             effect(pfn);
             pfn
@@ -83,8 +88,10 @@ pub fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, access: Access, prefetch: bool) ->
     let snapshot = vm.primary.snapshot();
     let slot = vm.slot(vcpu.root_role().as_id(), gfn);
     let page = slot.and_then(|_| vm.primary.page(gfn));
-    if slot.is_some() && page.is_none() {
-        return Outcome::Retry;
+    match (slot, page) {
+        (Some(_), None) => return Outcome::Retry,
+        (None, _) if !masks::mmio_caching() => return Outcome::Emulate,
+        _ => {}
     }
     let lock = vm.mmu_read();
     if !vm.primary.is_current(snapshot) {

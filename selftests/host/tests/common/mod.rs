@@ -9,7 +9,21 @@ use kvmrs_host::{
     machine::{Machine, Masks},
     model::kvm,
 };
+use proptest::prelude::ProptestConfig;
 use std::sync::Arc;
+
+/// How property tests run: so many cases, unless `PROPTEST_CASES` says otherwise. A failure prints
+/// its smallest input and leaves no file behind.
+pub fn config(cases: u32) -> ProptestConfig {
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = cases;
+    }
+    config
+}
 
 /// The VM's memory: 2 MiB pages around a boundary of 1 GiB, and half a page at each end.
 pub const FIRST: u64 = (1 << 18) - 2 * 512 - 256;
