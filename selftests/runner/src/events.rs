@@ -37,7 +37,9 @@ pub enum Event<'a> {
     /// The demo goes on to this.
     Phase { phase: &'a str },
     /// KVM's figures of the demo's guest, now.
-    Figures { values: &'a BTreeMap<&'static str, u64> },
+    Figures {
+        values: &'a BTreeMap<&'static str, u64>,
+    },
     /// The demo's guest says this.
     Guest { line: &'a str },
     /// The demo found this.

@@ -37,7 +37,10 @@ impl KernelLog {
         while let Ok(length @ 1..) = self.0.read(&mut record) {
             seen.push_str(&String::from_utf8_lossy(&record[..length]));
         }
-        match seen.lines().find_map(|line| Some(&line[line.find(text)?..])) {
+        match seen
+            .lines()
+            .find_map(|line| Some(&line[line.find(text)?..]))
+        {
             Some(line) => Ok(line.to_string()),
             None => bail!("the kernel log does not say '{text}', but: {}", seen.trim()),
         }

@@ -33,7 +33,8 @@ impl Guest {
     pub fn start(demo: &Demo) -> Result<Self> {
         for path in &demo.files {
             let name = Path::new(path).file_name().context("a file has a name")?;
-            fs::copy(path, Path::new("/tmp").join(name)).with_context(|| format!("copying {path}"))?;
+            fs::copy(path, Path::new("/tmp").join(name))
+                .with_context(|| format!("copying {path}"))?;
         }
         File::create(&demo.disk)?.set_len(demo.disk_size)?;
         let mut qemu = Command::new("/bin/busybox")
@@ -83,7 +84,10 @@ impl Guest {
                 emit(&Event::Guest { line: words });
                 ensure!(!words.starts_with("FAILED"), "the guest's work {words}");
             }
-            ensure!(!line.contains("Kernel panic"), "the guest's kernel panicked");
+            ensure!(
+                !line.contains("Kernel panic"),
+                "the guest's kernel panicked"
+            );
             self.heard.push(line);
         }
         if let Some(status) = self.qemu.try_wait()? {
@@ -94,13 +98,18 @@ impl Guest {
 
     /// Whether the guest's program has said something that starts so.
     pub fn has_said(&self, words: &str) -> bool {
-        let spoken = self.heard.iter().filter_map(|line| line.strip_prefix(PREFIX));
+        let spoken = self
+            .heard
+            .iter()
+            .filter_map(|line| line.strip_prefix(PREFIX));
         spoken.into_iter().any(|line| line.starts_with(words))
     }
 
     /// Tells the guest's program to finish its round and shut down.
     pub fn ask_to_stop(&mut self) -> Result<()> {
-        self.input.write_all(b"stop\n").context("talking to the guest")
+        self.input
+            .write_all(b"stop\n")
+            .context("talking to the guest")
     }
 
     /// Waits for the shutdown.

@@ -119,8 +119,13 @@ impl Show {
         self.qmp.execute("calc-dirty-rate", how)?;
         let mut lowest = before;
         let mut rate = None;
+        let start = Instant::now();
         self.watch("the count of dirty pages", |show, figures| {
             lowest = lowest.min(figures.huge());
+            // QEMU is busy until then, and would keep its answer and this thread waiting.
+            if start.elapsed().as_secs() < LOGGING {
+                return Ok(false);
+            }
             let answer = show.qmp.execute("query-dirty-rate", json!({}))?;
             if answer["status"] == "measured" {
                 rate = answer["dirty-rate"].as_u64();

@@ -27,7 +27,9 @@ impl Qmp {
     /// Runs a command and returns its answer. Events in between are of no interest.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let request = json!({"execute": command, "arguments": arguments});
-        self.0.get_mut().write_all(format!("{request}\n").as_bytes())?;
+        self.0
+            .get_mut()
+            .write_all(format!("{request}\n").as_bytes())?;
         loop {
             let mut answer = self.line().with_context(|| command.to_string())?;
             if let Some(error) = answer.get("error") {
@@ -41,7 +43,12 @@ impl Qmp {
 
     fn line(&mut self) -> Result<Value> {
         let mut line = String::new();
-        if self.0.read_line(&mut line).context("QEMU does not answer")? == 0 {
+        if self
+            .0
+            .read_line(&mut line)
+            .context("QEMU does not answer")?
+            == 0
+        {
             bail!("QEMU closed its control socket");
         }
         Ok(serde_json::from_str(&line)?)
