@@ -20,8 +20,8 @@ from .errors import KvmrsError
 
 CRATE = paths.REPO / "selftests" / "bench"
 INSIDE = "/tests/kvmrs-bench"
-ROUNDS = 3
-MORE_ROUNDS = 5
+ROUNDS = 2
+MORE_ROUNDS = 3
 TIMEOUT = 1500
 HEARTBEAT = 2
 MOST = 1.05

@@ -29,7 +29,7 @@ fn program(access: Access, start: u32, end: u32) -> Vec<u8> {
     let mut code = vec![0xbe]; //                       mov  $start, %esi
     code.extend(start.to_le_bytes());
     code.extend(match access {
-        Access::Read => [0x39, 0x06], //          1:    cmp  %eax, (%esi)
+        Access::Read => [0x39, 0x06],  //          1:    cmp  %eax, (%esi)
         Access::Write => [0xff, 0x06], //         1:    incl (%esi)
     });
     code.extend([0x81, 0xc6]); //                       add  $4096, %esi

@@ -105,11 +105,7 @@ impl Memory {
         let start = (self.address + offset) as *mut libc::c_void;
         // SAFETY: the range is in this object's own mapping, whose content nobody relies on.
         let failed = unsafe { libc::madvise(start, length as usize, advice) };
-        ensure!(
-            failed == 0,
-            "madvise({advice}): {}",
-            Error::last_os_error()
-        );
+        ensure!(failed == 0, "madvise({advice}): {}", Error::last_os_error());
         Ok(())
     }
 }

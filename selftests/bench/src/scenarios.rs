@@ -45,10 +45,16 @@ fn small(samples: &mut Samples) -> Result<()> {
     time("age, accessed", Kind::Work, &mut || idle.mark())?;
     time("age, idle", Kind::Scan, &mut || idle.mark())?;
     time("log on, protect", Kind::Work, &mut || vm.log(true))?;
-    time("log off, nothing to recover", Kind::Work, &mut || vm.log(false))?;
-    time("log on, protected already", Kind::Scan, &mut || vm.log(true))?;
+    time("log off, nothing to recover", Kind::Work, &mut || {
+        vm.log(false)
+    })?;
+    time("log on, protected already", Kind::Scan, &mut || {
+        vm.log(true)
+    })?;
     time("write fault", Kind::Work, &mut || vm.touch(Access::Write))?;
-    time("get log, protect", Kind::Work, &mut || all_dirty(&vm.get_log()?, pages))?;
+    time("get log, protect", Kind::Work, &mut || {
+        all_dirty(&vm.get_log()?, pages)
+    })?;
     vm.log(false)?;
     time("zap, dense", Kind::Work, &mut || memory.discard())?;
     time("log on, absent", Kind::Scan, &mut || vm.log(true))?;
@@ -75,7 +81,9 @@ fn huge(samples: &mut Samples) -> Result<()> {
     time("age, accessed", "2m", Kind::Work, &mut || idle.mark())?;
     eager_split(false)?;
     time("log on, protect", "2m", Kind::Work, &mut || vm.log(true))?;
-    time("log off, huge already", "2m", Kind::Scan, &mut || vm.log(false))?;
+    time("log off, huge already", "2m", Kind::Scan, &mut || {
+        vm.log(false)
+    })?;
     eager_split(true)?;
     time("log on, split", "4k", Kind::Work, &mut || vm.log(true))?;
     vm.touch(Access::Read)?;
@@ -152,9 +160,13 @@ fn slot(samples: &mut Samples) -> Result<()> {
     let memory = Memory::new(SMALL, Backing::Small)?;
     let vm = Vm::new(samples.backend, &memory)?;
     vm.populate()?;
-    samples.time("delete slot, all", "4k", Kind::Work, memory.pages(PAGE_4K), || {
-        vm.delete_slot()
-    })
+    samples.time(
+        "delete slot, all",
+        "4k",
+        Kind::Work,
+        memory.pages(PAGE_4K),
+        || vm.delete_slot(),
+    )
 }
 
 /// Deleting a slot, which zaps what it maps.
@@ -163,14 +175,22 @@ fn slot_range(samples: &mut Samples) -> Result<()> {
     let vm = Vm::new(samples.backend, &memory)?;
     vm.delete_slots_by_range()?;
     vm.populate()?;
-    samples.time("delete slot, range", "4k", Kind::Work, memory.pages(PAGE_4K), || {
-        vm.delete_slot()
-    })?;
+    samples.time(
+        "delete slot, range",
+        "4k",
+        Kind::Work,
+        memory.pages(PAGE_4K),
+        || vm.delete_slot(),
+    )?;
     // The tables are still there, their entries are not.
     vm.create_slot()?;
-    samples.time("delete slot, empty", "4k", Kind::Scan, memory.pages(PAGE_4K), || {
-        vm.delete_slot()
-    })
+    samples.time(
+        "delete slot, empty",
+        "4k",
+        Kind::Scan,
+        memory.pages(PAGE_4K),
+        || vm.delete_slot(),
+    )
 }
 
 fn all_dirty(log: &[u64], pages: u64) -> Result<()> {

@@ -6,9 +6,8 @@ use crate::guest::{self, Access};
 use crate::memory::{Backing, Memory, PAGE_4K};
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::{
-    kvm_clear_dirty_log, kvm_enable_cap, kvm_pre_fault_memory, kvm_userspace_memory_region,
+    kvm_clear_dirty_log, kvm_enable_cap, kvm_pre_fault_memory, kvm_userspace_memory_region, KVMIO,
     KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_MEM_LOG_DIRTY_PAGES,
-    KVMIO,
 };
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 use std::fs;
