@@ -4,6 +4,7 @@
 #ifndef KVM_RS_BINDINGS_HELPER_H
 #define KVM_RS_BINDINGS_HELPER_H
 
+#include <linux/cpufeature.h>
 #include <linux/kvm_host.h>
 #include <linux/rculist.h>
 #include <linux/rwlock.h>
@@ -11,7 +12,6 @@
 #include <linux/slab.h>
 
 #include <asm/cmpxchg.h>
-#include <asm/cpufeature.h>
 #include <asm/e820/api.h>
 #include <asm/memtype.h>
 #include <asm/vmx.h>

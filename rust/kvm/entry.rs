@@ -15,8 +15,8 @@
 //!
 //! There is no other transition: a present entry never becomes an MMIO entry, a leaf never maps
 //! another pfn than before, and a frozen entry is never written. Each transition acts on the value
-//! that was read ([`Shared`]: compare-and-exchange, which fails if the entry changed;
-//! [`Exclusive`]: a store, or an exchange where hardware or the fast page-fault path may set bits).
+//! that was read ([`Shared`]: compare-and-exchange, which fails if the entry changed; `Exclusive`:
+//! a store, or an exchange where hardware or the fast page-fault path may set bits).
 //! What it replaced comes back as a [`Change`] to be accounted, with the [`RemovedTable`] it cut
 //! off and the [`Flush`] it made necessary.
 //!

@@ -243,7 +243,7 @@ impl World {
             }
         }
         for vcpu in &self.vcpus {
-            if !vcpu.root().is_some_and(|root| !root.role().is_invalid()) {
+            if vcpu.root().is_none_or(|root| root.role().is_invalid()) {
                 continue; // It flushes before it uses any of it again.
             }
             for (gfn, held) in vcpu.cpu.translations() {

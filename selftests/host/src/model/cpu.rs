@@ -65,8 +65,9 @@ struct Caches {
     leaves: BTreeMap<Gfn, Translation>,
     /// Tables of 4K entries, by the first frame that they span.
     tables: BTreeMap<Gfn, PageId>,
-    /// Frames whose dirty bit the CPU has set, where it logs that by itself.
-    dirty_log: Vec<Gfn>,
+    /// Frames whose dirty bit the CPU has set, where it logs that by itself, with the address space
+    /// that the vCPU was in.
+    dirty_log: Vec<(i32, Gfn)>,
 }
 
 /// A CPU.
@@ -94,12 +95,13 @@ impl Cpu {
 
     /// Hands the CPU's own dirty log to `slot`'s.
     pub fn drain_dirty_log(&self, slot: &MemSlot) {
-        let (mine, others) = std::mem::take(&mut lock(&self.0).dirty_log)
-            .into_iter()
-            .partition(|gfn| slot.range().contains(*gfn));
-        let mine: Vec<Gfn> = mine;
-        mine.into_iter().for_each(|gfn| slot.mark_dirty(gfn));
-        lock(&self.0).dirty_log.extend::<Vec<Gfn>>(others);
+        lock(&self.0).dirty_log.retain(|(as_id, gfn)| {
+            let mine = *as_id == slot.as_id() && slot.range().contains(*gfn);
+            if mine {
+                slot.mark_dirty(*gfn);
+            }
+            !mine
+        });
     }
 
     /// All that the TLB holds.
@@ -186,7 +188,7 @@ impl Caches {
             }
             let cleaned = marked.has(masks::dirty()) && !spte.has(masks::dirty());
             if vm.has_cpu_dirty_log() && spte.ad_enabled() && cleaned {
-                self.dirty_log.push(gfn);
+                self.dirty_log.push((root.role().as_id(), gfn));
             }
             self.hold(gfn.round_down(level), held);
             return Ok(held);
