@@ -9,8 +9,12 @@
 //!
 //! Why a leaf's permissions hold for the huge page: no frame of it is write-tracked, as KVM would
 //! not allow a huge page then; and a present leaf means that no notifier has passed yet that would
-//! have zapped it. A notifier that gave way in the middle of the table starts from the root again
-//! when it comes back, and finds the huge page.
+//! have zapped it.
+//!
+//! A notifier may have given way in the middle of the table, though. A huge page would map again
+//! what it has zapped already, and if that were split before it comes back, it would go on behind
+//! those pages and never see them. So recovery asks what faults ask: is the memory about to go?
+//! C does not, and takes the risk.
 //!
 //! C counterpart: `kvm_tdp_mmu_recover_huge_pages()`.
 
@@ -26,6 +30,7 @@ use crate::kvm::{
     Context,
     Entry,
     Gfn,
+    GfnRange,
     Level,
     MemSlot,
     MmuLock,
@@ -86,11 +91,11 @@ impl Recover<'_> {
     /// looked up at all: the slot has no information on it.
     #[inline(always)]
     fn could_be_huge(&self, link: &Link<'_, Shared>) -> bool {
-        self.slot.range().contains(link.gfn())
-            && link
-                .cx()
-                .vm()
-                .max_mapping_level(self.slot, link.gfn())
+        let (vm, gfn) = (link.cx().vm(), link.gfn());
+        self.slot.range().contains(gfn)
+            && !vm.is_invalidating(GfnRange::sized(gfn, link.level().pages()))
+            && vm
+                .max_mapping_level(self.slot, gfn)
                 .is_some_and(|max| max >= link.level())
     }
 }

@@ -192,6 +192,8 @@ static void __used vm_layout(void)
 	OFFSET(kvm, users_count);
 	OFFSET(kvm, mmu_invalidate_seq);
 	OFFSET(kvm, mmu_invalidate_in_progress);
+	OFFSET(kvm, mmu_invalidate_range_start);
+	OFFSET(kvm, mmu_invalidate_range_end);
 	OFFSET(kvm, vm_bugged);
 
 	SIZE(kvm_arch);

@@ -5,7 +5,7 @@
 use super::{
     memslot::MemSlot,
     spte::Spte,
-    types::{Gfn, Level}, //
+    types::{Gfn, GfnRange, Level}, //
 };
 use kernel::types::Opaque;
 use kvm_bindings as bindings;
@@ -120,6 +120,21 @@ impl Vm {
             )
         };
         Level::new(level as u32)
+    }
+
+    /// Whether a notifier is taking away memory of `range`: between the start and the end of an
+    /// invalidation nothing may be mapped there.
+    ///
+    /// To be asked with `mmu_lock` held, under which the answer does not change from no to yes.
+    #[inline]
+    pub fn is_invalidating(&self, range: GfnRange) -> bool {
+        let kvm = self.as_ptr();
+        // SAFETY: The VM is alive. The fields are written under `mmu_lock` held for write.
+        unsafe {
+            (*kvm).mmu_invalidate_in_progress != 0
+                && range.start.raw() < (*kvm).mmu_invalidate_range_end
+                && (*kvm).mmu_invalidate_range_start < range.end.raw()
+        }
     }
 
     /// Marks the VM as broken, warning once: no ioctl and no vCPU will run it any further.

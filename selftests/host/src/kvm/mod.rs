@@ -3,7 +3,7 @@
 //! The host's `rust/kvm`: the files that do not touch the kernel, and stand-ins for the others.
 
 pub mod cell;
-#[path = "../../../../rust/kvm/entry.rs"]
+#[path = "../../../../rust/kvm/entry/mod.rs"]
 pub mod entry;
 pub mod fault;
 #[path = "../../../../rust/kvm/flush.rs"]

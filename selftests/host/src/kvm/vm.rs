@@ -172,6 +172,11 @@ impl Vm {
         level == Level::PG_4K || inside && !tracked
     }
 
+    /// Whether the host is taking memory away. The model keeps no range.
+    pub fn is_invalidating(&self, _range: GfnRange) -> bool {
+        self.primary.is_changing()
+    }
+
     /// Marks the VM as broken.
     pub fn bug(&self) {
         self.bugged.store(true, SeqCst);

@@ -191,11 +191,14 @@ pub fn zap_range(vm: &Vm, range: GfnRange) {
 
 /// The "fast zap": all roots become invalid, vCPUs have to load new ones. Holds `slots_lock`.
 pub fn zap_all_fast(vm: &Vm) {
-    vm.mmu_write().invalidate_roots();
-    // The request to load another root, which vCPUs find before they enter the guest again.
+    let mmu_lock = vm.mmu_write();
+    mmu_lock.invalidate_roots();
+    // The request to load another root, which vCPUs find before they enter the guest again. Under
+    // the lock: a notifier that comes next zaps invalid roots and does not flush for them.
     for cpu in lock(&vm.cpus).iter() {
         cpu.kick();
     }
+    drop(mmu_lock);
     tdp_mmu::roots::zap_invalidated_roots::<Shared>(&mut vm.mmu_read());
 }
 

@@ -145,6 +145,11 @@ impl Primary {
         self.in_progress.load(SeqCst) == 0 && self.sequence.load(SeqCst) == snapshot
     }
 
+    /// Whether a change is going on. Under `mmu_lock`.
+    pub fn is_changing(&self) -> bool {
+        self.in_progress.load(SeqCst) != 0
+    }
+
     /// A change begins. Under `mmu_lock` held for write.
     pub fn begin(&self) {
         self.in_progress.fetch_add(1, SeqCst);
