@@ -25,6 +25,7 @@ COMMANDS: Dict[str, Tuple[str, str]] = {
     "selftests": ("selftests", "main"),
     "life": ("life", "main"),
     "allocfail": ("allocfail", "main"),
+    "museum": ("museum", "main"),
     "bench": ("bench", "main"),
     "shell": ("shell", "main"),
 }
