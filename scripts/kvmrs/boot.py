@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Boots the kernel under QEMU with a job, and watches it to its end mark.
+"""Boots the kernel under QEMU with a job, and watches a machine to its end mark.
 
 Two serial lines leave the machine: the kernel's console, saved to out/logs, and the
 runner's events, one JSON object a line. Only the runner's last event is success; a panic,
-a QEMU that ends early and a machine that falls silent are failures with the console's tail.
+an emulator that ends early and a machine that falls silent are failures with the console's tail.
 """
 
 import json
@@ -94,11 +94,18 @@ def run(machine: Machine, on_event: Callable[[Event], None]) -> Ended:
     ui.say(f"  accelerator: {chosen.name} ({chosen.why})")
     image = paths.logs() / f"{machine.name}.cpio"
     initramfs.build(image, runner.ensure(), machine.files, machine.job)
-    watch = _Watch(machine, on_event)
+    arguments = _arguments(machine, chosen, image)
     try:
-        return watch.run(_arguments(machine, chosen, image))
+        return watch(machine, lambda lines: arguments + _serial_lines(lines, machine.shell),
+                     on_event)
     finally:
         image.unlink()
+
+
+def watch(machine: Machine, command: Callable[[Sequence[int]], List[str]],
+          on_event: Callable[[Event], None]) -> Ended:
+    """Runs an emulator to its end. `command` gets the pipes for the two serial lines."""
+    return _Watch(machine, on_event).run(command)
 
 
 def _arguments(machine: Machine, chosen: accel.Accelerator, image: Path) -> List[str]:
@@ -115,7 +122,7 @@ def _arguments(machine: Machine, chosen: accel.Accelerator, image: Path) -> List
 
 
 class _Watch:
-    """One running QEMU and what it has said so far."""
+    """One running emulator and what it has said so far."""
 
     def __init__(self, machine: Machine, on_event: Callable[[Event], None]) -> None:
         self.machine = machine
@@ -128,14 +135,14 @@ class _Watch:
         self.partial = b""
         self.spoken = time.monotonic()
 
-    def run(self, arguments: List[str]) -> Ended:
+    def run(self, command: Callable[[Sequence[int]], List[str]]) -> Ended:
         start = time.monotonic()
         console, console_end = os.pipe()
         events, events_end = os.pipe()
-        command = arguments + _serial_lines([console_end, events_end], self.machine.shell)
         terminal = None if self.machine.shell else subprocess.DEVNULL
-        child = toolroot.popen(command, pass_fds=(console_end, events_end), stdin=terminal,
-                               stdout=terminal, stderr=subprocess.PIPE)
+        lines = (console_end, events_end)
+        child = toolroot.popen(command(lines), pass_fds=lines, stdin=terminal, stdout=terminal,
+                               stderr=subprocess.PIPE)
         os.close(console_end)
         os.close(events_end)
         try:
@@ -204,7 +211,7 @@ class _Watch:
         if self.fatal:
             return f"the test machine could not go on: {self.fatal}"
         if not self.ended:
-            return f"QEMU ended before the end mark{': ' + words if words else ''}"
+            return f"the emulator ended before the end mark{': ' + words if words else ''}"
         return ""
 
     def _tail(self) -> str:
@@ -223,7 +230,7 @@ def _serial_lines(pipes: Sequence[int], shell: bool) -> List[str]:
 
 
 def _stop(child: "subprocess.Popen[bytes]") -> str:
-    """Ends QEMU if it still runs; its last words."""
+    """Ends the emulator if it still runs; its last words."""
     if child.poll() is None:
         try:
             child.wait(timeout=5)

@@ -27,6 +27,18 @@ def ensure(root: Path) -> None:
                 _stamp(root, name).touch()
 
 
+def add(root: Path, feature: str, names: List[str]) -> None:
+    """Packages that one command alone needs; the root and what was built with it stay."""
+    stamp = _stamp(root, feature)
+    if stamp.exists():
+        return
+    with lock.hold(f"installing {feature}", "tools"), ui.step(f"tools: {feature}") as shown:
+        _in(root, packages.apt_get("update", "--error-on=any"), shown)
+        _in(root, packages.install(*names), shown)
+        _in(root, packages.apt_get("clean"), shown)
+        stamp.touch()
+
+
 def ready(root: Path) -> bool:
     return _stamp(root, "ready").exists()
 

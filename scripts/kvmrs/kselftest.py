@@ -36,6 +36,10 @@ class Programs:
         """Everything, at its place in the initramfs."""
         return {f"{INSIDE}/{path.name}": path for path in self.folder.iterdir()}
 
+    def only(self, names: List[str]) -> Dict[str, Path]:
+        """These tests and the helpers, for a machine on which size matters."""
+        return {f"{INSIDE}/{name}": self.folder / name for name in [*names, *HELPERS]}
+
 
 def ensure(tree: KernelTree) -> Programs:
     """The programs for that kernel's sources; built once for each content.

@@ -17,6 +17,11 @@ PACKAGES = sorted("""
     qemu-system-x86 busybox-static
 """.split())
 
+BOCHS = sorted("""
+    bochs bochs-term bochsbios vgabios grub-common grub-pc-bin xorriso mtools
+""".split())
+"""An emulated Intel processor and what it boots from; `test-ept` alone needs them."""
+
 DISK_GB = 12
 """For everything: tools 3 GB, a built kernel 3 GB, selftests, and room for a debug kernel."""
 

@@ -2,8 +2,11 @@
 """Results of a suite of tests: shown as they come, judged, summed up, written to out/."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any
+from typing import Counter as CounterType
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from . import boot, ktap, paths, verdict
 from .testlist import Test
@@ -20,47 +23,65 @@ class Summary:
     failed: int
     skipped: int
 
+    def __add__(self, other: "Summary") -> "Summary":
+        return Summary(self.passed + other.passed, self.failed + other.failed,
+                       self.skipped + other.skipped)
+
 
 class Suite:
     """Takes the events of one boot. In the end, out/<name>.json has its results."""
 
-    def __init__(self, name: str, tests: List[Test], backends: List[str]) -> None:
+    def __init__(self, name: str, tests: List[Test], backends: List[str], mode: str = "",
+                 report: Optional[ktap.Report] = None) -> None:
+        """`mode` tells this boot's rows from those of others that share `report`."""
         self.name = name
+        self.mode = mode
         self.tests = {test.name: test for test in tests}
         self.backends = backends
         self.results: Dict[Tuple[str, str], Result] = {}
+        self.outcomes: CounterType[str] = Counter()
         self.failures: List[str] = []
         self.running = ""
-        self.report = ktap.Report(len(tests) * len(backends))
+        self.report = report or ktap.Report(len(tests) * len(backends))
 
     def on_event(self, event: boot.Event) -> None:
         if event["ev"] == "ready":
-            self.report.comment(boot.describe(event["facts"]))
+            self.report.comment(self._title(boot.describe(event["facts"])))
         elif event["ev"] == "start":
-            self.running = f"{event['backend']} {event['test']}"
+            self.running = self._title(event["backend"], event["test"])
         elif event["ev"] == "alive":
             self.report.comment(f"{self.running}: {event['seconds']} s, {event['line']}")
         elif event["ev"] == "result":
             self._result(event)
 
-    def close(self, ended: boot.Ended) -> Summary:
-        """Writes the results; a test that a dead machine did not run has failed."""
+    def close(self, ended: boot.Ended, earlier: Sequence[Result] = ()) -> Summary:
+        """Writes the results after `earlier` ones of other boots.
+
+        A test that a dead machine did not run has failed.
+        """
         for backend in self.backends:
             for test in self.tests.values():
                 if (test.name, backend) not in self.results:
                     self._not_run(test, backend, ended.problem)
-        rows = [{key: result.get(key) for key in KEYS} for result in self.results.values()]
-        (paths.out() / f"{self.name}.json").write_text(json.dumps(rows, indent=1) + "\n")
+        rows = json.dumps([*earlier, *self.rows()], indent=1)
+        (paths.out() / f"{self.name}.json").write_text(rows + "\n")
         self._close_report(ended)
-        counts = self.report.counts
-        return Summary(counts["pass"], len(self.failures), counts["skip"] + counts["xfail"])
+        skipped = self.outcomes["skip"] + self.outcomes["xfail"]
+        return Summary(self.outcomes["pass"], len(self.failures), skipped)
+
+    def rows(self) -> List[Result]:
+        """What is written to out/."""
+        mode = {"mode": self.mode} if self.mode else {}
+        return [{**mode, **{key: result.get(key) for key in KEYS}}
+                for result in self.results.values()]
 
     def _result(self, result: Result) -> None:
         name, backend = result["test"], result["backend"]
         self.results[name, backend] = result
         on_c = None if backend == "c" else self.results.get((name, "c"), {}).get("result")
         judged = verdict.judge(result, on_c, self.tests[name].fails)
-        title = f"{backend} {name} {result['args']}".strip()
+        title = self._title(backend, name, result["args"])
+        self.outcomes[judged.outcome] += 1
         if judged.failed:
             self.failures.append(f"{title}: {judged.note}")
         self.report.result(title, judged.outcome, result["seconds"], judged.note, result["tail"])
@@ -72,12 +93,17 @@ class Suite:
 
     def _close_report(self, ended: boot.Ended) -> None:
         """Everything that failed once more, where people look for it: at the end."""
-        self.failures += ended.complaints()
+        self.failures += [self._title(line) for line in ended.complaints()]
         for line in [*(f"FAILED {line}" for line in self.failures), *ended.remarks()]:
             self.report.comment(line)
         parts = ", ".join(f"{name} {self._seconds(name):.0f} s" for name in self.backends)
-        self.report.comment(f"boot and tests took {ended.seconds:.0f} s ({parts}); results in out/"
-                            f"{self.name}.json, console in {ended.log.relative_to(paths.REPO)}")
+        took = self._title(f"boot and tests took {ended.seconds:.0f} s ({parts})")
+        self.report.comment(f"{took}; results in out/{self.name}.json, console in"
+                            f" {ended.log.relative_to(paths.REPO)}")
+
+    def _title(self, *words: str) -> str:
+        """Words about this boot."""
+        return " ".join(word for word in (self.mode, *words) if word)
 
     def _seconds(self, backend: str) -> float:
         return sum(result["seconds"] for result in self.results.values()

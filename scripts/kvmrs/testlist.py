@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What to run of the kernel's suite and how: selftests/kselftest.toml, and the choice of a run."""
+"""What to run of the kernel's suite and how: a list such as selftests/kselftest.toml, and the
+choice of a run."""
 
 import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from . import kselftest, paths
@@ -29,9 +31,9 @@ class Test:
 
 
 def select(suite: List[str], only: List[str], timeout: int,
-           args: Optional[List[str]]) -> List[Test]:
+           args: Optional[List[str]], file: Path = FILE) -> List[Test]:
     """The tests to run: all, or those named."""
-    listed = _listed(suite)
+    listed = names_in(file, suite)
     unknown = [name for name in only if name not in suite]
     if unknown:
         raise KvmrsError(f"no such selftest: {' '.join(unknown)}",
@@ -39,9 +41,9 @@ def select(suite: List[str], only: List[str], timeout: int,
     return [_test(name, listed.get(name, {}), timeout, args) for name in only or suite]
 
 
-def settings() -> List[Dict[str, str]]:
+def settings(file: Path = FILE) -> List[Dict[str, str]]:
     """Files of /proc and /sys to write before the first test."""
-    return [{"path": path, "value": str(value)} for path, value in _read()["settings"].items()]
+    return [{"path": path, "value": str(value)} for path, value in _read(file)["settings"].items()]
 
 
 def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[str]]) -> Test:
@@ -49,15 +51,15 @@ def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[st
     return Test(name, entry.get("timeout", timeout), words, entry.get("fails", ""), entry.get("declined", 0))
 
 
-def _listed(suite: List[str]) -> Dict[str, Dict[str, Any]]:
+def names_in(file: Path, suite: List[str]) -> Dict[str, Dict[str, Any]]:
     """Entries of the list; one for a test that does not exist is a mistake, not a comment."""
-    listed: Dict[str, Dict[str, Any]] = _read().get("test", {})
+    listed: Dict[str, Dict[str, Any]] = _read(file).get("test", {})
     stale = [name for name in listed if name not in suite]
     if stale:
-        raise KvmrsError(f"{FILE.name} names tests that the kernel has not: {' '.join(stale)}",
+        raise KvmrsError(f"{file.name} names tests that the kernel has not: {' '.join(stale)}",
                          "remove them from the list")
     return listed
 
 
-def _read() -> Dict[str, Any]:
-    return tomllib.loads(FILE.read_text())
+def _read(file: Path) -> Dict[str, Any]:
+    return tomllib.loads(file.read_text())

@@ -8,6 +8,7 @@ command and end with it: nothing stays mounted, whatever happens.
 
 import functools
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
@@ -47,6 +48,18 @@ def ensure() -> Optional[Path]:
         return None
     bootstrap.ensure(root)
     return root
+
+
+def add(feature: str, program: str, names: List[str]) -> None:
+    """`program` is there afterwards: packages that only one command needs come with its first use."""
+    root = ensure()
+    if root is not None:
+        bootstrap.add(root, feature, names)
+    elif not shutil.which(program, path=host.search_path()):
+        if not shutil.which("apt-get"):
+            raise KvmrsError(f"{program} is missing", f"install {' '.join(names)}")
+        privilege.become_root(f"installing {feature}")
+        _install(feature, names)
 
 
 def command(argv: Sequence[str], cwd: Path = paths.REPO, mounts: Sequence[Path] = (),
@@ -121,8 +134,13 @@ def _installed_on_host() -> bool:
     """On Debian 13 and later plain apt-get is enough: no second Debian inside the first."""
     if host.distribution() not in (("debian", "trixie"), ("debian", "forky"), ("debian", "sid")):
         return False
-    with lock.hold("installing tools", "tools"), ui.step("installing tools with apt-get") as shown:
-        proc.run_logged(packages.apt_get("update"), "apt", shown, hint=bootstrap.NETWORK)
-        proc.run_logged(packages.install(*packages.PACKAGES), "apt", shown, append=True,
-                        hint=bootstrap.NETWORK)
+    _install("tools", packages.PACKAGES)
     return host.has_tools()
+
+
+def _install(what: str, names: List[str]) -> None:
+    """On the host itself."""
+    with lock.hold(f"installing {what}", "tools"), ui.step(f"installing {what} with apt-get") as shown:
+        proc.run_logged(packages.apt_get("update"), "apt", shown, hint=bootstrap.NETWORK)
+        proc.run_logged(packages.install(*names), "apt", shown, append=True,
+                        hint=bootstrap.NETWORK)

@@ -93,6 +93,8 @@ pub fn facts() -> BTreeMap<&'static str, String> {
         ),
         ("npt", read("/sys/module/kvm_amd/parameters/npt")),
         ("ept", read("/sys/module/kvm_intel/parameters/ept")),
+        ("eptad", read("/sys/module/kvm_intel/parameters/eptad")),
+        ("pml", read("/sys/module/kvm_intel/parameters/pml")),
         ("tdp_mmu", read("/sys/module/kvm/parameters/tdp_mmu")),
         (
             "mmu_backend",

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel's MMU selftests on EPT, on C and on Rust, in each mode of an Intel processor.
+
+    test-ept [--mode MODE] [--only NAME[,NAME...]] [--backend c|rust]
+
+Three boots: with accessed/dirty bits and page modification logging, without accessed/dirty
+bits (and so without that log, which needs them), and without the log alone.
+"""
+
+import argparse
+import contextlib
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from . import bochs, boot, host_modules, kernel, kselftest, ktap, module, paths, proc, testlist
+from . import toolroot, ui
+from .selftests import BACKENDS
+from .suite import Suite, Summary
+
+NAME = "selftests-ept"
+FOLDER = paths.REPO / "selftests" / "ept"
+LIST = FOLDER / "ept.toml"
+MODES = {"ad+pml": "", "eptad=0": "eptad=0", "pml=0": "pml=0"}
+"""What a row says -> parameters of kvm-intel.ko."""
+FACTS = {"ad+pml": ("Y", "Y"), "eptad=0": ("N", "N"), "pml=0": ("Y", "N")}
+"""What the machine must say of eptad and pml: an ignored parameter tests nothing."""
+
+TIMEOUT = 60
+HEARTBEAT = 5
+"""Seconds of the machine's clock, which are longer than a person's."""
+BOOT_LIMIT = 400
+SILENCE_LIMIT = 200
+
+PRELOAD = "/lib/take_interrupts.so"
+
+
+@dataclass
+class Options:
+    """What of the list to run, and in which modes."""
+
+    modes: List[str]
+    only: List[str]
+    backends: List[str]
+
+
+def main(words: List[str]) -> int:
+    summary = run(_options(words))
+    ktap.closing(summary.passed, summary.failed, summary.skipped)
+    return 1 if summary.failed else 0
+
+
+def default_options() -> Options:
+    return _options([])
+
+
+def run(options: Options) -> Summary:
+    """Builds, boots once a mode, judges; out/selftests-ept.json has every result."""
+    bochs.ensure()
+    tree = kernel.ensure()
+    programs = kselftest.ensure(tree)
+    names = options.only or list(testlist.names_in(LIST, programs.suite))
+    tests = testlist.select(programs.suite, names, TIMEOUT, None, LIST)
+    files = {**programs.only(names), **_preload(), "/bin/bash": toolroot.file("/bin/bash")}
+    rust = module.ensure(tree) if "rust" in options.backends else None
+    report = ktap.Report(len(options.modes) * len(options.backends) * len(tests))
+    boots = [_Boot(Suite(NAME, tests, options.backends, mode, report), tree, rust, files)
+             for mode in options.modes]
+    return _close(boots, _run_all(boots))
+
+
+def _run_all(boots: List["_Boot"]) -> List[boot.Ended]:
+    """As many at once as there are processors: each emulator uses one."""
+    ui.say("  accelerator: none (Bochs interprets an Intel processor)")
+    with contextlib.ExitStack() as media, ThreadPoolExecutor(os.cpu_count()) as pool:
+        settings = [media.enter_context(bochs.prepared(each.machine)) for each in boots]
+        return list(pool.map(_Boot.run, boots, settings))
+
+
+def _close(boots: List["_Boot"], ends: List[boot.Ended]) -> Summary:
+    """What went wrong comes last, mode by mode."""
+    total, rows = Summary(0, 0, 0), []
+    for each, ended in zip(boots, ends):
+        total += each.suite.close(ended, rows)
+        rows += each.suite.rows()
+    return total
+
+
+class _Boot:
+    """One mode: every test on each backend."""
+
+    talking = threading.Lock()
+
+    def __init__(self, suite: Suite, tree: kernel.KernelTree, rust: Optional[Path],
+                 files: Dict[str, Path]) -> None:
+        self.suite = suite
+        params = f"{bochs.VENDOR_PARAMS} {MODES[suite.mode]}".strip()
+        modules = host_modules.Modules(tree, rust, vendor_params=params)
+        work = {"backends": suite.backends, "heartbeat": HEARTBEAT,
+                "tests": [test.job() for test in suite.tests.values()]}
+        job = {"modules": modules.job(), "settings": testlist.settings(LIST),
+               "work": {"suite": work}}
+        self.machine = boot.Machine(f"{NAME}-{suite.mode}", tree.bzimage,
+                                    {**modules.files(), **files}, job,
+                                    boot_limit=BOOT_LIMIT, silence_limit=SILENCE_LIMIT)
+
+    def run(self, settings: Path) -> boot.Ended:
+        """In a thread of its own."""
+        ended = bochs.run(self.machine, settings, self._on_event)
+        found = ended.facts
+        if found and (found["eptad"], found["pml"]) != FACTS[self.suite.mode]:
+            self.suite.failures.append(
+                f"{self.suite.mode}: the machine is in another mode: {boot.describe(found)}")
+        return ended
+
+    def _on_event(self, event: boot.Event) -> None:
+        with self.talking:
+            self.suite.on_event(event)
+
+
+def _preload() -> Dict[str, Path]:
+    """The library that works around Bochs, and the file that has every program load it."""
+    source = FOLDER / "take_interrupts.c"
+    library = paths.cache() / "take_interrupts.so"
+    with ui.step(source.name) as shown:
+        proc.run_logged(toolroot.command(["clang", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror",
+                                          "-shared", "-fPIC", "-o", str(library), str(source)]),
+                        "ept-build", shown)
+    listed = library.with_suffix(".preload")
+    listed.write_text(f"{PRELOAD}\n")
+    return {PRELOAD: library, "/etc/ld.so.preload": listed}
+
+
+def _options(words: List[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="kvmrs test-ept", description=__doc__.splitlines()[0])
+    parser.add_argument("--mode", choices=MODES, help="one mode instead of all")
+    parser.add_argument("--only", default="", help="names of tests, separated by commas")
+    parser.add_argument("--backend", choices=BACKENDS, help="one backend instead of both")
+    given = parser.parse_args(words)
+    only = [name for name in given.only.split(",") if name]
+    return Options([given.mode] if given.mode else list(MODES), only,
+                   [given.backend] if given.backend else list(BACKENDS))
