@@ -48,6 +48,7 @@ class View:
     def on_event(self, event: boot.Event) -> None:
         kind = event["ev"]
         if kind == "ready":
+            self._start = time.monotonic()
             self._facts(event["facts"])
         elif kind == "phase":
             self._begin(event["phase"])
@@ -67,7 +68,7 @@ class View:
     def _facts(self, facts: Dict[str, str]) -> None:
         paging = "AMD NPT" if facts["npt"] in ("Y", "1") else "Intel EPT"
         ui.say(f"\nhost     Linux {facts['kernel']}, CPUs {facts['cpus']},"
-               f" {int(facts['memory_kb']) >> 10} MiB, booted in {ui.clock(self._elapsed())}")
+               f" {int(facts['memory_kb']) >> 10} MiB of memory")
         ui.say(f"runs on  {self._runs_on()}")
         ui.say(f"paging   {paging}, KVM's TDP MMU is {'on' if facts['tdp_mmu'] == 'Y' else 'off'}")
         ui.say(f"module   {self._module}")

@@ -6,19 +6,18 @@ use crate::child;
 use crate::events::{emit, Event};
 use crate::job::Demo;
 use crate::system::SHARE;
-use anyhow::{bail, ensure, Context, Error, Result};
+use anyhow::{ensure, Context, Error, Result};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver};
 use std::thread::{sleep, spawn};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the guest's own program says starts with this.
 const PREFIX: &str = "guest: ";
 const TAIL: usize = 15;
-const POLL: Duration = Duration::from_millis(50);
 
 /// The running guest.
 pub struct Guest {
@@ -77,9 +76,13 @@ impl Guest {
         Path::new(&format!("/proc/{}/exe", self.pid())).exists()
     }
 
-    /// Takes in what the guest has said since, and passes on what is meant for people.
-    pub fn listen(&mut self) -> Result<()> {
+    /// Takes in what the guest has said since, and passes on what is meant for people. Returns
+    /// whether QEMU still runs.
+    pub fn runs(&mut self) -> Result<bool> {
+        let status = self.qemu.try_wait()?;
         while let Ok(line) = self.lines.try_recv() {
+            self.heard.push(line);
+            let line = &self.heard[self.heard.len() - 1];
             if let Some(words) = line.strip_prefix(PREFIX) {
                 emit(&Event::Guest { line: words });
                 ensure!(!words.starts_with("FAILED"), "the guest's work {words}");
@@ -88,12 +91,17 @@ impl Guest {
                 !line.contains("Kernel panic"),
                 "the guest's kernel panicked"
             );
-            self.heard.push(line);
         }
-        if let Some(status) = self.qemu.try_wait()? {
+        if let Some(status) = status {
             ensure!(status.success(), "QEMU: {}", child::describe(status));
         }
-        Ok(())
+        Ok(status.is_none())
+    }
+
+    /// The same a little later.
+    pub fn runs_after(&mut self, pause: Duration) -> Result<bool> {
+        sleep(pause);
+        self.runs()
     }
 
     /// Whether the guest's program has said something that starts so.
@@ -112,24 +120,8 @@ impl Guest {
             .context("talking to the guest")
     }
 
-    /// Waits for the shutdown.
-    pub fn end(mut self, limit: Duration) -> Result<()> {
-        let start = Instant::now();
-        while start.elapsed() < limit {
-            if let Some(status) = self.qemu.try_wait()? {
-                self.listen()?;
-                if status.success() {
-                    return Ok(());
-                }
-                bail!("QEMU: {}", child::describe(status));
-            }
-            sleep(POLL);
-        }
-        Err(self.blame(Error::msg("the guest does not shut down")))
-    }
-
-    /// The error with the last that the guest said; the guest is over.
-    pub fn blame(mut self, error: Error) -> Error {
+    /// The error after the last that the guest said; the guest is over.
+    pub fn blame(&mut self, error: Error) -> Error {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
         self.heard.extend(self.lines.iter());

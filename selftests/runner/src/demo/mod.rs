@@ -25,6 +25,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const INTERVAL: Duration = Duration::from_millis(250);
+const TOO_EARLY: &str = "the guest ended too early";
 /// Seconds that dirty pages are counted for.
 const LOGGING: u64 = 2;
 const PAGES_PER_MIB: u64 = 256;
@@ -70,7 +71,7 @@ impl Show {
     /// Starts QEMU and waits for its VM.
     fn start(demo: &Demo) -> Result<Self> {
         phase("boot");
-        let guest = Guest::start(demo)?;
+        let mut guest = Guest::start(demo)?;
         let limit = Duration::from_secs(demo.limit);
         let (qmp, vm) = match connect(demo, &guest, limit) {
             Ok(both) => both,
@@ -91,10 +92,7 @@ impl Show {
     }
 
     fn play(mut self, demo: &Demo) -> Result<()> {
-        match self.scenes(demo) {
-            Ok(()) => self.guest.end(self.limit),
-            Err(error) => Err(self.guest.blame(error)),
-        }
+        self.scenes(demo).map_err(|error| self.guest.blame(error))
     }
 
     fn scenes(&mut self, demo: &Demo) -> Result<()> {
@@ -106,9 +104,23 @@ impl Show {
         for _ in 0..demo.cycles {
             self.log_dirty_pages()?;
         }
+        self.shut_down()
+    }
+
+    fn shut_down(&mut self) -> Result<()> {
         phase("shutdown");
         self.guest.ask_to_stop()?;
-        self.until_guest_says("done ")
+        let start = Instant::now();
+        while self.guest.runs()? {
+            // The VM goes before QEMU does.
+            if let Ok(figures) = self.vm.figures() {
+                emit(&Event::Figures { values: &figures.0 });
+            }
+            ensure!(start.elapsed() < self.limit, "the guest does not shut down");
+            sleep(INTERVAL);
+        }
+        ensure!(self.guest.has_said("done "), "{TOO_EARLY}");
+        Ok(())
     }
 
     /// Dirty logging goes on, so that huge pages are split, and off, so that they come back.
@@ -167,8 +179,11 @@ impl Show {
     ) -> Result<()> {
         let start = Instant::now();
         loop {
-            self.guest.listen()?;
-            let figures = self.vm.figures()?;
+            ensure!(self.guest.runs()?, "{TOO_EARLY}");
+            let figures = match self.vm.figures() {
+                Err(_) if !self.guest.runs_after(INTERVAL)? => bail!("{TOO_EARLY}"),
+                other => other?,
+            };
             emit(&Event::Figures { values: &figures.0 });
             if done(self, &figures)? {
                 return Ok(());
