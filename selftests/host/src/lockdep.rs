@@ -4,6 +4,7 @@
 //!
 //! `mmu_lock`, then RCU, then the pages lock. Nothing that sleeps under any of them.
 
+use crate::atomic::thread_local;
 use std::cell::Cell;
 
 /// What can be held.
@@ -18,18 +19,20 @@ pub struct Held {
 }
 
 thread_local! {
-    static HELD: Cell<Held> = const { Cell::new(Held { mmu: false, rcu: 0, pages: false }) };
+    static HELD: Cell<Held> = Cell::new(Held::default());
 }
 
 /// What the current thread holds.
 pub fn held() -> Held {
-    HELD.get()
+    HELD.with(Cell::get)
 }
 
 fn change(f: impl FnOnce(&mut Held)) {
-    let mut held = HELD.get();
-    f(&mut held);
-    HELD.set(held);
+    HELD.with(|cell| {
+        let mut held = cell.get();
+        f(&mut held);
+        cell.set(held);
+    });
 }
 
 /// Panics unless the thread may sleep.

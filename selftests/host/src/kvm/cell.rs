@@ -3,14 +3,13 @@
 //! The memory of one page-table entry: an atomic that notices when its table was freed.
 
 use super::spte::{Spte, NONPRESENT};
-use crate::atomic::{AtomicU64, Ordering};
+use crate::atomic::{word, Ordering, Word};
 
 /// What entries of a freed table hold. No entry of a live one ever does.
 const POISON: u64 = u64::MAX;
 
 /// An entry of a page table.
-#[repr(transparent)]
-pub struct SpteCell(AtomicU64);
+pub struct SpteCell(Word);
 
 #[inline(always)]
 fn alive(raw: u64) -> Spte {
@@ -18,9 +17,19 @@ fn alive(raw: u64) -> Spte {
     Spte::new(raw)
 }
 
+/// The value that was replaced by `new`: a frozen entry belongs to whoever froze it.
+#[inline(always)]
+fn replaced(raw: u64, new: Spte) -> Spte {
+    let old = alive(raw);
+    let mine = !old.is_frozen() || new.is_frozen();
+    assert!(mine, "a frozen entry was overwritten by {new:?}");
+    old
+}
+
 impl SpteCell {
-    pub(super) const fn poisoned() -> Self {
-        Self(AtomicU64::new(POISON))
+    /// Memory for the entry at `index` of a table that does not exist yet.
+    pub(super) fn poisoned(index: usize) -> Self {
+        Self(word(index, POISON))
     }
 
     /// The value at this moment.
@@ -33,12 +42,12 @@ impl SpteCell {
     #[inline(always)]
     pub(super) fn store(&self, new: Spte) {
         // Not more than a store in the kernel; here it looks at what it overwrites.
-        alive(self.0.swap(new.raw(), Ordering::Release));
+        replaced(self.0.swap(new.raw(), Ordering::Release), new);
     }
 
     #[inline(always)]
     pub(super) fn swap(&self, new: Spte) -> Spte {
-        alive(self.0.swap(new.raw(), Ordering::SeqCst))
+        replaced(self.0.swap(new.raw(), Ordering::SeqCst), new)
     }
 
     #[inline(always)]
@@ -48,14 +57,18 @@ impl SpteCell {
             .0
             .compare_exchange(old.raw(), new.raw(), order.0, order.1)
         {
-            Ok(_) => Ok(()),
+            Ok(old) => {
+                replaced(old, new);
+                Ok(())
+            }
             Err(found) => Err(alive(found)),
         }
     }
 
     #[inline(always)]
     pub(super) fn fetch_clear(&self, mask: u64) -> Spte {
-        alive(self.0.fetch_and(!mask, Ordering::SeqCst))
+        let old = self.0.fetch_and(!mask, Ordering::SeqCst);
+        replaced(old, Spte::new(old & !mask))
     }
 
     /// What hardware and the fast page-fault path do: replace a value if it is still there.

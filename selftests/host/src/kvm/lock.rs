@@ -17,26 +17,34 @@ use core::{
     ops::{Deref, DerefMut},
 };
 
+/// Number of times that a walk may give way during one call: more than there are entries.
+const MANY: u32 = 1 << 18;
+
 /// The hold itself.
 #[allow(dead_code)] // Held for being dropped.
 enum Hold<'vm> {
     Read(RwLockReadGuard<'vm, ()>),
-    Write(RwLockWriteGuard<'vm, ()>),
+    Write(&'vm Vm, RwLockWriteGuard<'vm, ()>),
 }
 
 impl<'vm> Hold<'vm> {
     fn take<M: Locked>(vm: &'vm Vm) -> Self {
         lockdep::acquire_mmu();
         if M::SHARED {
-            Self::Read(vm.mmu_lock.read().unwrap_or_else(PoisonError::into_inner))
-        } else {
-            Self::Write(vm.mmu_lock.write().unwrap_or_else(PoisonError::into_inner))
+            return Self::Read(vm.mmu_lock.read().unwrap_or_else(PoisonError::into_inner));
         }
+        let guard = vm.mmu_lock.write().unwrap_or_else(PoisonError::into_inner);
+        vm.debt.check();
+        Self::Write(vm, guard)
     }
 }
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
+        match self {
+            Self::Write(vm, _) if !std::thread::panicking() => vm.debt.check(),
+            _ => {}
+        }
         lockdep::release_mmu();
     }
 }
@@ -45,6 +53,7 @@ impl Drop for Hold<'_> {
 pub struct MmuLock<'vm, M: Locked> {
     vm: &'vm Vm,
     hold: Option<Hold<'vm>>,
+    breaks: u32,
     _mode: PhantomData<M>,
 }
 
@@ -53,6 +62,7 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
         Self {
             vm,
             hold: Some(Hold::take::<M>(vm)),
+            breaks: 0,
             _mode: PhantomData,
         }
     }
@@ -71,6 +81,8 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
         flush.flush();
         drop(rcu);
         self.hold = None;
+        self.breaks += 1;
+        assert!(self.breaks < MANY, "a walk makes no progress");
         self.vm.breaks.gave_way();
         let result = f();
         self.hold = Some(Hold::take::<M>(self.vm));

@@ -3,7 +3,10 @@
 //! Memory slots, with their dirty log.
 
 use super::types::{Gfn, GfnRange};
-use crate::atomic::{lock, AtomicBool, Mutex, Ordering};
+use crate::atomic::{
+    plain::{lock, Mutex},
+    AtomicBool, Ordering,
+};
 use std::collections::BTreeSet;
 
 /// A memory slot. Both address spaces of a VM show the same host memory.

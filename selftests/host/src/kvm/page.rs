@@ -14,7 +14,11 @@ use super::{
     PagesLock, Role, Vm,
 };
 use crate::{
-    atomic::{lock, Arc, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicU8, Ordering::SeqCst},
+    atomic::{
+        plain::{self, lock, AtomicU32, AtomicU64, AtomicU8},
+        Arc, AtomicBool, AtomicI32,
+        Ordering::SeqCst,
+    },
     lockdep,
     machine::{arena::PageId, Machine},
 };
@@ -77,29 +81,37 @@ impl<'r> Table<'r> {
 /// The header of a page table, and the table.
 pub struct ShadowPage {
     id: PageId,
-    cells: [SpteCell; ENTRIES],
+    cells: Box<[SpteCell; ENTRIES]>,
     state: AtomicU8,
     role: AtomicU32,
     gfn: AtomicU64,
     /// Table and index of the entry that links this one.
     parent: (AtomicU32, AtomicU32),
-    nx_disallowed: AtomicBool,
+    nx_disallowed: plain::AtomicBool,
     /// A root's references.
     pub(super) references: AtomicI32,
     /// Whether a root waits to be zapped.
     pub(super) scheduled: AtomicBool,
 }
 
+/// Made where they stay: a model checker's threads have small stacks.
+fn poisoned_cells() -> Box<[SpteCell; ENTRIES]> {
+    let cells: Box<[_]> = (0..ENTRIES).map(SpteCell::poisoned).collect();
+    cells
+        .try_into()
+        .unwrap_or_else(|_| panic!("{ENTRIES} cells"))
+}
+
 impl ShadowPage {
     pub(crate) fn new(id: PageId) -> Self {
         Self {
             id,
-            cells: [const { SpteCell::poisoned() }; ENTRIES],
+            cells: poisoned_cells(),
             state: AtomicU8::new(FREE),
             role: AtomicU32::new(0),
             gfn: AtomicU64::new(0),
             parent: (AtomicU32::new(0), AtomicU32::new(0)),
-            nx_disallowed: AtomicBool::new(false),
+            nx_disallowed: plain::AtomicBool::new(false),
             references: AtomicI32::new(0),
             scheduled: AtomicBool::new(false),
         }
@@ -198,7 +210,7 @@ impl ShadowPage {
     /// Puts the page on the list of those that keep KVM from mapping a huge page.
     pub fn track_possible_nx_huge_page(&self, lock: &PagesLock<'_>) {
         if self.is_nx_disallowed() {
-            crate::atomic::lock(&lock.vm().nx_pages).insert(self.id);
+            plain::lock(&lock.vm().nx_pages).insert(self.id);
         }
     }
 

@@ -2,7 +2,7 @@
 
 //! What tracepoints hear of the MMU's work. Here the VM judges each change that is reported.
 
-use super::{entry::Place, Change, Context, Gfn, Level, Mode, Spte};
+use super::{entry::Place, Change, Context, Gfn, GfnRange, Level, Mode, Spte};
 
 /// An entry changed. What C only warns about fails the test.
 pub fn spte_changed<M: Mode>(cx: &Context<'_, M>, change: &Change) {
@@ -15,6 +15,10 @@ pub fn spte_changed<M: Mode>(cx: &Context<'_, M>, change: &Change) {
     }
     if old.is_leaf(level) && new.is_leaf(level) {
         assert_eq!(old.pfn(), new.pfn(), "a leaf changed its pfn: {change:?}");
+    }
+    if old.is_leaf(level) && !new.is_present() && !cx.role().is_invalid() {
+        let page = GfnRange::sized(change.gfn, level.pages());
+        cx.vm().debt.owe(page);
     }
     cx.vm().stats.changes.add(1);
 }

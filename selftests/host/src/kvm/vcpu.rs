@@ -13,7 +13,11 @@ use super::{
     Role, Vm,
 };
 use crate::{
-    atomic::{lock, Arc, AtomicU32, Ordering::SeqCst},
+    atomic::{
+        plain::{lock, AtomicU32},
+        Arc,
+        Ordering::SeqCst,
+    },
     machine::{arena::PageId, bits, MAXPHYADDR},
     model::cpu::Cpu,
     tdp_mmu::leaf::access,

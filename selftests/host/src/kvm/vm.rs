@@ -8,9 +8,15 @@ use super::{
     types::{Gfn, GfnRange, Level},
 };
 use crate::{
-    atomic::{lock, Arc, AtomicBool, AtomicI64, AtomicU64, Mutex, Ordering::SeqCst, RwLock},
+    atomic::{
+        self,
+        plain::{lock, AtomicBool, AtomicI64, AtomicU64, Mutex},
+        Arc,
+        Ordering::SeqCst,
+        RwLock,
+    },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
-    model::{breaks::Breaks, cpu::Cpu, primary::Primary},
+    model::{breaks::Breaks, cpu::Cpu, debt::Debt, primary::Primary},
 };
 use std::collections::BTreeSet;
 
@@ -58,8 +64,10 @@ pub struct Setup {
 pub struct Vm {
     pub(crate) machine: Arc<Machine>,
     pub(super) mmu_lock: RwLock<()>,
-    pub(super) pages_lock: Mutex<()>,
-    pub(super) roots: Mutex<Vec<PageId>>,
+    /// `kvm->srcu`: page faults read the slots in it.
+    pub(crate) srcu: RwLock<()>,
+    pub(super) pages_lock: atomic::Mutex<()>,
+    pub(super) roots: atomic::Mutex<Vec<PageId>>,
     pub(super) nx_pages: Mutex<BTreeSet<PageId>>,
     setup: Setup,
     bugged: AtomicBool,
@@ -67,6 +75,8 @@ pub struct Vm {
     generation: AtomicU64,
     /// When walks are asked to give way.
     pub breaks: Breaks,
+    /// What must be flushed before others may hold `mmu_lock` for write.
+    pub(crate) debt: Debt,
     /// The host's page tables for the VM's memory.
     pub primary: Primary,
     /// The CPUs that run its vCPUs.
@@ -80,15 +90,17 @@ impl Vm {
     pub fn new(setup: Setup) -> Arc<Self> {
         Arc::new(Self {
             machine: Machine::current(),
-            mmu_lock: RwLock::default(),
-            pages_lock: Mutex::default(),
-            roots: Mutex::default(),
+            mmu_lock: RwLock::new(()),
+            srcu: RwLock::new(()),
+            pages_lock: atomic::Mutex::new(()),
+            roots: atomic::Mutex::default(),
             nx_pages: Mutex::default(),
             setup,
             bugged: AtomicBool::new(false),
             write_tracked: Mutex::default(),
             generation: AtomicU64::new(0),
             breaks: Breaks::default(),
+            debt: Debt::default(),
             primary: Primary::default(),
             cpus: Mutex::default(),
             stats: Stats::default(),
@@ -101,6 +113,7 @@ impl Vm {
         for cpu in cpus {
             cpu.flush(range);
         }
+        self.debt.settle(range);
     }
 
     /// Flushes all CPUs' TLBs, and waits until they are out of the guest.
@@ -228,7 +241,7 @@ impl Vm {
         lock(&self.write_tracked).contains(&gfn)
     }
 
-    pub(crate) fn root_list(&self) -> &Mutex<Vec<PageId>> {
+    pub(crate) fn root_list(&self) -> &atomic::Mutex<Vec<PageId>> {
         &self.roots
     }
 

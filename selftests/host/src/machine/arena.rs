@@ -7,13 +7,18 @@
 //! what allows references of the machine's lifetime to it without `unsafe`.
 
 use crate::{
-    atomic::{lock, AtomicI64, Mutex, OnceLock, Ordering},
+    atomic::{
+        plain::{lock, AtomicI64, Mutex},
+        OnceLock, Ordering,
+    },
     kvm::{types::PAGE_SHIFT, ShadowPage},
 };
 use std::collections::{BTreeMap, VecDeque};
 
 /// Number of tables that a machine has memory for.
 const CAPACITY: usize = 1 << 15;
+/// Number of tables of a chunk.
+const CHUNK: usize = 64;
 /// Number of freed tables that are kept from being used again.
 const QUARANTINE: usize = CAPACITY / 4;
 /// Frame number of the first table's memory: out of reach of guests' memory.
@@ -51,9 +56,12 @@ impl PageId {
     }
 }
 
+/// Tables that come into being with the first of them: a model checker makes many machines.
+type Chunk = Box<[OnceLock<ShadowPage>; CHUNK]>;
+
 /// All page tables of a machine.
 pub struct Arena {
-    slots: Box<[OnceLock<Box<ShadowPage>>]>,
+    chunks: Vec<OnceLock<Chunk>>,
     state: Mutex<State>,
     in_use: AtomicI64,
 }
@@ -69,7 +77,7 @@ struct State {
 impl Arena {
     pub(super) fn new() -> Self {
         Self {
-            slots: (0..CAPACITY).map(|_| OnceLock::new()).collect(),
+            chunks: (0..CAPACITY / CHUNK).map(|_| OnceLock::new()).collect(),
             state: Mutex::default(),
             in_use: AtomicI64::new(0),
         }
@@ -77,25 +85,37 @@ impl Arena {
 
     /// The table `id`, which must have been allocated once. It may be freed.
     pub fn page(&self, id: PageId) -> &ShadowPage {
-        let slot = self.slots.get(id.0 as usize).and_then(OnceLock::get);
+        let slot = self.slot(id).and_then(OnceLock::get);
         slot.unwrap_or_else(|| panic!("{id:?} was never a table"))
+    }
+
+    fn slot(&self, id: PageId) -> Option<&OnceLock<ShadowPage>> {
+        let index = id.0 as usize;
+        let chunk = self.chunks.get(index / CHUNK)?;
+        let chunk = chunk.get_or_init(|| [const { OnceLock::new() }; CHUNK].into());
+        chunk.get(index % CHUNK)
     }
 
     /// Takes memory for a table out of quarantine, or new memory.
     pub(crate) fn allocate(&self) -> PageId {
-        let mut state = lock(&self.state);
-        let id = if state.quarantine.len() > QUARANTINE || state.used as usize == CAPACITY {
-            state.quarantine.pop_front().expect("no memory for tables")
-        } else {
-            let id = PageId(state.used);
-            let page = self.slots[id.0 as usize].get_or_init(|| Box::new(ShadowPage::new(id)));
-            state.bases.insert(page.base_address(), id);
-            state.used += 1;
-            id
-        };
+        let id = self.take_memory();
         self.page(id).allocated();
         self.in_use.fetch_add(1, Ordering::Relaxed);
         id
+    }
+
+    fn take_memory(&self) -> PageId {
+        let mut state = lock(&self.state);
+        if state.quarantine.len() > QUARANTINE || state.used as usize == CAPACITY {
+            state.quarantine.pop_front().expect("no memory for tables")
+        } else {
+            let id = PageId(state.used);
+            let slot = self.slot(id).expect("as large as CAPACITY");
+            let page = slot.get_or_init(|| ShadowPage::new(id));
+            state.bases.insert(page.base_address(), id);
+            state.used += 1;
+            id
+        }
     }
 
     /// Poisons the table.

@@ -13,7 +13,7 @@ pub use ept::{ept, ept_without_ad};
 pub use npt::{npt, npt_encrypted};
 
 use crate::{
-    atomic::{Arc, AtomicU64, Ordering},
+    atomic::{plain::AtomicU64, Arc, Ordering},
     sync::rcu,
 };
 use arena::Arena;

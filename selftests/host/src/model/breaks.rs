@@ -2,7 +2,10 @@
 
 //! When walks are asked to give way, and what others do meanwhile.
 
-use crate::atomic::{lock, AtomicU64, Mutex, Ordering::SeqCst};
+use crate::atomic::{
+    plain::{lock, AtomicU64, Mutex},
+    Ordering::SeqCst,
+};
 
 /// A pattern of 64 answers, which repeats.
 pub struct Breaks {

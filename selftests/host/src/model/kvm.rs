@@ -8,7 +8,7 @@ use super::{
     primary::HostPage,
 };
 use crate::{
-    atomic::{lock, Arc},
+    atomic::{plain::lock, retry, Arc, PoisonError},
     kvm::{
         fault::{error, Request},
         masks,
@@ -20,12 +20,10 @@ use crate::{
     sync::rcu,
     tdp_mmu,
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 /// Number of tries after which a guest that does not get on is a failure.
 const MANY: u32 = 5000;
-/// Number of tries after which it waits a little before each: somebody else is busy.
-const PATIENCE: u32 = 100;
 
 fn error_code(access: Access) -> u64 {
     error::USER
@@ -54,9 +52,6 @@ pub fn unload_root(vcpu: &Vcpu) {
 /// write has to be emulated.
 pub fn guest_access(vcpu: &Vcpu, gfn: Gfn, access: Access, effect: impl Fn(u64)) -> Option<u64> {
     for attempt in 0..MANY {
-        if attempt > PATIENCE {
-            std::thread::sleep(Duration::from_millis(1));
-        }
         let done = vcpu.cpu.access(vcpu, gfn, access, |pfn| {
             effect(pfn);
             pfn
@@ -67,7 +62,9 @@ pub fn guest_access(vcpu: &Vcpu, gfn: Gfn, access: Access, effect: impl Fn(u64))
             Err(Exit::NoRoot) => load_root(vcpu),
             Err(Exit::Fault) => match fault(vcpu, gfn, access) {
                 Outcome::Emulate | Outcome::WriteProtected => return None,
-                Outcome::Retry | Outcome::Fixed | Outcome::Spurious => {}
+                Outcome::Fixed => {}
+                // Somebody else is at it: has changed the entry, or is about to flush.
+                Outcome::Retry | Outcome::Spurious => retry(attempt),
             },
         }
     }
@@ -76,6 +73,11 @@ pub fn guest_access(vcpu: &Vcpu, gfn: Gfn, access: Access, effect: impl Fn(u64))
 
 /// Handles a fault: without the lock if that does, else by mapping.
 pub fn fault(vcpu: &Vcpu, gfn: Gfn, access: Access) -> Outcome {
+    let _srcu = vcpu
+        .vm()
+        .srcu
+        .read()
+        .unwrap_or_else(PoisonError::into_inner);
     if fast_page_fault(vcpu, gfn, access) {
         return Outcome::Fixed;
     }
@@ -195,16 +197,22 @@ pub fn zap_all_fast(vm: &Vm) {
     mmu_lock.invalidate_roots();
     // The request to load another root, which vCPUs find before they enter the guest again. Under
     // the lock: a notifier that comes next zaps invalid roots and does not flush for them.
-    for cpu in lock(&vm.cpus).iter() {
-        cpu.kick();
-    }
+    let cpus = lock(&vm.cpus).clone();
+    cpus.iter().for_each(|cpu| cpu.kick());
     drop(mmu_lock);
     tdp_mmu::roots::zap_invalidated_roots::<Shared>(&mut vm.mmu_read());
 }
 
+/// Puts a slot in the place of another that differs in whether writes are logged. Faults that saw
+/// the old one are over when it returns (`synchronize_srcu()`).
+fn set_dirty_tracked(vm: &Vm, slot: &MemSlot, on: bool) {
+    slot.set_dirty_tracked(on);
+    drop(vm.srcu.write().unwrap_or_else(PoisonError::into_inner));
+}
+
 /// Starts logging of writes to `slot`.
 pub fn start_dirty_log(vm: &Vm, slot: &MemSlot, split: bool) {
-    slot.set_dirty_tracked(true);
+    set_dirty_tracked(vm, slot, true);
     if split {
         try_split(vm, slot, slot.range(), Level::PG_4K);
     }
@@ -222,7 +230,7 @@ pub fn start_dirty_log(vm: &Vm, slot: &MemSlot, split: bool) {
 
 /// Stops logging and makes huge pages of small ones.
 pub fn stop_dirty_log(vm: &Vm, slot: &MemSlot) {
-    slot.set_dirty_tracked(false);
+    set_dirty_tracked(vm, slot, false);
     recover(vm, slot);
 }
 

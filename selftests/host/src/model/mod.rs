@@ -4,6 +4,7 @@
 
 pub mod breaks;
 pub mod cpu;
+pub mod debt;
 pub mod kvm;
 pub mod primary;
 pub mod view;

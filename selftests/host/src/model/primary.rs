@@ -6,7 +6,11 @@
 //! accident, and a frame that was given back is known to be out of bounds.
 
 use crate::{
-    atomic::{lock, AtomicU64, Mutex, Ordering::SeqCst},
+    atomic::{
+        plain::{lock, Mutex},
+        AtomicU64,
+        Ordering::SeqCst,
+    },
     kvm::types::{Gfn, GfnRange, Level, Pfn, ENTRIES},
 };
 use std::collections::BTreeMap;

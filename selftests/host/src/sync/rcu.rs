@@ -18,6 +18,8 @@ use std::{
 type Callback = Box<dyn FnOnce() + Send>;
 
 /// The sections and callbacks of one machine.
+///
+/// The lock is what orders a section behind the end of a grace period, so it is a checked one.
 #[derive(Default)]
 pub struct Domain(Mutex<State>);
 

@@ -4,13 +4,17 @@
 
 #![allow(dead_code, missing_docs)] // Each test file uses a part of it.
 
+// loom has no scoped threads.
+#[cfg(not(feature = "loom"))]
+pub mod crowd;
+
 use kvmrs_host::{
     kvm::{vm::Setup, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{Machine, Masks},
     model::kvm,
 };
 use proptest::prelude::ProptestConfig;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// How property tests run: so many cases, unless `PROPTEST_CASES` says otherwise. A failure prints
 /// its smallest input and leaves no file behind.
@@ -23,6 +27,13 @@ pub fn config(cases: u32) -> ProptestConfig {
         config.cases = cases;
     }
     config
+}
+
+/// How long each test is to go on, if somebody has set that.
+pub fn seconds() -> Option<Duration> {
+    let seconds = std::env::var("MODEL_SECONDS").ok()?;
+    let seconds = seconds.parse().expect("MODEL_SECONDS is a number");
+    Some(Duration::from_secs(seconds))
 }
 
 /// The VM's memory: 2 MiB pages around a boundary of 1 GiB, and half a page at each end.

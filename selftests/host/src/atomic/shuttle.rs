@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! shuttle's threads: one runs at a time, and a scheduler chooses which.
+
+pub use super::watched::{word, Word};
+use shuttle::rand::RngCore;
+pub use shuttle::{
+    sync::{
+        atomic::{AtomicBool, AtomicI32, AtomicU64},
+        Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    },
+    thread,
+    thread::yield_now,
+    thread_local,
+};
+
+/// Before the next try of what has failed because others were faster.
+pub fn retry(_attempt: u32) {
+    yield_now();
+}
+
+/// Lets others go first.
+pub fn pause(_microseconds: u64) {
+    yield_now();
+}
+
+/// What a thread's random numbers start from: part of the schedule, so that a replay has them too.
+pub fn seed(_thread: u64) -> u64 {
+    shuttle::rand::thread_rng().next_u64() | 1
+}
