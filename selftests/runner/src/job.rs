@@ -80,6 +80,16 @@ pub struct Test {
     /// VM types that the Rust backend declines: this many VMs of the test may stay on C.
     #[serde(default)]
     pub declined: u64,
+    /// How often it may fail before that counts: for a test that races with itself.
+    #[serde(default = "one")]
+    pub attempts: usize,
+    /// It makes VMs on both backends, so that their numbers say nothing.
+    #[serde(default)]
+    pub mixed: bool,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// The module's life: load, unload, refusals, VMs of both kinds.

@@ -24,8 +24,9 @@ pub fn run(suite: &Suite) -> Result<()> {
     // How many VMs each test made on C: a test that makes some there must make some elsewhere.
     let mut on_c = BTreeMap::new();
     for backend in &suite.backends {
-        backend::choose(backend)?;
         for test in &suite.tests {
+            // Each time, because a test may choose too, and may end without putting it back.
+            backend::choose(backend)?;
             settings::write(HUGE_PAGES, &huge_pages)?;
             run_one(suite, test, backend, &mut on_c)?;
         }
@@ -42,19 +43,14 @@ fn run_one(suite: &Suite, test: &Test, name: &str, on_c: &mut BTreeMap<String, u
         backend: name,
     });
     mark(&format!("start {name} {} {args}", test.name));
-    let ended = execute(suite, test)?;
+    let (ended, mut result, reason) = attempt(suite, test)?;
     let vms = before.as_ref().map(backend::created_since).transpose()?;
-    let (mut result, reason) = judge(&ended, test);
     let complaint = complaint(test, name, &vms, on_c)?;
     if complaint.is_some() {
         result = Outcome::Fail;
     }
     mark(&format!("end {name} {}", test.name));
-    let tail = if result == Outcome::Pass {
-        Vec::new()
-    } else {
-        child::tail(&ended.output, TAIL)
-    };
+    let tail = child::tail(&ended.output, TAIL);
     emit(&Event::Result(TestResult {
         test: &test.name,
         args: &args,
@@ -67,6 +63,23 @@ fn run_one(suite: &Suite, test: &Test, name: &str, on_c: &mut BTreeMap<String, u
         vms,
     }));
     Ok(())
+}
+
+/// Runs it, and again while it fails and its list allows that. The reason of a pass is what
+/// went wrong before it.
+fn attempt(suite: &Suite, test: &Test) -> Result<(Ended, Outcome, String)> {
+    let mut reasons = Vec::new();
+    loop {
+        let ended = execute(suite, test)?;
+        let (result, reason) = judge(&ended, test);
+        if !reason.is_empty() {
+            reasons.push(reason);
+        }
+        let failed = matches!(result, Outcome::Fail | Outcome::Timeout);
+        if !failed || reasons.len() >= test.attempts {
+            return Ok((ended, result, reasons.join("; then ")));
+        }
+    }
 }
 
 fn execute(suite: &Suite, test: &Test) -> Result<Ended> {
@@ -141,7 +154,7 @@ fn complaint(
     vms: &Vms,
     on_c: &mut BTreeMap<String, u64>,
 ) -> Result<Option<String>> {
-    if let Some(vms) = vms {
+    if let Some(vms) = vms.as_ref().filter(|_| !test.mixed) {
         let of = |backend: &str| vms.get(backend).copied().unwrap_or(0);
         if name == "c" {
             on_c.insert(test.name.clone(), of("c"));
