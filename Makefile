@@ -15,6 +15,7 @@ PHONY := help
 help:
 	@echo 'make demo             boot a host with kvm_rs and a Linux guest on it; shows what it did'
 	@echo 'make test             all tests: static checks, KVM selftests on C and on Rust, module life'
+	@echo 'make test-ept         KVM selftests on an emulated Intel processor, with and without A/D bits and PML'
 	@echo 'make museum           puts old bugs back and has the host tests find each'
 	@echo 'make bench            C and Rust compared, in instructions'
 	@echo 'make shell            a shell in the booted host, with kvm_rs.ko at hand'
@@ -32,8 +33,8 @@ help:
 	@echo 'make rust-analyzer    rust-project.json for editors'
 	@echo 'make clean            removes results and built kernels; make distclean everything made'
 
-PHONY += demo test museum bench shell doctor kernel static clippy fmt rust-analyzer clean
-demo test museum bench shell doctor kernel static clippy fmt rust-analyzer clean:
+PHONY += demo test test-ept museum bench shell doctor kernel static clippy fmt rust-analyzer clean
+demo test test-ept museum bench shell doctor kernel static clippy fmt rust-analyzer clean:
 	@$(kvmrs) $@ $(ARGS)
 
 PHONY += patch-check patch-apply patch-unapply

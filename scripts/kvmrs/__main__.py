@@ -23,6 +23,7 @@ COMMANDS: Dict[str, Tuple[str, str]] = {
     "demo": ("demo", "main"),
     "test": ("testall", "main"),
     "selftests": ("selftests", "main"),
+    "test-ept": ("test_ept", "main"),
     "life": ("life", "main"),
     "allocfail": ("allocfail", "main"),
     "museum": ("museum", "main"),

@@ -85,6 +85,8 @@ class Suite:
         if judged.failed:
             self.failures.append(f"{title}: {judged.note}")
         self.report.result(title, judged.outcome, result["seconds"], judged.note, result["tail"])
+        if judged.outcome == "pass" and judged.note:
+            self.report.comment(f"{title} needed another attempt: {judged.note}")
 
     def _not_run(self, test: Test, backend: str, problem: str) -> None:
         self._result({"test": test.name, "args": " ".join(test.args), "backend": backend,

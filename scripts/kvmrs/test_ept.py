@@ -111,7 +111,7 @@ class _Boot:
         """In a thread of its own."""
         ended = bochs.run(self.machine, settings, self._on_event)
         found = ended.facts
-        if found and (found["eptad"], found["pml"]) != FACTS[self.suite.mode]:
+        if found and (found.get("eptad"), found.get("pml")) != FACTS[self.suite.mode]:
             self.suite.failures.append(
                 f"{self.suite.mode}: the machine is in another mode: {boot.describe(found)}")
         return ended

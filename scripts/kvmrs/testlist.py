@@ -16,18 +16,20 @@ TIMEOUT = 120
 
 @dataclass
 class Test:
-    """A test of the suite. `fails` is why it fails on C, if it does."""
+    """A test of the suite. `fails` is why it fails on C, if it does; one that races with itself
+    may fail, but not `attempts` times in a row."""
 
     name: str
     timeout: int
     args: List[str] = field(default_factory=list)
     fails: str = ""
     declined: int = 0
+    attempts: int = 1
 
     def job(self) -> Dict[str, Any]:
         """As the runner reads it."""
         return {"name": self.name, "program": f"{kselftest.INSIDE}/{self.name}", "args": self.args,
-                "timeout": self.timeout, "declined": self.declined}
+                "timeout": self.timeout, "declined": self.declined, "attempts": self.attempts}
 
 
 def select(suite: List[str], only: List[str], timeout: int,
@@ -48,7 +50,8 @@ def settings(file: Path = FILE) -> List[Dict[str, str]]:
 
 def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[str]]) -> Test:
     words = entry.get("args", "").split() if args is None else args
-    return Test(name, entry.get("timeout", timeout), words, entry.get("fails", ""), entry.get("declined", 0))
+    return Test(name, entry.get("timeout", timeout), words, entry.get("fails", ""),
+                entry.get("declined", 0), entry.get("attempts", 1))
 
 
 def names_in(file: Path, suite: List[str]) -> Dict[str, Dict[str, Any]]:
