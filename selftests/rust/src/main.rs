@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests of KVM's TDP MMU, for what the kernel's own selftests lack.
+//!
+//!     kvmrs-selftests [--backend c|rust] [--json] [TEST]...
+//!     kvmrs-selftests --list
+//!
+//! Runs the tests named, or all, and prints KTAP, or with --json one object a line. The exit code
+//! is kselftest's. --list prints what there is as JSON.
+
+mod backend;
+mod clock;
+mod guest;
+mod harness;
+mod idle;
+mod log;
+mod memory;
+mod stats;
+mod sysfs;
+mod tests;
+mod vcpu;
+mod vm;
+
+use anyhow::{bail, Context, Result};
+use std::process::ExitCode;
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Options {
+    backend: Option<String>,
+    list: bool,
+    json: bool,
+    names: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("kvmrs-selftests: error: {error:#}");
+            ExitCode::from(harness::USAGE)
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let options = options(std::env::args().skip(1))?;
+    let tests = tests::select(&options.names)?;
+    if options.list {
+        println!("{}", serde_json::to_string_pretty(&tests)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(name) = &options.backend {
+        backend::choose(name)?;
+    }
+    Ok(harness::run(&tests, &backend::chosen()?, options.json))
+}
+
+fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
+    let mut options = Options::default();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--list" => options.list = true,
+            "--json" => options.json = true,
+            "--backend" => options.backend = Some(words.next().context("--backend wants a name")?),
+            _ if word.starts_with('-') => bail!("no such option: {word}"),
+            _ => options.names.push(word),
+        }
+    }
+    Ok(options)
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory of this process that VMs have in their slots, and what can happen to it.
+
+use anyhow::{bail, ensure, Result};
+use std::io::Error;
+use std::ops::Range;
+use std::ptr;
+use std::sync::atomic::Ordering::SeqCst;
+use vm_memory::{Bytes, VolatileSlice};
+
+/// Bytes in a KiB.
+pub const KIB: u64 = 1 << 10;
+/// Bytes in a MiB.
+pub const MIB: u64 = 1 << 20;
+/// Size of a small page.
+pub const PAGE_4K: u64 = 4 * KIB;
+/// Size of a huge page.
+pub const PAGE_2M: u64 = 2 * MIB;
+/// Size of the largest page.
+pub const PAGE_1G: u64 = 1024 * MIB;
+
+/// How the memory is backed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Backing {
+    /// Small pages.
+    Small,
+    /// Transparent huge pages.
+    Huge,
+    /// Pages of 1G, from the pool.
+    Gigantic,
+}
+
+impl Backing {
+    fn alignment(self) -> u64 {
+        if self == Self::Gigantic {
+            PAGE_1G
+        } else {
+            PAGE_2M
+        }
+    }
+}
+
+/// An anonymous mapping, aligned to the huge page. Guests and the host write to it at any time, so
+/// it is read and written word by word, and no reference into it is ever made.
+pub struct Memory {
+    mapping: (u64, u64),
+    address: u64,
+    size: u64,
+}
+
+impl Memory {
+    /// Maps `size` bytes, all present, in pages of that kind.
+    pub fn new(size: u64, backing: Backing) -> Result<Self> {
+        let memory = Self::reserve(size, backing)?;
+        match backing {
+            Backing::Huge => memory.advise(0..size, libc::MADV_HUGEPAGE)?,
+            Backing::Small => memory.advise(0..size, libc::MADV_NOHUGEPAGE)?,
+            Backing::Gigantic => {}
+        }
+        memory.advise(0..size, libc::MADV_POPULATE_WRITE)?;
+        Ok(memory)
+    }
+
+    fn reserve(size: u64, backing: Backing) -> Result<Self> {
+        let gigantic = backing == Backing::Gigantic;
+        let length = if gigantic {
+            size
+        } else {
+            size + backing.alignment()
+        };
+        let extra = if gigantic {
+            libc::MAP_HUGETLB | libc::MAP_HUGE_1GB
+        } else {
+            0
+        };
+        let start = map(None, length, extra)?;
+        Ok(Self {
+            mapping: (start, length),
+            address: start.next_multiple_of(backing.alignment()),
+            size,
+        })
+    }
+
+    /// Its first byte's address in this process.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// Its length in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The word at `offset`.
+    pub fn load(&self, offset: u64) -> u32 {
+        let value = self.slice().load(offset as usize, SeqCst);
+        value.expect("tests stay inside their memory")
+    }
+
+    /// Changes the word at `offset`.
+    pub fn store(&self, offset: u64, value: u32) {
+        let done = self.slice().store(value, offset as usize, SeqCst);
+        done.expect("tests stay inside their memory");
+    }
+
+    /// Copies `bytes` to `offset`.
+    pub fn write(&self, offset: u64, bytes: &[u8]) {
+        let done = self.slice().write_slice(bytes, offset as usize);
+        done.expect("tests stay inside their memory");
+    }
+
+    fn slice(&self) -> VolatileSlice<'_> {
+        // SAFETY: the mapping lives as long as `self`, and is only used in this way here. Others
+        // who write to it, guests and the kernel, are what volatile accesses are for.
+        unsafe { VolatileSlice::new(self.address as *mut u8, self.size as usize) }
+    }
+
+    /// Gives the pages of `range` back: they read as zero afterwards.
+    pub fn discard(&self, range: Range<u64>) -> Result<()> {
+        self.advise(range, libc::MADV_DONTNEED)
+    }
+
+    /// madvise() with one of its constants.
+    pub fn advise(&self, range: Range<u64>, advice: i32) -> Result<()> {
+        let start = self.pointer(&range);
+        // SAFETY: the range is in this object's own mapping, where any content may come to be.
+        let failed = unsafe { libc::madvise(start, length(&range), advice) };
+        ensure!(failed == 0, "madvise({advice}): {}", Error::last_os_error());
+        Ok(())
+    }
+
+    /// Allows writing to `range`, or reading only.
+    pub fn protect(&self, range: Range<u64>, writable: bool) -> Result<()> {
+        let write = if writable { libc::PROT_WRITE } else { 0 };
+        let start = self.pointer(&range);
+        // SAFETY: the range is in this object's own mapping; who writes meanwhile gets a signal,
+        // and a guest's KVM_RUN an error.
+        let failed = unsafe { libc::mprotect(start, length(&range), libc::PROT_READ | write) };
+        ensure!(failed == 0, "mprotect: {}", Error::last_os_error());
+        Ok(())
+    }
+
+    /// Puts new, empty memory in the place of `range`: munmap() and mmap() in one.
+    pub fn replace(&self, range: Range<u64>) -> Result<()> {
+        map(Some(self.pointer(&range)), range.end - range.start, 0)?;
+        Ok(())
+    }
+
+    /// Moves the pages of `range` away; what is left behind is empty. The result has them.
+    pub fn move_away(&self, range: Range<u64>) -> Result<Self> {
+        let target = Self::reserve(range.end - range.start, Backing::Small)?;
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+        let (from, size) = (self.pointer(&range), length(&range));
+        // SAFETY: both ranges are mappings of ours, of the same length.
+        let moved = unsafe { libc::mremap(from, size, size, flags, target.address) };
+        ensure!(
+            moved != libc::MAP_FAILED,
+            "mremap: {}",
+            Error::last_os_error()
+        );
+        Ok(target)
+    }
+
+    fn pointer(&self, range: &Range<u64>) -> *mut libc::c_void {
+        assert!(range.start < range.end && range.end <= self.size);
+        (self.address + range.start) as *mut libc::c_void
+    }
+}
+
+fn length(range: &Range<u64>) -> usize {
+    (range.end - range.start) as usize
+}
+
+fn map(place: Option<*mut libc::c_void>, length: u64, extra: i32) -> Result<u64> {
+    let fixed = if place.is_some() { libc::MAP_FIXED } else { 0 };
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a mapping where the kernel likes touches no other memory, and `place` is in a
+    // mapping of the caller's.
+    let start = unsafe {
+        libc::mmap(
+            place.unwrap_or(ptr::null_mut()),
+            length as usize,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags | fixed | extra,
+            -1,
+            0,
+        )
+    };
+    if start == libc::MAP_FAILED {
+        bail!("mmap of {length} bytes: {}", Error::last_os_error());
+    }
+    Ok(start as u64)
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let (start, length) = self.mapping;
+        // SAFETY: nobody uses the mapping after this object; a VM that still has it in a slot
+        // loses the pages through the mmu_notifier, and its KVM_RUN fails if it touches them.
+        unsafe { libc::munmap(start as *mut libc::c_void, length as usize) };
+    }
+}

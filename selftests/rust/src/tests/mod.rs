@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tests, by what they are about.
+
+mod aging;
+mod backends;
+mod dirty_log;
+mod dirty_modes;
+mod edges;
+mod errors;
+mod mmio;
+mod notifier;
+mod recovery;
+mod smm;
+
+use crate::harness::Test;
+use anyhow::{bail, Result};
+
+/// All tests, in the order of running.
+const GROUPS: [&[Test]; 10] = [
+    recovery::TESTS,
+    edges::TESTS,
+    dirty_log::TESTS,
+    dirty_modes::TESTS,
+    aging::TESTS,
+    notifier::TESTS,
+    mmio::TESTS,
+    smm::TESTS,
+    backends::TESTS,
+    errors::TESTS,
+];
+
+/// Those with the given names, or all.
+pub fn select(names: &[String]) -> Result<Vec<Test>> {
+    let all: Vec<Test> = GROUPS.into_iter().flatten().copied().collect();
+    for name in names {
+        if !all.iter().any(|test| test.name == name) {
+            bail!("no such test: {name}");
+        }
+    }
+    let wanted = |test: &Test| names.is_empty() || names.iter().any(|name| name == test.name);
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// A test on the backend that was chosen.
+const fn test(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
+    Test {
+        name,
+        timeout: 60,
+        mixed: false,
+        run,
+    }
+}
+
+/// A test that has VMs on both.
+const fn mixed(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
+    Test {
+        mixed: true,
+        ..test(name, run)
+    }
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A VM whose slots a test sets up, and what tests do with it.
+
+use crate::backend;
+use crate::guest::{self, CODE, STOP};
+use crate::memory::{Backing, Memory, PAGE_4K};
+use crate::stats::Stats;
+use crate::sysfs::Setting;
+use crate::vcpu::Vcpu;
+use anyhow::{ensure, Context, Result};
+use kvm_bindings::{
+    kvm_clear_dirty_log, kvm_enable_cap, kvm_regs, kvm_userspace_memory_region, KVMIO,
+    KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+};
+use kvm_ioctls::{Kvm, VmFd};
+use std::io::Error;
+use std::ops::Range;
+use std::thread;
+use vmm_sys_util::ioctl::ioctl_with_ref;
+use vmm_sys_util::ioctl_iowr_nr;
+
+ioctl_iowr_nr!(KVM_CLEAR_DIRTY_LOG, KVMIO, 0xc0, kvm_clear_dirty_log);
+
+/// Where the memory under test is: aligned to every page size.
+pub const BASE: u64 = 1 << 30;
+/// The slot of the programs.
+pub const CODE_SLOT: u32 = 0;
+/// The slot of the memory under test.
+pub const SLOT: u32 = 1;
+
+/// Clearing the log is a call of its own.
+pub const LOG_MANUAL: u64 = 1;
+/// And a new log starts with every page dirty.
+pub const LOG_INITIALLY_SET: u64 = 2;
+/// The quirk by which deleting a slot drops all page tables of the VM.
+const QUIRK_SLOT_ZAP_ALL: u64 = 1 << 7;
+
+const EAGER_SPLIT: &str = "/sys/module/kvm/parameters/eager_page_split";
+
+/// What is in a slot: where the guest has it, where this process has it, its size.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// Number of the slot; bits 16 and up are the address space.
+    pub id: u32,
+    /// Guest-physical address.
+    pub gpa: u64,
+    /// Address in this process.
+    pub hva: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Slot {
+    /// All of `memory`, in the usual place.
+    pub fn of(memory: &Memory) -> Self {
+        Self {
+            id: SLOT,
+            gpa: BASE,
+            hva: memory.address(),
+            size: memory.size(),
+        }
+    }
+
+    /// Guest-physical addresses.
+    pub fn range(&self) -> Range<u64> {
+        self.gpa..self.gpa + self.size
+    }
+}
+
+/// A VM. Its memory is with the test, which may take it away under the VM.
+pub struct Vm {
+    /// What kvm-ioctls makes of it.
+    pub fd: VmFd,
+    /// Its statistics.
+    pub stats: Stats,
+    /// Programs, and the word that stops them.
+    code: Memory,
+}
+
+impl Vm {
+    /// A VM on `backend`, with nothing but the guest's programs.
+    pub fn new(backend: &str) -> Result<Self> {
+        let fd = create(backend)?;
+        let stats = Stats::of(&fd)?;
+        let code = Memory::new(2 * PAGE_4K, Backing::Small)?;
+        code.write(CODE, guest::code());
+        let vm = Self { fd, stats, code };
+        vm.set(&vm.code_slot(), 0)?;
+        Ok(vm)
+    }
+
+    /// A VM with one vCPU and `memory` in its slot.
+    pub fn with(backend: &str, memory: &Memory) -> Result<(Self, Vcpu)> {
+        let vm = Self::new(backend)?;
+        vm.set(&Slot::of(memory), 0)?;
+        let vcpu = vm.vcpu(0)?;
+        Ok((vm, vcpu))
+    }
+
+    /// A further vCPU.
+    pub fn vcpu(&self, id: u64) -> Result<Vcpu> {
+        Vcpu::new(self.fd.create_vcpu(id).context("creating a vCPU")?)
+    }
+
+    /// Where the programs are.
+    pub fn code_slot(&self) -> Slot {
+        Slot {
+            id: CODE_SLOT,
+            gpa: CODE,
+            hva: self.code.address(),
+            size: self.code.size(),
+        }
+    }
+
+    /// Makes a slot, or changes its flags.
+    pub fn set(&self, slot: &Slot, flags: u32) -> Result<()> {
+        let region = kvm_userspace_memory_region {
+            slot: slot.id,
+            flags,
+            guest_phys_addr: slot.gpa,
+            memory_size: slot.size,
+            userspace_addr: slot.hva,
+        };
+        // SAFETY: the slot is a mapping that no reference points into. When it goes, so does what
+        // the VM has of it.
+        unsafe { self.fd.set_user_memory_region(region) }.context("setting a memory slot")
+    }
+
+    /// Deletes a slot.
+    pub fn delete(&self, slot: &Slot) -> Result<()> {
+        self.set(&Slot { size: 0, ..*slot }, 0)
+    }
+
+    /// Enables a capability of the VM.
+    pub fn enable(&self, cap: u32, argument: u64) -> Result<()> {
+        let cap = kvm_enable_cap {
+            cap,
+            args: [argument, 0, 0, 0],
+            ..Default::default()
+        };
+        self.fd.enable_cap(&cap).context("enabling a capability")
+    }
+
+    /// Makes clearing a log a call of its own.
+    pub fn clear_log_by_hand(&self, mode: u64) -> Result<()> {
+        self.enable(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, mode)
+    }
+
+    /// Makes the deletion of a slot zap what it maps and nothing else.
+    pub fn delete_slots_by_range(&self) -> Result<()> {
+        self.enable(KVM_CAP_DISABLE_QUIRKS2, QUIRK_SLOT_ZAP_ALL)
+    }
+
+    /// The dirty log of a slot, a bit for each page.
+    pub fn get_log(&self, slot: &Slot) -> Result<Vec<u64>> {
+        let log = self.fd.get_dirty_log(slot.id, slot.size as usize);
+        log.context("getting the dirty log")
+    }
+
+    /// Makes those pages clean that are set in `log`, which is for the pages from `first` on.
+    pub fn clear_log(&self, slot: &Slot, first: u64, pages: u64, log: &mut [u64]) -> Result<()> {
+        assert!(log.len() as u64 * 64 >= pages);
+        let mut clear = kvm_clear_dirty_log {
+            slot: slot.id,
+            num_pages: pages as u32,
+            first_page: first,
+            ..Default::default()
+        };
+        clear.__bindgen_anon_1.dirty_bitmap = log.as_mut_ptr().cast();
+        // SAFETY: the bitmap has a bit for each of the pages, and is alive until the end.
+        let failed = unsafe { ioctl_with_ref(&self.fd, KVM_CLEAR_DIRTY_LOG(), &clear) };
+        ensure!(
+            failed == 0,
+            "clearing the dirty log: {}",
+            Error::last_os_error()
+        );
+        Ok(())
+    }
+
+    /// How many pages of each size the guest has: 4K, 2M, 1G.
+    pub fn mapped(&self) -> Result<[u64; 3]> {
+        let get = |name| self.stats.get(name);
+        Ok([get("pages_4k")?, get("pages_2m")?, get("pages_1g")?])
+    }
+
+    /// Runs each vCPU with its registers, and `host` meanwhile; then ends the guests' loops.
+    ///
+    /// What a guest found wrong is the better explanation when `host` failed too.
+    pub fn during<T>(
+        &self,
+        guests: &mut [(&mut Vcpu, kvm_regs)],
+        host: impl FnOnce() -> Result<T>,
+    ) -> Result<(T, Vec<kvm_regs>)> {
+        self.code.store(STOP, 0);
+        thread::scope(|scope| {
+            let runs = guests
+                .iter_mut()
+                .map(|(vcpu, regs)| scope.spawn(|| vcpu.run(regs)));
+            let runs: Vec<_> = runs.collect();
+            let stop = Stop(&self.code);
+            let done = host();
+            drop(stop);
+            let ended = runs
+                .into_iter()
+                .map(|run| run.join().expect("vCPUs do not panic"));
+            let ended = ended.collect::<Result<_>>()?;
+            Ok((done?, ended))
+        })
+    }
+}
+
+/// Ends the guests' loops, even if the host's part panics.
+struct Stop<'a>(&'a Memory);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(STOP, 1);
+    }
+}
+
+/// Chooses whether logs that start clean split huge pages at once.
+pub fn eager_split(on: bool) -> Result<Setting> {
+    Setting::new(EAGER_SPLIT, if on { "Y" } else { "N" })
+}
+
+/// A VM, and the proof that it is on `backend`.
+pub fn create(backend: &str) -> Result<VmFd> {
+    backend::choose(backend)?;
+    let before = backend::count(backend)?.created;
+    let vm = Kvm::new()?.create_vm()?;
+    let now = backend::count(backend)?.created;
+    ensure!(
+        now == before + 1,
+        "the VM is not on the backend '{backend}'"
+    );
+    Ok(vm)
+}
