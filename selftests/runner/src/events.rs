@@ -62,7 +62,7 @@ pub struct TestResult<'a> {
     pub reason: String,
     /// What is wrong whatever the program says: VMs on the wrong backend, things left behind.
     pub complaint: Option<String>,
-    /// The end of its output, when it did not pass.
+    /// The end of its output.
     pub tail: Vec<String>,
     /// VMs that it created, by backend; absent on a kernel that does not count them.
     pub vms: Option<BTreeMap<String, u64>>,

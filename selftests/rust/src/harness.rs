@@ -104,6 +104,20 @@ fn show(number: usize, row: &Row<'_>) {
     println!("{word} {number} {} on {}{note}", row.test, row.backend);
 }
 
+/// Says how something ended that is no test of the list, and gives its exit code.
+pub fn verdict(name: &str, ended: Result<()>) -> ExitCode {
+    match ended {
+        Ok(()) => {
+            println!("ok 1 {name}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("not ok 1 {name} # {error:#}");
+            ExitCode::from(FAIL)
+        }
+    }
+}
+
 fn exit_code(results: &[&str]) -> ExitCode {
     if results.contains(&"fail") {
         ExitCode::from(FAIL)

@@ -4,9 +4,11 @@
 //!
 //!     kvmrs-selftests [--backend c|rust] [--json] [TEST]...
 //!     kvmrs-selftests --list
+//!     kvmrs-selftests stress [--seconds N] [--seed N] [--backends NAME[,NAME...]]
+//!     kvmrs-selftests watcher lockdep|kmemleak|kcsan
 //!
 //! Runs the tests named, or all, and prints KTAP, or with --json one object a line. The exit code
-//! is kselftest's. --list prints what there is as JSON.
+//! is kselftest's. --list prints what there is as JSON. The two commands are for debug kernels.
 
 mod backend;
 mod clock;
@@ -16,10 +18,12 @@ mod idle;
 mod log;
 mod memory;
 mod stats;
+mod stress;
 mod sysfs;
 mod tests;
 mod vcpu;
 mod vm;
+mod watcher;
 
 use anyhow::{bail, Context, Result};
 use std::process::ExitCode;
@@ -44,7 +48,13 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode> {
-    let options = options(std::env::args().skip(1))?;
+    let mut words = std::env::args().skip(1).peekable();
+    match words.peek().map(String::as_str) {
+        Some("stress") => return stress::main(words.skip(1)),
+        Some("watcher") => return watcher::main(words.skip(1)),
+        _ => {}
+    }
+    let options = options(words)?;
     let tests = tests::select(&options.names)?;
     if options.list {
         println!("{}", serde_json::to_string_pretty(&tests)?);

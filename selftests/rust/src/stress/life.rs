@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The life of one VM: phases in which its vCPUs run and the host works, and looks between them.
+
+use super::dirty::{Clearing, Copy};
+use super::machine::Machine;
+use super::ops::{Host, Op, OPS};
+use super::rng::Rng;
+use crate::guest::{Pattern, Program};
+use crate::memory::Backing;
+use crate::vcpu::Vcpu;
+use crate::vm::LOG_INITIALLY_SET;
+use anyhow::{anyhow, Context, Result};
+use kvm_bindings::kvm_regs;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Instant;
+
+/// Operations that a report names.
+const REMEMBERED: usize = 8;
+
+/// How often each operation was done, by all VMs.
+pub struct Counts(Vec<AtomicU64>);
+
+impl Counts {
+    /// None yet.
+    pub fn new() -> Self {
+        Self(OPS.iter().map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// By name.
+    pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let counts = self.0.iter().map(|count| count.load(Relaxed));
+        OPS.iter().map(|op| op.name).zip(counts)
+    }
+
+    /// Of all kinds.
+    pub fn total(&self) -> u64 {
+        self.by_name().map(|(_, count)| count).sum()
+    }
+}
+
+/// What a VM did in its life.
+#[derive(Default)]
+pub struct Done {
+    /// Phases.
+    pub phases: u64,
+    /// Passes of the vCPUs over the kept memory.
+    pub passes: u64,
+    /// Page faults that KVM handled for it.
+    pub faults: u64,
+}
+
+/// A VM and what the host knows of its memory.
+struct Life<'a> {
+    machine: Machine,
+    vcpus: [Vcpu; 2],
+    clearing: Clearing,
+    rounds: [u32; 2],
+    token: u32,
+    until: Instant,
+    rng: &'a mut Rng,
+    counts: &'a Counts,
+    history: VecDeque<String>,
+}
+
+/// Makes a VM on `backend`, lets it live until the time is over or a little less, and ends it.
+pub fn live(backend: &str, until: Instant, rng: &mut Rng, counts: &Counts) -> Result<Done> {
+    let backing = [Backing::Huge, Backing::Small][rng.within(0..2) as usize];
+    let pattern = [Pattern::Distinct, Pattern::Same][rng.within(0..2) as usize];
+    let (machine, vcpus) = Machine::new(backend, backing, pattern)?;
+    let clearing = clearing(&machine, rng)?;
+    if rng.once_in(2) {
+        machine.vm.delete_slots_by_range()?;
+    }
+    let mut life = Life {
+        machine,
+        vcpus,
+        clearing,
+        rounds: [1, 2],
+        token: 0,
+        until,
+        rng,
+        counts,
+        history: VecDeque::new(),
+    };
+    let phases = life.rng.within(2..6);
+    life.all(phases)
+        .with_context(|| life.story(backend, backing, pattern))
+}
+
+/// Chooses how the VM's log is cleared.
+fn clearing(machine: &Machine, rng: &mut Rng) -> Result<Clearing> {
+    match rng.within(0..3) {
+        0 => return Ok(Clearing::WithGet),
+        1 => machine.vm.clear_log_by_hand(crate::vm::LOG_MANUAL)?,
+        _ => machine
+            .vm
+            .clear_log_by_hand(crate::vm::LOG_MANUAL | LOG_INITIALLY_SET)?,
+    }
+    Ok(Clearing::ByHand)
+}
+
+impl Life<'_> {
+    fn all(&mut self, phases: u64) -> Result<Done> {
+        let mut done = Done::default();
+        for index in 0..2 {
+            let fill = self
+                .machine
+                .over_kept(Program::Fill, index, self.rounds[index]);
+            self.machine.run(&mut self.vcpus[index], &fill)?;
+        }
+        while done.phases < phases && Instant::now() < self.until {
+            let before = self.rounds;
+            self.phase()?;
+            self.machine.verify(self.rounds)?;
+            done.phases += 1;
+            done.passes += u64::from(self.rounds[0] - before[0] + self.rounds[1] - before[1]);
+        }
+        done.faults = self.vcpus[0].faults()? + self.vcpus[1].faults()?;
+        Ok(done)
+    }
+
+    /// Both vCPUs run while the host does this and that, perhaps with a copy that follows the log.
+    fn phase(&mut self) -> Result<()> {
+        let echo = self.rng.once_in(2);
+        let follows = self.rng.once_in(3);
+        let operations = self.rng.within(8..24);
+        let first = self.machine.over_kept(Program::Advance, 0, self.rounds[0]);
+        let second = if echo {
+            self.machine.over_taken()
+        } else {
+            self.machine.over_kept(Program::Advance, 1, self.rounds[1])
+        };
+        let (machine, [one, two]) = (&self.machine, &mut self.vcpus);
+        let mut host = Host {
+            machine,
+            rng: self.rng,
+            copy: None,
+            echo,
+            token: self.token,
+        };
+        let mut work = Work {
+            until: self.until,
+            counts: self.counts,
+            history: &mut self.history,
+        };
+        let ended = during(machine, [(one, first), (two, second)], || {
+            if follows {
+                host.copy = Some(Copy::start(machine, self.clearing)?);
+            }
+            work.several(&mut host, operations)
+        })?;
+        self.token = host.token;
+        self.rounds[0] = ended[0].rax as u32;
+        if !echo {
+            self.rounds[1] = ended[1].rax as u32;
+        }
+        match host.copy.take() {
+            Some(copy) => copy.finish(machine, host.rng),
+            None => Ok(()),
+        }
+    }
+
+    /// What a failure is to be read with.
+    fn story(&self, backend: &str, backing: Backing, pattern: Pattern) -> String {
+        let history: Vec<_> = self.history.iter().map(String::as_str).collect();
+        let rounds = self.rounds;
+        format!(
+            "VM on {backend}, {backing:?} pages, {pattern:?} content, log cleared {:?}, rounds {rounds:?}; \
+             last operations: {}",
+            self.clearing,
+            history.join(", ")
+        )
+    }
+}
+
+/// The host's work of one phase.
+struct Work<'a> {
+    until: Instant,
+    counts: &'a Counts,
+    history: &'a mut VecDeque<String>,
+}
+
+impl Work<'_> {
+    fn several(&mut self, host: &mut Host<'_>, operations: u64) -> Result<()> {
+        for _ in 0..operations {
+            if host.machine.failed() || Instant::now() >= self.until {
+                break;
+            }
+            let (index, op) = choose(host);
+            let part = host.part_for(op);
+            let words = host.describe(op, &part);
+            if self.history.len() == REMEMBERED {
+                self.history.pop_front();
+            }
+            self.history.push_back(words.clone());
+            host.run(op, &part).context(words)?;
+            self.counts.0[index].fetch_add(1, Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// One of the operations that may be done now, by weight.
+fn choose(host: &mut Host<'_>) -> (usize, &'static Op) {
+    let possible = || OPS.iter().enumerate();
+    let total = possible()
+        .filter(|(_, op)| host.may(op))
+        .map(|(_, op)| op.weight);
+    let total = total.sum();
+    let mut left = host.rng.within(0..total);
+    for (index, op) in possible() {
+        if host.may(op) {
+            if left < op.weight {
+                return (index, op);
+            }
+            left -= op.weight;
+        }
+    }
+    unreachable!("the weights add up to {total}")
+}
+
+/// Runs each vCPU with its registers, and `host` meanwhile; then ends the guests' loops.
+///
+/// What a guest found wrong is the better explanation when `host` failed too.
+fn during(
+    machine: &Machine,
+    guests: [(&mut Vcpu, kvm_regs); 2],
+    host: impl FnOnce() -> Result<()>,
+) -> Result<[kvm_regs; 2]> {
+    machine.stop(false);
+    thread::scope(|scope| {
+        let runs = guests.map(|(vcpu, regs)| scope.spawn(move || machine.run(vcpu, &regs)));
+        let done = host();
+        machine.stop(true);
+        let ended = runs.map(|run| run.join().map_err(|_| anyhow!("a vCPU's thread panicked")));
+        let [first, second] = ended;
+        let ended = [first??, second??];
+        done?;
+        Ok(ended)
+    })
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! VMs of both backends under everything that can happen to them, for a chosen time.
+//!
+//!     kvmrs-selftests stress [--seconds N] [--seed N] [--backends NAME[,NAME...]]
+//!
+//! One thread for each backend named makes VMs, one after the other. Each VM has two vCPUs that
+//! check all that they read, while the thread does random operations with the VM, its slots, its
+//! memory and the machine. The first failure ends the run with the VM's last operations. The same
+//! seed gives the same operations, but not the same timing.
+
+mod dirty;
+mod host;
+mod life;
+mod machine;
+mod ops;
+mod rng;
+mod whole;
+
+use crate::harness;
+use anyhow::{bail, ensure, Context, Result};
+use life::Counts;
+use rng::Rng;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use whole::Prepared;
+
+/// A run of this many seconds must have done and caused everything that there is.
+const LONG: u64 = 120;
+
+/// What the command line asks for.
+struct Options {
+    seconds: u64,
+    seed: u64,
+    backends: Vec<String>,
+}
+
+/// The command `stress` with the words after it.
+pub fn main(words: impl Iterator<Item = String>) -> Result<ExitCode> {
+    let options = options(words)?;
+    println!("# seed {}, {} seconds", options.seed, options.seconds);
+    let prepared = Prepared::new()?;
+    Ok(harness::verdict("stress", run(&options, &prepared)))
+}
+
+fn run(options: &Options, prepared: &Prepared) -> Result<()> {
+    let counts = Counts::new();
+    all_lanes(options, &counts)?;
+    summarise(options, &counts, &prepared.effects()?)
+}
+
+fn all_lanes(options: &Options, counts: &Counts) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(options.seconds);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let lanes = options.backends.iter().enumerate().map(|(index, backend)| {
+            let seed = options.seed.wrapping_add((index as u64) << 32);
+            let over = &over;
+            scope.spawn(move || {
+                let ended = lane(backend, seed, until, over, counts);
+                over.store(true, SeqCst);
+                ended
+            })
+        });
+        let lanes: Vec<_> = lanes.collect();
+        let ended = lanes.into_iter().map(|lane| lane.join());
+        let ended = ended.map(|ended| ended.expect("what panics is a bug of this program"));
+        // Every lane is waited for, then the first failure counts.
+        let ended: Vec<Result<()>> = ended.collect();
+        ended.into_iter().collect::<Result<()>>()
+    })
+    .with_context(|| format!("seed {}", options.seed))
+}
+
+/// VMs on one backend, one after the other.
+fn lane(
+    backend: &str,
+    seed: u64,
+    until: Instant,
+    over: &AtomicBool,
+    counts: &Counts,
+) -> Result<()> {
+    let mut rng = Rng::new(seed);
+    for number in 1.. {
+        if Instant::now() >= until || over.load(SeqCst) {
+            break;
+        }
+        let done = life::live(backend, until, &mut rng, counts)?;
+        println!(
+            "# VM {number} on {backend}: {} phases, {} passes, {} page faults; {} operations so far",
+            done.phases,
+            done.passes,
+            done.faults,
+            counts.total()
+        );
+    }
+    Ok(())
+}
+
+fn summarise(options: &Options, counts: &Counts, effects: &[(&'static str, u64)]) -> Result<()> {
+    let rows: Vec<_> = counts.by_name().chain(effects.iter().copied()).collect();
+    let words: Vec<_> = rows
+        .iter()
+        .map(|(what, count)| format!("{what} {count}"))
+        .collect();
+    for line in words.chunks(8) {
+        println!("# {}", line.join(", "));
+    }
+    println!("# {} operations, every word was right", counts.total());
+    let missing: Vec<_> = rows
+        .iter()
+        .filter(|(_, count)| *count == 0)
+        .map(|(what, _)| *what)
+        .collect();
+    if options.seconds >= LONG {
+        ensure!(
+            missing.is_empty(),
+            "it never happened: {}",
+            missing.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let mut options = Options {
+        seconds: 300,
+        seed: now.as_micros() as u64 & 0xffff_ffff,
+        backends: vec!["rust".into(), "c".into()],
+    };
+    while let Some(word) = words.next() {
+        let value = words
+            .next()
+            .with_context(|| format!("{word} wants a value"))?;
+        match word.as_str() {
+            "--seconds" => options.seconds = value.parse().context("--seconds")?,
+            "--seed" => options.seed = value.parse().context("--seed")?,
+            "--backends" => options.backends = value.split(',').map(String::from).collect(),
+            _ => bail!("no such option: {word}"),
+        }
+    }
+    Ok(options)
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What happens to the whole machine: swap, merging, balancing, reclaim, compaction.
+
+use crate::sysfs::{self, Setting};
+use anyhow::{ensure, Context, Result};
+use std::fs;
+use std::io::{Error, ErrorKind};
+use std::process::Command;
+
+const SWAP: &str = "/dev/zram0";
+const ZRAM: &str = "/sys/block/zram0";
+const SWAP_SIZE: &str = "256M";
+const GROUP: &str = "/sys/fs/cgroup/kvmrs-stress";
+const NX: &str = "/sys/module/kvm/parameters/nx_huge_pages";
+
+/// Read by the kernel often enough for a run of seconds. All get their old value back.
+const SETTINGS: [(&str, &str); 8] = [
+    ("/sys/kernel/mm/ksm/sleep_millisecs", "5"),
+    ("/sys/kernel/mm/ksm/pages_to_scan", "500"),
+    ("/sys/kernel/mm/ksm/run", "1"),
+    ("/sys/kernel/debug/sched/numa_balancing/scan_delay_ms", "50"),
+    (
+        "/sys/kernel/debug/sched/numa_balancing/scan_period_min_ms",
+        "50",
+    ),
+    ("/proc/sys/kernel/numa_balancing", "1"),
+    (
+        "/sys/module/kvm/parameters/nx_huge_pages_recovery_period_ms",
+        "100",
+    ),
+    (NX, "off"),
+];
+
+/// What the kernel counts, and the run has to have caused: otherwise it was no such run.
+const EFFECTS: [(&str, &str); 7] = [
+    ("pages swapped out", "pswpout"),
+    ("pages swapped in", "pswpin"),
+    ("pages migrated", "pgmigrate_success"),
+    ("hints for NUMA balancing", "numa_hint_faults"),
+    ("huge pages made", "thp_collapse_alloc"),
+    ("huge pages split", "thp_split_pmd"),
+    ("merged pages copied", "cow_ksm"),
+];
+
+/// The machine as the stress needs it. Everything is put back in the end.
+pub struct Prepared {
+    _settings: Vec<Setting>,
+    before: Vec<u64>,
+}
+
+impl Prepared {
+    /// Switches everything on.
+    pub fn new() -> Result<Self> {
+        swap_on()?;
+        enter_group()?;
+        let settings = SETTINGS
+            .iter()
+            .map(|(path, value)| Setting::new(path, value));
+        Ok(Self {
+            _settings: settings.collect::<Result<_>>()?,
+            before: counts()?,
+        })
+    }
+
+    /// What happened since: (what, how often).
+    pub fn effects(&self) -> Result<Vec<(&'static str, u64)>> {
+        let now = counts()?;
+        let since = now
+            .iter()
+            .zip(&self.before)
+            .map(|(now, before)| now - before);
+        Ok(EFFECTS.iter().map(|(what, _)| *what).zip(since).collect())
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // SAFETY: the path is a string with an end; the pages come back to their processes.
+        let failed = unsafe { libc::swapoff(c"/dev/zram0".as_ptr()) };
+        if failed != 0 {
+            eprintln!("# swapoff {SWAP}: {}", Error::last_os_error());
+        }
+        if let Err(error) = sysfs::write(&format!("{ZRAM}/reset"), "1") {
+            eprintln!("# {error:#}");
+        }
+    }
+}
+
+fn swap_on() -> Result<()> {
+    sysfs::write(&format!("{ZRAM}/disksize"), SWAP_SIZE)?;
+    let made = Command::new("mkswap")
+        .arg(SWAP)
+        .output()
+        .context("starting mkswap")?;
+    ensure!(
+        made.status.success(),
+        "mkswap {SWAP}: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    // SAFETY: the path is a string with an end; a swap device is nobody's memory.
+    let failed = unsafe { libc::swapon(c"/dev/zram0".as_ptr(), 0) };
+    ensure!(failed == 0, "swapon {SWAP}: {}", Error::last_os_error());
+    Ok(())
+}
+
+/// A group of our own, from which memory can be reclaimed without any lack of it.
+fn enter_group() -> Result<()> {
+    sysfs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")?;
+    fs::create_dir_all(GROUP).with_context(|| format!("making {GROUP}"))?;
+    sysfs::write(&format!("{GROUP}/cgroup.procs"), "0")
+}
+
+/// Has the kernel look for pages that are not used, and swap them out.
+pub fn reclaim(bytes: u64) -> Result<()> {
+    match fs::write(format!("{GROUP}/memory.reclaim"), bytes.to_string()) {
+        // It found less than that.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+        other => other.context("reclaiming memory"),
+    }
+}
+
+/// Has the kernel move pages together.
+pub fn compact() -> Result<()> {
+    sysfs::write("/proc/sys/vm/compact_memory", "1")
+}
+
+/// Has KVM drop the page tables of all VMs.
+pub fn zap_everything(nx: bool) -> Result<()> {
+    sysfs::write(NX, if nx { "force" } else { "off" })
+}
+
+fn counts() -> Result<Vec<u64>> {
+    let text = sysfs::read("/proc/vmstat")?;
+    let count = |name: &str| {
+        let mut lines = text.lines();
+        let found = lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        found.with_context(|| format!("/proc/vmstat has no {name}"))
+    };
+    EFFECTS.iter().map(|(_, name)| count(name)).collect()
+}
