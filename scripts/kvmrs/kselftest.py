@@ -59,7 +59,7 @@ def _build(tree: Path, folder: Path, programs: Path) -> None:
     headers, output = folder / "headers", folder / "objects"
     with ui.step("building the kernel's KVM selftests") as shown:
         _make(shown, "headers_install", f"INSTALL_HDR_PATH={headers}", tree=tree)
-        _make(shown, *_arguments(headers, output), "-k", tree=tree)
+        _make(shown, *_arguments(headers, output, _copied(folder / "own")), "-k", tree=tree)
         _install(tree, output / "kselftest" / "kvm", programs, _suite(tree, output))
 
 
@@ -71,10 +71,10 @@ def _make(shown: ui.step, *arguments: str, tree: Path) -> None:
                     shown, on_line=see, append=True)
 
 
-def _arguments(headers: Path, output: Path) -> List[str]:
+def _arguments(headers: Path, output: Path, sources: Path) -> List[str]:
     own = " ".join(source.stem for source in _own())
     return ["-C", "tools/testing/selftests", "TARGETS=kvm", f"O={output}", "-j2",
-            f"KHDR_INCLUDES=-isystem {headers}/include", f"--eval=VPATH={OWN}",
+            f"KHDR_INCLUDES=-isystem {headers}/include", f"--eval=VPATH={sources}",
             f"--eval=TEST_GEN_PROGS_EXTENDED_x86 += {own}"]
 
 
@@ -103,6 +103,13 @@ def _install(tree: Path, built: Path, folder: Path, suite: List[str]) -> None:
 
 def _own() -> List[Path]:
     return sorted(OWN.glob("*.c"))
+
+
+def _copied(folder: Path) -> Path:
+    """The project's programs beside the objects: make remembers where sources were, and other
+    checkouts use the same objects."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return Path(shutil.copytree(OWN, folder, copy_function=shutil.copy))
 
 
 def _key(tree: Path) -> str:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """kvm_rs.ko for one kernel tree, built outside the checkout (kbuild's MO=)."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -32,8 +31,7 @@ def kbuild(tree: KernelTree, output: Path, *words: str, mounts: Sequence[Path] =
 
 def output_of(tree: KernelTree, kind: str = "module") -> Path:
     """A directory per kernel and checkout: objects for one never mix with another's."""
-    checkout = hashlib.sha256(str(paths.REPO).encode()).hexdigest()[:6]
-    return paths.cache() / f"{kind}-{tree.key}-{checkout}"
+    return paths.of_checkout(f"{kind}-{tree.key}")
 
 
 def main(_: List[str]) -> int:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Where things are. Everything that can be made again lives in the cache or in out/."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import List
@@ -16,6 +17,12 @@ def cache() -> Path:
     """Tools root, kernel trees, build products: ${XDG_CACHE_HOME:-~/.cache}/kvm_rs."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return _made(Path(base).absolute() / "kvm_rs")
+
+
+def of_checkout(name: str) -> Path:
+    """A directory in the cache for this checkout alone: products of two never mix, or pass for
+    each other's."""
+    return cache() / f"{name}-{hashlib.sha256(str(REPO).encode()).hexdigest()[:6]}"
 
 
 def out() -> Path:

@@ -19,7 +19,7 @@ def static_program(crate: Path, program: str, what: str) -> Path:
 
     The target is named so that +crt-static does not reach build scripts and macros.
     """
-    folder = paths.cache() / crate.name
+    folder = paths.of_checkout(crate.name)
     with ui.step(f"building {what}") as shown:
         argv = ["cargo", "build", "--release", "--locked", "--target", TARGET, "--target-dir", str(folder)]
         env = {"RUSTFLAGS": "-C target-feature=+crt-static"}
