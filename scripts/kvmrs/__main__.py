@@ -26,6 +26,7 @@ COMMANDS: Dict[str, Tuple[str, str]] = {
     "test-ept": ("test_ept", "main"),
     "life": ("life", "main"),
     "allocfail": ("allocfail", "main"),
+    "ownselftests": ("ownselftests", "main"),
     "museum": ("museum", "main"),
     "bench": ("bench", "main"),
     "shell": ("shell", "main"),

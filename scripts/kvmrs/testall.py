@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable, List, Sequence, Tuple
 
-from . import allocfail, ktap, life, selftests, static, test_ept, ui
+from . import allocfail, ktap, life, ownselftests, selftests, static, test_ept, ui
 from .errors import KvmrsError
 from .suite import Summary
 
@@ -55,6 +55,7 @@ STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
     ("static checks and host tests", _static),
     ("kernel selftests, C and Rust", lambda: selftests.run(selftests.default_options())),
     ("kernel selftests on EPT", lambda: test_ept.run(test_ept.default_options())),
+    ("own selftests, C and Rust", lambda: ownselftests.run([], list(selftests.BACKENDS))),
     ("module life", life.run),
     ("failing allocations", lambda: allocfail.run(list(selftests.BACKENDS))),
 )
