@@ -96,6 +96,23 @@ fn a_walk_gets_further_each_time_it_gives_way() {
     kvm::destroy(&vm, vec![vcpu]);
 }
 
+/// A walk gives way on its way into the second table, whose first entry is a leaf. What was zapped
+/// is all there was, whatever frame the walk went on with.
+#[test]
+fn a_walk_that_gave_way_at_a_table_begins_at_its_first_entry() {
+    let vm = vm_with(npt(), memory(), Level::PG_4K, Options::default());
+    let vcpu = vcpu(&vm);
+    for page in [0, 256, 768] {
+        kvm::guest_access(&vcpu, frame(page), Access::Write, |_| ());
+    }
+    assert_eq!(frame(256), frame(256).round_down(Level::PG_2M));
+    vm.breaks.set(ALWAYS);
+    kvm::zap_range(&vm, memory());
+    vm.breaks.set(NEVER);
+    assert_eq!(leaves(&vcpu), [], "left behind");
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
 /// While a notifier's walk gives way, its root becomes invalid and loses all other references.
 #[test]
 fn a_root_stays_while_its_walk_gives_way() {
