@@ -16,6 +16,7 @@ help:
 	@echo 'make demo             boot a host with kvm_rs and a Linux guest on it; shows what it did'
 	@echo 'make test             all tests: static checks, KVM selftests on C and on Rust, module life'
 	@echo 'make test-ept         KVM selftests on an emulated Intel processor, with and without A/D bits and PML'
+	@echo 'make model            the MMU under model checkers; make model-soak (SECONDS=<n>) goes on with it'
 	@echo 'make museum           puts old bugs back and has the host tests find each'
 	@echo 'make bench            C and Rust compared, in instructions'
 	@echo 'make shell            a shell in the booted host, with kvm_rs.ko at hand'
@@ -36,6 +37,12 @@ help:
 PHONY += demo test test-ept museum bench shell doctor kernel static clippy fmt rust-analyzer clean
 demo test test-ept museum bench shell doctor kernel static clippy fmt rust-analyzer clean:
 	@$(kvmrs) $@ $(ARGS)
+
+PHONY += model model-soak
+model:
+	@$(kvmrs) model
+model-soak:
+	@$(kvmrs) model-soak $(SECONDS)
 
 PHONY += patch-check patch-apply patch-unapply
 patch-check patch-apply patch-unapply:

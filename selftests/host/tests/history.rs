@@ -276,6 +276,17 @@ impl World {
     }
 }
 
+/// The life of a VM.
+fn live(format: usize, options: Options, ops: &[Op]) {
+    let world = World::new(format, options);
+    for op in ops {
+        world.run(op);
+        world.check();
+    }
+    let World { vm, vcpus, .. } = world;
+    kvm::destroy(&vm, vcpus);
+}
+
 /// How many more allocations work.
 fn vm_memory(_vm: &Vm, left: Option<u64>) {
     let machine = kvmrs_host::machine::Machine::current();
@@ -283,7 +294,7 @@ fn vm_memory(_vm: &Vm, left: Option<u64>) {
 }
 
 proptest! {
-    #![proptest_config(common::config(192))]
+    #![proptest_config(common::config(192, "tests/regressions/history.txt"))]
 
     #[test]
     fn any_history_agrees_with_the_host(
@@ -292,14 +303,27 @@ proptest! {
         cpu_dirty_log: bool,
         ops in prop::collection::vec(op(), 1..60),
     ) {
-        let world = World::new(format, Options { nx_huge_pages, cpu_dirty_log });
-        for op in &ops {
-            world.run(op);
-            world.check();
-        }
-        let World { vm, vcpus, .. } = world;
-        kvm::destroy(&vm, vcpus);
+        live(format, Options { nx_huge_pages, cpu_dirty_log }, &ops);
     }
+}
+
+/// Both address spaces have their own log of what the CPUs log by themselves.
+#[test]
+fn a_harvest_leaves_the_other_address_spaces_log_alone() {
+    let options = Options {
+        nx_huge_pages: false,
+        cpu_dirty_log: true,
+    };
+    let log = |smm, split| Op::Log { smm, split };
+    let ops = [
+        log(true, false),
+        Op::Access(0, 256, Access::Read),
+        log(false, true),
+        Op::Access(0, 256, Access::Write),
+        Op::Harvest(true),
+        Op::Harvest(false),
+    ];
+    live(0, options, &ops);
 }
 
 /// The first and last frames of the slot lie in huge pages of the host's that stick out of it.

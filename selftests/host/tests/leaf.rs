@@ -338,7 +338,7 @@ fn restored(leaf: Spte) -> Spte {
 }
 
 proptest! {
-    #![proptest_config(common::config(256))]
+    #![proptest_config(common::config(256, "tests/regressions/leaf.txt"))]
 
     #[test]
     fn aging_takes_access_and_nothing_else(format in 0..4usize, pfn in 1..1u64 << 20, choice in 0..64u32) {

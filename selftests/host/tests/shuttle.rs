@@ -26,7 +26,7 @@ use shuttle::{
 use std::path::PathBuf;
 
 /// Number of schedules of a test.
-const SCHEDULES: usize = 1500;
+const SCHEDULES: usize = 10_000;
 /// Where the schedules of an ordinary run come from.
 const SEED: u64 = 0x6b76_6d5f_7273;
 /// How many changes of priority PCT makes.
@@ -79,7 +79,7 @@ fn run(name: &str, scheduler: impl Scheduler + 'static, tasks: &'static [Task]) 
 /// Half of the schedules are random, half PCT's.
 fn check(name: &str, tasks: &'static [Task]) {
     let (seed, count) = match common::seconds() {
-        Some(_) => (rand_seed(), usize::MAX),
+        Some(_) => (new_seed(), usize::MAX),
         None => (SEED, SCHEDULES),
     };
     let random = RandomScheduler::new_from_seed(seed, count);
@@ -89,7 +89,7 @@ fn check(name: &str, tasks: &'static [Task]) {
 }
 
 /// Another one in each run.
-fn rand_seed() -> u64 {
+fn new_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }

@@ -126,7 +126,7 @@ fn wants() -> impl Strategy<Value = Wants> {
 }
 
 proptest! {
-    #![proptest_config(common::config(64))]
+    #![proptest_config(common::config(64, "tests/regressions/walker.txt"))]
 
     #[test]
     fn visits_what_is_there_in_order_whatever_the_breaks(

@@ -13,14 +13,15 @@ use kvmrs_host::{
     machine::{Machine, Masks},
     model::kvm,
 };
-use proptest::prelude::ProptestConfig;
+use proptest::{prelude::ProptestConfig, test_runner::FileFailurePersistence};
 use std::{sync::Arc, time::Duration};
 
 /// How property tests run: so many cases, unless `PROPTEST_CASES` says otherwise. A failure prints
-/// its smallest input and leaves no file behind.
-pub fn config(cases: u32) -> ProptestConfig {
+/// its smallest input, and adds the way to it to a file, from which every later run starts.
+pub fn config(cases: u32, regressions: &'static str) -> ProptestConfig {
+    let file = FileFailurePersistence::Direct(regressions);
     let mut config = ProptestConfig {
-        failure_persistence: None,
+        failure_persistence: Some(Box::new(file)),
         ..ProptestConfig::default()
     };
     if std::env::var_os("PROPTEST_CASES").is_none() {

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make model, make model-soak: the host crate under model checkers; see docs/model.md.
+
+`make model` does the same in each run. `make model-soak` goes on with other random numbers until
+its time is over or it is interrupted, and then says what it has done.
+"""
+
+import os
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Dict, List, Mapping, Sequence
+
+from . import paths, proc, static, toolroot, ui
+from .errors import KvmrsError
+
+LINE = re.compile(r"model: (.+): (\d+) interleavings")
+BUILD_LIMIT, LIMIT = 900, 600
+"""Seconds for a build and a stage, after which something waits for ever. `timeout` ends the tests
+that cargo started, too."""
+SLICE = 30
+"""Seconds of each test in a round of the soak."""
+HISTORIES = 200
+"""Histories that a second is enough for."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Tests that are built in the same way."""
+
+    name: str
+    tests: Sequence[str]
+    feature: str = ""
+
+    def cargo(self, words: Sequence[str], limit: int) -> List[str]:
+        features = ["--features", self.feature] if self.feature else []
+        tests = [word for test in self.tests for word in ("--test", test)]
+        jobs = f"-j{os.cpu_count() or 1}"
+        return ["timeout", "-k", "5", str(limit), "cargo", "test", jobs, *features, *tests, *words]
+
+
+HOST = Stage("histories, and the machine's own threads", ("history", "stress"))
+LOOM = Stage("loom", ("loom",), "loom")
+SHUTTLE = Stage("shuttle", ("shuttle",), "shuttle")
+
+
+@dataclass
+class Tally:
+    """Interleavings by scenario."""
+
+    counts: Counter = field(default_factory=Counter)
+
+    def hear(self, line: str) -> None:
+        """Reads a line of a test's output; shows those that count."""
+        found = LINE.search(line)
+        if found:
+            self.counts[found[1]] += int(found[2])
+            ui.say(f"    {found[1]}: {int(found[2]):,}")
+
+    def report(self) -> None:
+        for name, count in sorted(self.counts.items()):
+            print(f"{name:<48}{count:>14,}")
+        print(f"{'interleavings':<48}{sum(self.counts.values()):>14,}", flush=True)
+
+
+def main(_: List[str]) -> int:
+    """model"""
+    start, tally = time.monotonic(), Tally()
+    for stage in (HOST, LOOM, SHUTTLE):
+        _run(stage, tally, {})
+    tally.report()
+    print(f"model: passed in {ui.clock(time.monotonic() - start)}", flush=True)
+    return 0
+
+
+def main_soak(words: List[str]) -> int:
+    """model-soak [SECONDS]"""
+    start, tally, rounds = time.monotonic(), Tally(), 0
+    end = start + _seconds(words)
+    verdict = "failed"
+    try:
+        while time.monotonic() < end:
+            left = min(SLICE, max(1, int(end - time.monotonic()) // 10))
+            for stage in (SHUTTLE, HOST):
+                _run(stage, tally, {"MODEL_SECONDS": left, "PROPTEST_CASES": HISTORIES * left})
+            rounds += 1
+        verdict = "no failure"
+    except KeyboardInterrupt:
+        verdict = "stopped, no failure"
+    finally:
+        tally.report()
+        taken = ui.clock(time.monotonic() - start)
+        print(f"model-soak: {verdict} in {taken}, {rounds} rounds", flush=True)
+    return 0
+
+
+def _seconds(words: List[str]) -> float:
+    if not words:
+        return float("inf")
+    if len(words) > 1 or not words[0].isdigit():
+        raise KvmrsError(f"{' '.join(words)} is no number of seconds", "make model-soak SECONDS=600")
+    return int(words[0])
+
+
+def _run(stage: Stage, tally: Tally, settings: Mapping[str, int]) -> None:
+    env = {"CARGO_TARGET_DIR": str(paths.cache() / "host-target"), "CARGO_TERM_COLOR": "never",
+           "RUST_BACKTRACE": "0", **{name: str(value) for name, value in settings.items()}}
+    log = f"model-{stage.feature or 'host'}"
+    with ui.step(f"building for {stage.name}") as shown:
+        proc.run_logged(_command(stage.cargo(["--no-run"], BUILD_LIMIT), env), f"{log}-build", shown)
+    with ui.step(stage.name) as shown:
+        proc.run_logged(_command(stage.cargo(["--", "--nocapture"], LIMIT), env), log, shown,
+                        on_line=tally.hear, hint="docs/model.md says how to read it")
+
+
+def _command(argv: List[str], env: Dict[str, str]) -> List[str]:
+    return toolroot.command(argv, cwd=static.HOST, env=env)
