@@ -18,6 +18,8 @@ help:
 	@echo 'make test-ept         KVM selftests on an emulated Intel processor, with and without A/D bits and PML'
 	@echo 'make model            the MMU under model checkers; make model-soak (SECONDS=<n>) goes on with it'
 	@echo 'make museum           puts old bugs back and has the host tests find each'
+	@echo 'make test-debug       the MMU on kernels with lockdep, KASAN, KCSAN (FLAVOR=<one of them>)'
+	@echo 'make stress           VMs under everything at once (SECONDS=300 FLAVOR=base SEED=<number>)'
 	@echo 'make bench            C and Rust compared, in instructions'
 	@echo 'make shell            a shell in the booted host, with kvm_rs.ko at hand'
 	@echo
@@ -43,6 +45,14 @@ model:
 	@$(kvmrs) model
 model-soak:
 	@$(kvmrs) model-soak $(SECONDS)
+
+# FLAVOR= is a file of scripts/config; SECONDS= and SEED= are the stress run's.
+PHONY += test-debug stress
+test-debug:
+	@$(kvmrs) $@ $(FLAVOR) $(ARGS)
+stress:
+	@$(kvmrs) $@ $(if $(FLAVOR),--flavor $(FLAVOR)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SEED),--seed $(SEED)) $(ARGS)
 
 PHONY += patch-check patch-apply patch-unapply
 patch-check patch-apply patch-unapply:

@@ -28,6 +28,10 @@ COMMANDS: Dict[str, Tuple[str, str]] = {
     "allocfail": ("allocfail", "main"),
     "ownselftests": ("ownselftests", "main"),
     "museum": ("museum", "main"),
+    "model": ("model", "main"),
+    "model-soak": ("model", "main_soak"),
+    "test-debug": ("test_debug", "main"),
+    "stress": ("stress", "main"),
     "bench": ("bench", "main"),
     "shell": ("shell", "main"),
 }
