@@ -206,12 +206,13 @@ class _Watch:
 
     def _why(self, words: str) -> str:
         """Why a machine that is off did not succeed; empty if it did."""
+        last = next((line for line in reversed(words.splitlines()) if line.strip("= ")), "")
         if self.panicked:
             return "the host kernel panicked"
         if self.fatal:
             return f"the test machine could not go on: {self.fatal}"
         if not self.ended:
-            return f"the emulator ended before the end mark{': ' + words if words else ''}"
+            return f"the emulator ended before the end mark{': ' + last if last else ''}"
         return ""
 
     def _tail(self) -> str:

@@ -80,6 +80,9 @@ pub enum Outcome {
 
 static PORT: OnceLock<File> = OnceLock::new();
 
+/// Fast enough that reports do not pile up on an emulated port that takes its time.
+const BAUD: u32 = 115_200;
+
 /// Opens the event port and makes it raw, so that a line arrives as it was written.
 pub fn open(path: &str) -> Result<()> {
     let port = OpenOptions::new()
@@ -88,6 +91,7 @@ pub fn open(path: &str) -> Result<()> {
         .with_context(|| format!("opening {path}"))?;
     let mut settings = tcgetattr(&port)?;
     settings.make_raw();
+    settings.set_speed(BAUD)?;
     tcsetattr(&port, OptionalActions::Now, &settings)?;
     let _ = PORT.set(port);
     Ok(())
