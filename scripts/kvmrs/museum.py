@@ -12,15 +12,12 @@ import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Iterator, List, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
-from . import ktap, lock, museum_list, paths, toolroot, ui
+from . import hostcopy, ktap, lock, museum_list, paths, toolroot, ui
 from .errors import KvmrsError
 from .museum_list import Mutant
 from .suite import Summary
-
-PARTS = ("tdp_mmu", "rust/kvm", "selftests/host")
-"""What the host crate is made of."""
 
 BUILD_TIMEOUT, TIMEOUT = 900, 120
 """Seconds for a build, and for tests: a mutant that hangs was not caught by an assertion."""
@@ -138,19 +135,4 @@ def _tree() -> Path:
 
 
 def _sync() -> None:
-    """Makes the copy what the checkout is. Files that are right keep their times, for cargo."""
-    wanted = dict(_files(paths.REPO))
-    for name in dict(_files(_tree())).keys() - wanted.keys():
-        (_tree() / name).unlink()
-    for name, path in wanted.items():
-        copy = _tree() / name
-        if not copy.exists() or copy.read_bytes() != path.read_bytes():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(path.read_bytes())
-
-
-def _files(tree: Path) -> Iterator[Tuple[str, Path]]:
-    for part in PARTS:
-        for path in (tree / part).rglob("*"):
-            if path.is_file() and "target" not in path.relative_to(tree).parts:
-                yield str(path.relative_to(tree)), path
+    hostcopy.sync(_tree(), hostcopy.sources())
