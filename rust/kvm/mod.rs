@@ -22,6 +22,7 @@ pub mod trace;
 pub mod types;
 pub mod vcpu;
 pub mod vm;
+pub mod which;
 
 pub use entry::{
     Change,
@@ -56,10 +57,7 @@ pub use mode::{
 };
 pub use page::ShadowPage;
 pub use role::Role;
-pub use root::{
-    Root,
-    Which, //
-};
+pub use root::Root;
 pub use spte::{
     LeafSpte,
     Spte, //
@@ -74,3 +72,4 @@ pub use vcpu::{
     Vcpu, //
 };
 pub use vm::Vm;
+pub use which::Which;

@@ -24,6 +24,8 @@ pub mod spte;
 pub mod types;
 pub mod vcpu;
 pub mod vm;
+#[path = "../../../../rust/kvm/which.rs"]
+pub mod which;
 
 pub use entry::{Change, Context, Entry, LeafBits, State};
 pub use fault::{Outcome, PageFault};
@@ -33,8 +35,9 @@ pub use memslot::{MemSlot, SlotRange};
 pub use mode::{Exclusive, Locked, Lockless, Mode, Shared};
 pub use page::ShadowPage;
 pub use role::Role;
-pub use root::{Root, Which};
+pub use root::Root;
 pub use spte::{LeafSpte, Spte};
 pub use types::{Gfn, GfnRange, Level};
 pub use vcpu::{HostFrame, Vcpu};
 pub use vm::Vm;
+pub use which::Which;

@@ -6,7 +6,7 @@ use super::{
     lock::{MmuLock, PagesLock},
     mode::{Exclusive, Locked},
     page::{ShadowPage, TableMemory},
-    Role, Vm,
+    Role, Vm, Which,
 };
 use crate::{
     atomic::{lock, Ordering::SeqCst},
@@ -20,41 +20,6 @@ pub struct Root<'vm> {
     page: &'vm ShadowPage,
     vm: &'vm Vm,
     counted: bool,
-}
-
-/// Which roots a walk is about.
-#[derive(Clone, Copy)]
-pub struct Which {
-    /// Only those of this address space.
-    pub as_id: Option<i32>,
-    /// Also those that are invalid but not gone yet.
-    pub invalid: bool,
-}
-
-impl Which {
-    /// The roots that vCPUs may use.
-    pub const VALID: Self = Self {
-        as_id: None,
-        invalid: false,
-    };
-
-    /// All roots that exist.
-    pub const ALL: Self = Self {
-        as_id: None,
-        invalid: true,
-    };
-
-    /// Only those of address space `as_id`.
-    pub const fn of(self, as_id: i32) -> Self {
-        Self {
-            as_id: Some(as_id),
-            ..self
-        }
-    }
-
-    fn admits(self, role: Role) -> bool {
-        (self.invalid || !role.is_invalid()) && self.as_id.is_none_or(|id| id == role.as_id())
-    }
 }
 
 impl<'vm> Root<'vm> {
