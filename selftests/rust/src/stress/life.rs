@@ -15,29 +15,37 @@ use kvm_bindings::kvm_regs;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Operations that a report names.
 const REMEMBERED: usize = 8;
 
-/// How often each operation was done, by all VMs.
-pub struct Counts(Vec<AtomicU64>);
+/// How often each operation was done, by all VMs, and how long that took.
+pub struct Counts(Vec<[AtomicU64; 2]>);
 
 impl Counts {
     /// None yet.
     pub fn new() -> Self {
-        Self(OPS.iter().map(|_| AtomicU64::new(0)).collect())
+        Self(OPS.iter().map(|_| Default::default()).collect())
     }
 
-    /// By name.
-    pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let counts = self.0.iter().map(|count| count.load(Relaxed));
-        OPS.iter().map(|op| op.name).zip(counts)
+    fn add(&self, index: usize, time: Duration) {
+        let [count, micros] = &self.0[index];
+        count.fetch_add(1, Relaxed);
+        micros.fetch_add(time.as_micros() as u64, Relaxed);
+    }
+
+    /// By name: how often, and how many milliseconds each time on average.
+    pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64, u64)> + '_ {
+        OPS.iter().zip(&self.0).map(|(op, [count, micros])| {
+            let (count, micros) = (count.load(Relaxed), micros.load(Relaxed));
+            (op.name, count, micros / count.max(1) / 1000)
+        })
     }
 
     /// Of all kinds.
     pub fn total(&self) -> u64 {
-        self.by_name().map(|(_, count)| count).sum()
+        self.by_name().map(|(_, count, _)| count).sum()
     }
 }
 
@@ -196,8 +204,9 @@ impl Work<'_> {
                 self.history.pop_front();
             }
             self.history.push_back(words.clone());
+            let start = Instant::now();
             host.run(op, &part).context(words)?;
-            self.counts.0[index].fetch_add(1, Relaxed);
+            self.counts.add(index, start.elapsed());
         }
         Ok(())
     }

@@ -100,20 +100,20 @@ fn lane(
 }
 
 fn summarise(options: &Options, counts: &Counts, effects: &[(&'static str, u64)]) -> Result<()> {
-    let rows: Vec<_> = counts.by_name().chain(effects.iter().copied()).collect();
-    let words: Vec<_> = rows
+    let operations = counts.by_name();
+    let words = operations.map(|(name, count, millis)| format!("{name} {count} ({millis} ms)"));
+    let caused = effects
         .iter()
-        .map(|(what, count)| format!("{what} {count}"))
-        .collect();
-    for line in words.chunks(8) {
+        .map(|(what, count)| format!("{what} {count}"));
+    for line in words.chain(caused).collect::<Vec<_>>().chunks(8) {
         println!("# {}", line.join(", "));
     }
     println!("# {} operations, every word was right", counts.total());
-    let missing: Vec<_> = rows
-        .iter()
-        .filter(|(_, count)| *count == 0)
-        .map(|(what, _)| *what)
-        .collect();
+    let done = counts.by_name().map(|(name, count, _)| (name, count));
+    let missing = done
+        .chain(effects.iter().copied())
+        .filter(|(_, count)| *count == 0);
+    let missing: Vec<_> = missing.map(|(what, _)| what).collect();
     if options.seconds >= LONG {
         ensure!(
             missing.is_empty(),
