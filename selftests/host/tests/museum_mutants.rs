@@ -6,10 +6,15 @@ mod common;
 
 use common::{frame, memory, vcpu, vm_with, Options};
 use kvmrs_host::{
-    kvm::{Gfn, Level, Spte, Vcpu, Vm},
+    kvm::{Gfn, GfnRange, Level, Spte, Vcpu, Vm},
     machine::npt,
-    model::{cpu::Access, kvm, view::Tree},
-    tdp_mmu::dirty,
+    model::{
+        breaks::{ALWAYS, NEVER},
+        cpu::Access,
+        kvm,
+        view::{roots, Tree},
+    },
+    tdp_mmu::{dirty, zap},
 };
 use std::sync::Arc;
 
@@ -115,5 +120,55 @@ fn a_tracked_frame_stays_protected_when_its_leaf_is_made_anew() {
         assert_eq!(done.is_some(), access == Access::Read, "{access:?}");
         assert!(!leaf(&vcpu, gfn).is_writable());
     }
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// Who waits for the lock gets it after each page, not after a tree.
+#[test]
+fn a_root_is_zapped_in_small_steps() {
+    let (vm, vcpu) = written(100);
+    let before = vm.breaks.given();
+    vm.breaks.set(ALWAYS);
+    kvm::zap_all_fast(&vm);
+    vm.breaks.set(NEVER);
+    let steps = vm.breaks.given() - before;
+    assert!(steps >= 99, "{steps} steps for 100 pages");
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn zapping_all_leaves_nothing_in_any_root() {
+    let (vm, vcpu) = written(3);
+    let nested = with_nested(&vm);
+    kvm::guest_access(&nested, frame(0), Access::Write, |_| ());
+    vm.mmu_write().invalidate_roots();
+    kvm::load_root(&vcpu);
+    kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
+    assert_eq!(roots(&vm).len(), 3);
+    let mut lock = vm.mmu_write();
+    zap::zap_all(&mut lock);
+    // No vCPU runs when C asks for this; here they might.
+    vm.flush_remote_tlbs();
+    drop(lock);
+    for root in roots(&vm) {
+        let tree = Tree::of(&vm, root);
+        assert!(tree.leaves.is_empty() && tree.links.is_empty());
+    }
+    kvm::zap_all_fast(&vm);
+    kvm::destroy(&vm, vec![vcpu, nested]);
+}
+
+/// The only page that is mapped lies two tables below the link that is to be replaced.
+#[test]
+fn recovery_finds_the_one_page_that_is_mapped() {
+    let gib = GfnRange::sized(Gfn::new(1 << 18), 1 << 18);
+    let vm = vm_with(npt(), gib, Level::PG_1G, Options::default());
+    let vcpu = vcpu(&vm);
+    kvm::start_dirty_log(&vm, &vm.slots()[0], false);
+    kvm::guest_access(&vcpu, gib.start.add(5 * 512 + 7), Access::Write, |_| ());
+    let pages = || vm.stats.pages.each_ref().map(|pages| pages.get());
+    assert_eq!(pages(), [1, 0, 0, 0, 0]);
+    kvm::stop_dirty_log(&vm, &vm.slots()[0]);
+    assert_eq!(pages(), [0, 0, 1, 0, 0]);
     kvm::destroy(&vm, vec![vcpu]);
 }
