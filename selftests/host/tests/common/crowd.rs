@@ -80,7 +80,7 @@ pub struct Crowd {
     versions: Vec<plain::AtomicU64>,
     /// What a migration has sent.
     sent: plain::Mutex<Vec<u64>>,
-    /// `slots_lock`: fast zaps and changes of the dirty log exclude each other.
+    /// `slots_lock`: fast zaps, splits and changes of the dirty log exclude each other.
     slots: Mutex<()>,
 }
 
@@ -184,10 +184,13 @@ impl Crowd {
                 let _slots = lock(&self.slots);
                 kvm::zap_all_fast(vm);
             }
-            Task::Split if dice.roll(2) == 0 => {
-                kvm::try_split(vm, slot, self.range(dice), Level::PG_4K)
+            Task::Split => {
+                let _slots = lock(&self.slots);
+                match dice.roll(2) {
+                    0 => kvm::try_split(vm, slot, self.range(dice), Level::PG_4K),
+                    _ => kvm::try_split_exclusive(vm, slot, self.range(dice), Level::PG_4K),
+                }
             }
-            Task::Split => kvm::try_split_exclusive(vm, slot, self.range(dice), Level::PG_4K),
             Task::Recover => {
                 let _slots = lock(&self.slots);
                 kvm::recover(vm, slot);
