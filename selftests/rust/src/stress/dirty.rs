@@ -63,7 +63,7 @@ impl Copy {
             ensure!(
                 *copy == now,
                 "a write is missing from the dirty log: the page at {gpa:#x} was copied with \
-                 {copy:#x?} and has {now:#x?}"
+                 {copy:x?} and has {now:x?}"
             );
         }
         machine.vm.set(&machine.kept.slot, 0)

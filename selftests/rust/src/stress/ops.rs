@@ -7,7 +7,7 @@ use super::host;
 use super::machine::{Area, Machine, ECHO_STRIDE, PATIENCE};
 use super::rng::Rng;
 use super::whole;
-use crate::memory::{Memory, PAGE_2M, PAGE_4K};
+use crate::memory::{Memory, KIB, PAGE_2M, PAGE_4K};
 use crate::vm::{Slot, BASE};
 use anyhow::{ensure, Result};
 use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES as LOG, KVM_MEM_READONLY as READ_ONLY};
@@ -218,7 +218,7 @@ pub const OPS: &[Op] = &[
     op("idle", 3, |host, part| host::mark_idle(host.kept(), part)),
     op("compact", 1, |_, _| whole::compact()),
     op("reclaim", 1, |_, part| {
-        whole::reclaim(part.end - part.start)
+        whole::reclaim((part.end - part.start).min(256 * KIB))
     }),
     op("zap everything", 1, |host, _| {
         whole::zap_everything(host.rng.once_in(2))
