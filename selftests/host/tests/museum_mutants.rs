@@ -14,7 +14,8 @@ use kvmrs_host::{
         kvm,
         view::{roots, Tree},
     },
-    tdp_mmu::{dirty, zap},
+    sync::rcu,
+    tdp_mmu::{dirty, lookup, roots::uninit, zap},
 };
 use std::sync::Arc;
 
@@ -171,4 +172,50 @@ fn recovery_finds_the_one_page_that_is_mapped() {
     kvm::stop_dirty_log(&vm, &vm.slots()[0]);
     assert_eq!(pages(), [0, 0, 1, 0, 0]);
     kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// The second walk of a recovery may ask for a break as well, but not at the frame at which the
+/// first has just come back from one.
+#[test]
+fn recovery_gets_on_while_it_gives_way() {
+    let vm = vm_with(npt(), memory(), Level::PG_2M, Options::default());
+    let vcpu = vcpu(&vm);
+    for page in [256, 768, 1280] {
+        kvm::guest_access(&vcpu, frame(page), Access::Write, |_| ());
+    }
+    kvm::start_dirty_log(&vm, &vm.slots()[0], true);
+    assert_eq!(vm.stats.pages[1].get(), 0);
+    vm.breaks.set(ALWAYS);
+    kvm::stop_dirty_log(&vm, &vm.slots()[0]);
+    vm.breaks.set(NEVER);
+    assert_eq!(vm.stats.pages[1].get(), 3);
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn a_lookup_sees_each_entry_on_its_way() {
+    let (vm, vcpu) = written(1);
+    let path = |gfn| {
+        let (rcu, mut path) = (rcu::read_lock(), Vec::new());
+        let root = vcpu.root().expect("a root");
+        lookup::for_each_on_path(&&*vm, &rcu, root, gfn, |place| {
+            path.push((place.level.raw(), place.spte.is_present()));
+        });
+        path
+    };
+    let present = [(4, true), (3, true), (2, true), (1, true)];
+    assert_eq!(path(frame(0)), present);
+    assert_eq!(path(frame(1))[..3], present[..3]);
+    assert_eq!(path(frame(1))[3..], [(1, false)]);
+    assert_eq!(path(frame(1280)), [(4, true), (3, false)]);
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn a_root_that_is_in_use_at_the_end_does_not_go_unnoticed() {
+    let (vm, vcpu) = written(1);
+    uninit(&vm);
+    assert!(vm.is_bugged(), "the vCPU still has its root");
+    kvm::unload_root(&vcpu);
+    assert!(roots(&vm).is_empty());
 }
