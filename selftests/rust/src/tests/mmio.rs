@@ -83,7 +83,10 @@ fn read_only(backend: &str) -> Result<()> {
         memory.store(0, round);
         memory.store(LAST, round);
         vm.set(&slot, KVM_MEM_READONLY)?;
-        both_ends(&mut vcpu, BASE, |_| (99, Probed::ReadOnly(round)))?;
+        // The second time the pages are mapped.
+        for value in [98, 99] {
+            both_ends(&mut vcpu, BASE, |_| (value, Probed::ReadOnly(round)))?;
+        }
         vm.delete(&slot)?;
         vm.set(&slot, 0)?;
         both_ends(&mut vcpu, BASE, |_| (77, Probed::Memory(77)))?;
