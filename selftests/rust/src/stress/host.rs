@@ -93,7 +93,7 @@ pub fn mark_idle(memory: &Memory, range: &Range<u64>) -> Result<()> {
         pagemap.read_exact_at(&mut entry, (memory.address() + offset) / PAGE_4K * 8)?;
         let entry = u64::from_le_bytes(entry);
         if entry & PRESENT != 0 {
-            let bit: u64 = 1 << (entry & FRAME) % 64;
+            let bit: u64 = 1 << ((entry & FRAME) % 64);
             let word = (entry & FRAME) / 64 * 8;
             idle.write_all_at(&bit.to_le_bytes(), word)
                 .context("marking a page idle")?;
