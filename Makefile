@@ -18,6 +18,7 @@ help:
 	@echo 'make test-ept         KVM selftests on an emulated Intel processor, with and without A/D bits and PML'
 	@echo 'make model            the MMU under model checkers; make model-soak (SECONDS=<n>) goes on with it'
 	@echo 'make museum           puts old bugs back and has the host tests find each'
+	@echo 'make mutants          changes one operator of the MMU at a time: does a host test see it?'
 	@echo 'make test-debug       the MMU on kernels with lockdep, KASAN, KCSAN (FLAVOR=<one of them>)'
 	@echo 'make stress           VMs under everything at once (SECONDS=300 FLAVOR=base SEED=<number>)'
 	@echo 'make bench            C and Rust compared, in instructions'
@@ -36,8 +37,8 @@ help:
 	@echo 'make rust-analyzer    rust-project.json for editors'
 	@echo 'make clean            removes results and built kernels; make distclean everything made'
 
-PHONY += demo test test-ept museum bench shell doctor kernel static clippy fmt rust-analyzer clean
-demo test test-ept museum bench shell doctor kernel static clippy fmt rust-analyzer clean:
+PHONY += demo test test-ept museum mutants bench shell doctor kernel static clippy fmt rust-analyzer clean
+demo test test-ept museum mutants bench shell doctor kernel static clippy fmt rust-analyzer clean:
 	@$(kvmrs) $@ $(ARGS)
 
 PHONY += model model-soak

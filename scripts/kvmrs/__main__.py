@@ -28,6 +28,7 @@ COMMANDS: Dict[str, Tuple[str, str]] = {
     "allocfail": ("allocfail", "main"),
     "ownselftests": ("ownselftests", "main"),
     "museum": ("museum", "main"),
+    "mutants": ("mutants", "main"),
     "model": ("model", "main"),
     "model-soak": ("model", "main_soak"),
     "test-debug": ("test_debug", "main"),

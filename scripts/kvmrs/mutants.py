@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make mutants: cargo-mutants changes one operator of tdp_mmu/ at a time, and tests look for it.
+
+It works on a crate's own files, so the copy has tdp_mmu/ in the crate. Tests that take long by
+themselves are left out, and the others linked into one program: every mutant is built anew.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Dict, List, Set, Tuple
+
+from . import hostcopy, lock, paths, proc, toolroot, ui
+from .errors import KvmrsError
+
+VERSION = "25.3.1"
+"""The cargo-mutants to use: the tools' cargo is older than what the latest wants."""
+
+DOCUMENT = paths.REPO / "docs" / "mutants.md"
+LEFT_OUT = ("compile_fail", "loom", "shuttle", "stress")
+SETTINGS = {"CARGO_PROFILE_DEV_OPT_LEVEL": "0", "CARGO_PROFILE_DEV_DEBUG": "0",
+            "CARGO_INCREMENTAL": "1", "PROPTEST_CASES": "48", "PROPTEST_MAX_SHRINK_ITERS": "0"}
+"""A build takes longer than its tests do; what fails need not be made small."""
+
+SOME_MISSED, SOME_TIMED_OUT = 2, 3
+
+Survivor = Tuple[str, str]
+
+
+def main(words: List[str]) -> int:
+    """mutants [options of cargo mutants, such as --shard 0/8]"""
+    with lock.hold("running cargo-mutants", "mutants"):
+        program = _install()
+        hostcopy.sync(_folder() / "tree", _layout(hostcopy.sources()))
+        code = toolroot.run(_command(program, words), cwd=_folder() / "tree", env=_env()).returncode
+    if code not in (0, SOME_MISSED, SOME_TIMED_OUT):
+        raise KvmrsError(f"cargo-mutants failed (exit {code})", "it says why above")
+    fresh = sorted(_survivors() - _explained())
+    for file, mutation in fresh:
+        print(f"not explained in {DOCUMENT.name}: {file}: {mutation}")
+    return 1 if fresh else 0
+
+
+def _command(program: Path, words: List[str]) -> List[str]:
+    return [str(program), "mutants", "--in-place", "--no-shuffle", "--cap-lints=true",
+            "--timeout=60", "--build-timeout=600", "--colors=never", "--output", str(paths.out()),
+            "--file", "src/tdp_mmu/*.rs", *words]
+
+
+def _env() -> Dict[str, str]:
+    return {"CARGO_TARGET_DIR": str(_folder() / "target"),
+            "CARGO_BUILD_JOBS": str(os.cpu_count() or 1), **SETTINGS}
+
+
+def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
+    """A package of its own: tdp_mmu/ in its sources, its tests one program."""
+    wanted, tests = {}, []
+    for name, data in sources.items():
+        name = name.replace("selftests/host/", "").replace("tdp_mmu/", "src/tdp_mmu/")
+        test = re.fullmatch(r"tests/(\w+)\.rs", name)
+        if name.startswith("tests/ui/") or test and test[1] in LEFT_OUT:
+            continue
+        tests += [test[1]] if test else []
+        wanted[name.replace("tests/", "tests/all/")] = _repathed(name, data.decode()).encode()
+    modules = "".join(f'#[path = "all/{test}.rs"]\nmod {test};\n' for test in sorted(tests))
+    return {**wanted, "tests/all.rs": modules.encode()}
+
+
+def _repathed(name: str, text: str) -> str:
+    if name == "Cargo.toml":
+        return re.sub(r"\[\[test\]\]\n(?:[^\n]+\n)+", "", text)
+    return text.replace('"../../../tdp_mmu/', '"tdp_mmu/').replace('"../../../../rust/', '"../../rust/')
+
+
+def _survivors() -> Set[Survivor]:
+    """What no test noticed in the last run; a mutant that hangs was noticed."""
+    lines = (paths.out() / "mutants.out" / "missed.txt").read_text().splitlines()
+    found = (re.match(r"src/tdp_mmu/(\w+\.rs):\d+:\d+: (.*)", line) for line in lines)
+    return {(match[1], match[2]) for match in found if match}
+
+
+def _explained() -> Set[Survivor]:
+    """The survivors that the document lists. Lines move, so they do not count."""
+    rows = re.findall(r"^\| (\w+\.rs):\d+[:\d]* \| `([^`]*)`", DOCUMENT.read_text(), re.MULTILINE)
+    return {(file, mutation.replace("\\|", "|")) for file, mutation in rows}
+
+
+def _install() -> Path:
+    root = _folder() / VERSION
+    program = root / "bin" / "cargo-mutants"
+    if not program.exists():
+        with ui.step(f"building cargo-mutants {VERSION}") as shown:
+            argv = ["cargo", "install", "cargo-mutants", "--version", VERSION, "--locked",
+                    "--root", str(root)]
+            proc.run_logged(toolroot.command(argv), "cargo-mutants", shown)
+    return program
+
+
+def _folder() -> Path:
+    path = paths.cache() / "mutants"
+    path.mkdir(exist_ok=True)
+    return path
