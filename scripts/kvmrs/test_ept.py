@@ -32,8 +32,9 @@ FACTS = {"ad+pml": ("Y", "Y"), "eptad=0": ("N", "N"), "pml=0": ("Y", "N")}
 TIMEOUT = 60
 HEARTBEAT = 5
 """Seconds of the machine's clock, which are longer than a person's."""
-BOOT_LIMIT = 400
-SILENCE_LIMIT = 200
+BOOT_LIMIT = 900
+SILENCE_LIMIT = 400
+"""Seconds of a person's: a busy machine interprets slowly, and that is no failure."""
 
 PRELOAD = "/lib/take_interrupts.so"
 
