@@ -34,18 +34,20 @@ impl<'vm> Hold<'vm> {
             return Self::Read(vm.mmu_lock.read().unwrap_or_else(PoisonError::into_inner));
         }
         let guard = vm.mmu_lock.write().unwrap_or_else(PoisonError::into_inner);
+        let hold = Self::Write(vm, guard);
         vm.debt.check();
-        Self::Write(vm, guard)
+        hold
     }
 }
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
+        // The guard itself goes after this: what is owed is still owed under the lock.
+        lockdep::release_mmu();
         match self {
             Self::Write(vm, _) if !std::thread::panicking() => vm.debt.check(),
             _ => {}
         }
-        lockdep::release_mmu();
     }
 }
 
