@@ -102,7 +102,8 @@ fn split_leaf<'r>(
     huge: Leaf<'r, Shared>,
 ) -> Result<Table<'r>, Retry> {
     let nx = fault.is_huge_page_disallowed();
-    split_for_fault(huge, vcpu.alloc_table(), nx).map_err(|_| Retry)
+    let logged = fault.slot().is_some_and(|slot| slot.is_dirty_tracked());
+    split_for_fault(huge, vcpu.alloc_table(), nx, logged).map_err(|_| Retry)
 }
 
 /// Maps the frame, or marks it as MMIO, at the entry of the goal level.

@@ -21,6 +21,7 @@ use crate::kvm::{
     Entry,
     Gfn,
     GfnRange,
+    LeafBits,
     Level,
     Locked,
     MemSlot,
@@ -38,11 +39,17 @@ fn split<'r, M: Locked>(
     huge: Leaf<'r, M>,
     memory: SplitMemory,
     nx_disallowed: bool,
+    logged: bool,
 ) -> Result<Table<'r>, SplitMemory> {
     let (cx, at) = (huge.cx(), huge.place());
     let small = at.level.below().unwrap_or(Level::PG_4K);
+    let whole = if logged {
+        at.spte.without(LeafBits::dirty().mask())
+    } else {
+        at.spte
+    };
     let table = memory.fill(&huge, nx_disallowed, |index| {
-        small_from_huge(cx.vm(), at.spte, cx.role(), small, index)
+        small_from_huge(cx.vm(), whole, cx.role(), small, index)
     });
     match huge.split(table) {
         Ok((change, table)) => {
@@ -59,12 +66,17 @@ fn split<'r, M: Locked>(
 }
 
 /// Splits the huge page that a fault found above its goal level.
+///
+/// If writes to it are `logged`, the small pages start clean. A write may come after logging made
+/// the huge page clean and before it takes away the right to write: the dirty bit of that one
+/// frame must not become that of all, or the CPU would not log the others' writes. C copies it.
 pub fn split_for_fault<'r>(
     huge: Leaf<'r, Shared>,
     memory: TableMemory,
     nx_disallowed: bool,
+    logged: bool,
 ) -> Result<Table<'r>, SplitMemory> {
-    split(huge, memory.into(), nx_disallowed)
+    split(huge, memory.into(), nx_disallowed, logged)
 }
 
 /// Splits all huge pages above a level, each into one level less at a time: the walk goes on into
@@ -108,7 +120,7 @@ impl<M: Locked> Visitor<M> for SplitHuge {
             });
             return Step::Sleep;
         };
-        match split(huge, memory, false) {
+        match split(huge, memory, false, false) {
             Ok(_) => Step::Next,
             Err(memory) => {
                 self.memory = Some(memory);

@@ -45,17 +45,12 @@ fn frames() -> Vec<u64> {
 }
 
 /// One schedule: some format with some options.
-///
-/// A migration does not meet PML and the NX workaround together, as it would lose writes: between
-/// the two walks by which C switches logging on, a fault for execution may split a huge page whose
-/// dirty bit a CPU has just set again, and all small pages inherit it.
 fn once(tasks: &[Task]) {
     let mut dice = Dice::new(seed(0));
     let format = formats()[dice.roll(4) as usize].1;
-    let cpu_dirty_log = dice.roll(2) == 0 && format.ad_enabled;
     let options = Options {
-        nx_huge_pages: dice.roll(2) == 0 && !(cpu_dirty_log && tasks.contains(&Task::Migrate)),
-        cpu_dirty_log,
+        nx_huge_pages: dice.roll(2) == 0,
+        cpu_dirty_log: dice.roll(2) == 0 && format.ad_enabled,
     };
     let crowd = Crowd::new(format, options, tasks).with_frames(frames());
     crowd.vm.breaks.set(dice.roll(u64::MAX));

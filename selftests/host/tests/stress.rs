@@ -53,7 +53,7 @@ fn ept_with_pml() {
         2,
         Options {
             cpu_dirty_log: true,
-            ..Options::default()
+            nx_huge_pages: true,
         },
     );
 }

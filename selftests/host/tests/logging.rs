@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Dirty logging that is switched on while the guest runs.
+
+mod common;
+
+use common::{frame, memory, vcpu, vm_with, Options};
+use kvmrs_host::{
+    kvm::Level,
+    machine::npt,
+    model::{cpu::Access, kvm},
+    tdp_mmu,
+};
+
+/// Logging by the CPU begins in two walks: one makes pages clean, one makes huge pages read-only.
+/// In between a write makes a huge page dirty again, and a fault splits it. A small page that were
+/// dirty for that would never be logged.
+#[test]
+fn a_page_split_while_logging_starts_is_clean() {
+    let options = Options {
+        nx_huge_pages: true,
+        cpu_dirty_log: true,
+    };
+    let vm = vm_with(npt(), memory(), Level::PG_2M, options);
+    let (guest, other) = (vcpu(&vm), vcpu(&vm));
+    let slot = &vm.slots()[0];
+    kvm::guest_access(&guest, frame(256), Access::Write, |_| ());
+
+    slot.set_dirty_tracked(true);
+    tdp_mmu::dirty::clear_dirty_slot(&mut vm.mmu_read(), slot);
+    kvm::guest_access(&other, frame(256), Access::Write, |_| ());
+    kvm::guest_access(&guest, frame(300), Access::Fetch, |_| ());
+    tdp_mmu::dirty::write_protect_slot(&mut vm.mmu_read(), slot, Level::PG_2M);
+    vm.flush_remote_tlbs();
+    kvm::harvest(&vm, slot);
+
+    kvm::guest_access(&guest, frame(257), Access::Write, |_| ());
+    let dirty = kvm::harvest(&vm, slot);
+    assert!(dirty.contains(&frame(257)), "the write is not in the log");
+    kvm::destroy(&vm, vec![guest, other]);
+}
