@@ -22,7 +22,7 @@ from .errors import KvmrsError
 DOCUMENT = paths.REPO / "docs" / "bug-museum.md"
 MUTANTS = paths.REPO / "selftests" / "museum"
 TESTS = paths.REPO / "selftests" / "host" / "tests"
-BUGS = 45
+BUGS = 47
 
 _LINE = re.compile(r"^\| *(\d+) *\|.*\|([^|]*)\|\s*$", re.MULTILINE)
 _KILLER = re.compile(r"^Killed-by: (\w+)::(\w+)$", re.MULTILINE)
