@@ -18,7 +18,7 @@ const KVM_STATS: &str = "/sys/kernel/debug/kvm";
 /// How long freed VMs and tables may take: a grace period or two, on an emulated machine.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// VMs of one backend since it was registered.
+/// VMs of one backend, since kvm.ko was loaded.
 #[derive(Clone, Copy, Default)]
 pub struct Count {
     pub created: u64,
