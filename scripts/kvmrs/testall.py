@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable, List, Sequence, Tuple
 
-from . import allocfail, ktap, life, ownselftests, selftests, static, test_ept, ui
+from . import allocfail, ktap, life, model, ownselftests, selftests, static, test_ept, ui
 from .errors import KvmrsError
 from .suite import Summary
 
@@ -53,6 +53,7 @@ def _static() -> Summary:
 
 STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
     ("static checks and host tests", _static),
+    ("model checkers", model.run),
     ("kernel selftests, C and Rust", lambda: selftests.run(selftests.default_options())),
     ("kernel selftests on EPT", lambda: test_ept.run(test_ept.default_options())),
     ("own selftests, C and Rust", lambda: ownselftests.run([], list(selftests.BACKENDS))),
