@@ -4,8 +4,10 @@
 Two serial lines leave the machine: the kernel's console, saved to out/logs, and the
 runner's events, one JSON object a line. Only the runner's last event is success; a panic,
 an emulator that ends early and a machine that falls silent are failures with the console's tail.
+A silent machine gets an NMI first, so that its kernel writes down where everybody is.
 """
 
+import contextlib
 import json
 import os
 import selectors
@@ -27,7 +29,11 @@ ACCELERATORS = {"kvm": ["-accel", "kvm", "-cpu", "host"],
                 "icount": ["-accel", "tcg,thread=single", "-cpu", "max",
                            "-icount", "shift=0,sleep=off"]}
 SHARE_TAG = "tools"
-CMDLINE = "console=ttyS0 loglevel=7 panic=-1 tsc=reliable oops=panic softlockup_panic=0"
+CMDLINE = ("console=ttyS0 loglevel=7 panic=-1 tsc=reliable oops=panic softlockup_panic=0"
+           " unknown_nmi_panic panic_sys_info=tasks,all_bt")
+NMI = b"nmi\n"
+LAST_WORDS = 20
+"""Seconds that a kernel gets to write down where it hangs."""
 
 
 @dataclass
@@ -112,7 +118,7 @@ def _arguments(machine: Machine, chosen: accel.Accelerator, image: Path) -> List
     """QEMU without its serial lines."""
     command = ["qemu-system-x86_64", *ACCELERATORS[chosen.name], "-smp", str(machine.cpus),
                "-m", machine.memory, "-nodefaults", "-no-user-config", "-display", "none",
-               "-no-reboot", "-kernel", str(machine.bzimage), "-initrd", str(image),
+               "-no-reboot", *([] if machine.shell else ["-monitor", "stdio"]), "-kernel", str(machine.bzimage), "-initrd", str(image),
                "-append", f"{CMDLINE} {machine.cmdline}".strip(), *machine.qemu]
     if machine.share:
         command += ["-fsdev",
@@ -139,9 +145,10 @@ class _Watch:
         start = time.monotonic()
         console, console_end = os.pipe()
         events, events_end = os.pipe()
-        terminal = None if self.machine.shell else subprocess.DEVNULL
         lines = (console_end, events_end)
-        child = toolroot.popen(command(lines), pass_fds=lines, stdin=terminal, stdout=terminal,
+        child = toolroot.popen(command(lines), pass_fds=lines,
+                               stdin=None if self.machine.shell else subprocess.PIPE,
+                               stdout=None if self.machine.shell else subprocess.DEVNULL,
                                stderr=subprocess.PIPE)
         os.close(console_end)
         os.close(events_end)
@@ -162,6 +169,7 @@ class _Watch:
             console: lambda data: self._on_console(data, log), events: self._on_events}
         for line in readers:
             selector.register(line, selectors.EVENT_READ)
+        late, end = "", float("inf")
         while selector.get_map():
             for key, _ in selector.select(timeout=1):
                 data = os.read(key.fd, 65536)
@@ -169,11 +177,13 @@ class _Watch:
                     readers[key.fd](data)
                 else:
                     selector.unregister(key.fd)
-            late = self._late()
-            if late:
+            if not late and self._late():
+                late, end = self._late(), time.monotonic() + LAST_WORDS
+                _interrupt(child)
+            if time.monotonic() > end:
                 child.send_signal(signal.SIGKILL)
-                return late
-        return ""
+                break
+        return late
 
     def _late(self) -> str:
         """A machine that says nothing for too long hangs."""
@@ -228,6 +238,14 @@ def _serial_lines(pipes: Sequence[int], shell: bool) -> List[str]:
     if shell:
         command += ["-chardev", "stdio,id=shell,signal=off", "-serial", "chardev:shell"]
     return command
+
+
+def _interrupt(child: "subprocess.Popen[bytes]") -> None:
+    """Sends an NMI by way of QEMU's monitor. Bochs has none, and does not listen."""
+    if child.stdin:
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(NMI)
+            child.stdin.flush()
 
 
 def _stop(child: "subprocess.Popen[bytes]") -> str:
