@@ -30,7 +30,8 @@ ACCELERATORS = {"kvm": ["-accel", "kvm", "-cpu", "host"],
                            "-icount", "shift=0,sleep=off"]}
 SHARE_TAG = "tools"
 CMDLINE = ("console=ttyS0 loglevel=7 panic=-1 tsc=reliable oops=panic softlockup_panic=0"
-           " unknown_nmi_panic panic_sys_info=tasks,all_bt")
+           " unknown_nmi_panic panic_sys_info=tasks,all_bt no_timer_check")
+"""Without no_timer_check an emulator that gets no processor time during the check does not boot."""
 NMI = b"nmi\n"
 LAST_WORDS = 20
 """Seconds that a kernel gets to write down where it hangs."""
