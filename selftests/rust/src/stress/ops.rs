@@ -179,6 +179,7 @@ const fn op(
 /// All operations.
 pub const OPS: &[Op] = &[
     op("mprotect", 4, |host, part| {
+        let _access = host.machine.lock_out();
         host.kept().protect(part.clone(), false)?;
         host.kept().protect(part.clone(), true)
     }),
