@@ -152,15 +152,16 @@ impl Machine {
                     data.copy_from_slice(&self.load(gpa, data.len())?.to_le_bytes())
                 }
                 Ok(VcpuExit::MmioWrite(gpa, data)) => self.store(gpa, data)?,
+                // KVM tries to emulate a write to a page that the host may only read, and cannot
+                // once the host may write it again.
+                Ok(VcpuExit::InternalError) => {
+                    wait(&mut refused, "an internal error")?;
+                    continue;
+                }
                 Ok(other) => bail!("the guest stopped with {other:?}"),
                 Err(error) if error.errno() == libc::EINTR => continue,
                 Err(error) if error.errno() == libc::EFAULT => {
-                    let since = refused.get_or_insert_with(Instant::now);
-                    ensure!(
-                        since.elapsed() < PATIENCE,
-                        "KVM_RUN fails with EFAULT for good"
-                    );
-                    yield_now();
+                    wait(&mut refused, "EFAULT")?;
                     continue;
                 }
                 Err(error) => return Err(error).context("KVM_RUN"),
@@ -218,6 +219,17 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+/// Lets others go on; an error if KVM_RUN has been refused since `since` for too long.
+fn wait(since: &mut Option<Instant>, why: &str) -> Result<()> {
+    let since = since.get_or_insert_with(Instant::now);
+    ensure!(
+        since.elapsed() < PATIENCE,
+        "KVM_RUN ends with {why} for good"
+    );
+    yield_now();
+    Ok(())
 }
 
 /// Offset and guest-physical address of each page.
