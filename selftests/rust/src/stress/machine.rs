@@ -152,8 +152,8 @@ impl Machine {
                     data.copy_from_slice(&self.load(gpa, data.len())?.to_le_bytes())
                 }
                 Ok(VcpuExit::MmioWrite(gpa, data)) => self.store(gpa, data)?,
-                // KVM tries to emulate a write to a page that the host may only read, and cannot
-                // once the host may write it again.
+                // Seen on C while the host changes what it may do with a page; taken for KVM's
+                // emulator, which gives up. One that stays is a failure.
                 Ok(VcpuExit::InternalError) => {
                     wait(&mut refused, "an internal error")?;
                     continue;
