@@ -6,8 +6,9 @@
 # Settings, from the environment or the command line:
 #   KDIR=        a patched, built Linux 7.3 tree to use as it is
 #   KERNEL_SRC=  a Linux 7.3 source tree to build from instead of the distribution's
+#   TCG_THREADS= multi: an emulator with a thread for each CPU (docs/testing.md says when not)
 
-export KDIR KERNEL_SRC INSTALL_MOD_PATH
+export KDIR KERNEL_SRC INSTALL_MOD_PATH TCG_THREADS
 
 kvmrs := scripts/kvmrs.sh
 

@@ -2,12 +2,18 @@
 """Can /dev/kvm give a virtual machine nested paging of its own, for the kernel under test?
 
 A /dev/kvm that is there proves nothing: it must open, make a VM, and offer guests SVM or VMX.
+
+Without it QEMU emulates, all virtual CPUs in one thread. With a thread each it translates, now
+and then, an instruction that another CPU is just patching, and keeps the translation: the kernel
+oopses on an int3 of a jump label, or worse (seen with QEMU 10.0, on C alone, within minutes).
 """
 
 import fcntl
 import os
 import struct
 from dataclasses import dataclass
+
+from .errors import KvmrsError
 
 KVM_CREATE_VM = 0xAE01
 KVM_GET_SUPPORTED_CPUID = 0xC008AE05
@@ -26,6 +32,7 @@ class Accelerator:
     why: str
 
 
+THREADS = {"single": "tcg", "multi": "mttcg"}
 COUNTING = Accelerator("icount", "tcg with a clock that counts instructions")
 
 
@@ -34,19 +41,27 @@ def choose() -> Accelerator:
     try:
         descriptor = os.open("/dev/kvm", os.O_RDWR)
     except OSError as error:
-        return Accelerator("tcg", f"/dev/kvm: {error.strerror}")
+        return _emulator(f"/dev/kvm: {error.strerror}")
     try:
         os.close(fcntl.ioctl(descriptor, KVM_CREATE_VM, 0))
         leaves = _leaves(descriptor)
     except OSError as error:
-        return Accelerator("tcg", f"/dev/kvm makes no virtual machine: {error.strerror}")
+        return _emulator(f"/dev/kvm makes no virtual machine: {error.strerror}")
     finally:
         os.close(descriptor)
     if _has(leaves, SVM) and _has(leaves, NPT):
         return Accelerator("kvm", "/dev/kvm with nested SVM and NPT")
     if _has(leaves, VMX):
         return Accelerator("kvm", "/dev/kvm with nested VMX")
-    return Accelerator("tcg", "/dev/kvm offers its guests neither SVM nor VMX (kvm's nested=1)")
+    return _emulator("/dev/kvm offers its guests neither SVM nor VMX (kvm's nested=1)")
+
+
+def _emulator(why: str) -> Accelerator:
+    threads = os.environ.get("TCG_THREADS") or "single"
+    if threads not in THREADS:
+        raise KvmrsError(f"TCG_THREADS={threads} is neither single nor multi",
+                         "leave it out, or see docs/testing.md")
+    return Accelerator(THREADS[threads], why)
 
 
 def _leaves(descriptor: int) -> dict:

@@ -25,7 +25,8 @@ Event = Dict[str, Any]
 TAIL = 30
 PANIC = "Kernel panic - not syncing"
 ACCELERATORS = {"kvm": ["-accel", "kvm", "-cpu", "host"],
-                "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"],
+                "tcg": ["-accel", "tcg,thread=single", "-cpu", "max"],
+                "mttcg": ["-accel", "tcg,thread=multi", "-cpu", "max"],
                 "icount": ["-accel", "tcg,thread=single", "-cpu", "max",
                            "-icount", "shift=0,sleep=off"]}
 SHARE_TAG = "tools"
