@@ -76,7 +76,8 @@ def run(options: Options) -> Summary:
 def _run_all(boots: List["_Boot"]) -> List[boot.Ended]:
     """As many at once as there are processors: each emulator uses one."""
     ui.say("  accelerator: none (Bochs interprets an Intel processor)")
-    with contextlib.ExitStack() as media, ThreadPoolExecutor(os.cpu_count()) as pool:
+    processors = len(os.sched_getaffinity(0))
+    with contextlib.ExitStack() as media, ThreadPoolExecutor(processors) as pool:
         settings = [media.enter_context(bochs.prepared(each.machine)) for each in boots]
         return list(pool.map(_Boot.run, boots, settings))
 

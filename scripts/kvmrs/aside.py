@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Work that goes on beside the rest, in a process of its own.
+
+An emulator keeps one processor busy, so that a second one is free for something else. What
+runs aside leaves one processor to the foreground; its output is kept in a file and shown when
+it is done, so that two voices never mix.
+"""
+
+import multiprocessing
+import os
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Callable, Iterator, List, Tuple
+
+from . import paths, ui
+from .errors import KvmrsError
+
+MEMORY = 12 << 30
+"""Bytes that two emulators at once need, with a kernel's page cache."""
+
+Work = Tuple[str, Callable[[], object]]
+
+
+def possible() -> bool:
+    """Two processors, and memory for two machines."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return len(os.sched_getaffinity(0)) > 1 and memory >= MEMORY
+
+
+class Aside:
+    """Runs `works`, (name, function) each, one after the other, and keeps what they return."""
+
+    def __init__(self, works: List[Work]) -> None:
+        self._works = works
+        self._results, theirs = multiprocessing.Pipe(duplex=False)
+        # A fork, because the functions are closures; nothing else runs here by then.
+        context = multiprocessing.get_context("fork")
+        self._process = context.Process(target=_run_all, args=(works, theirs))
+        self._process.start()
+        theirs.close()
+
+    def results(self) -> Iterator[object]:
+        """What each returned, in order, after its output; waits for those that go on."""
+        for name, _ in self._works:
+            with ui.step(f"waiting for {name}"):
+                result = self._next(name)
+            print(_log(name).read_text(errors="replace"), end="", flush=True)
+            yield result
+        self._process.join()
+
+    def _next(self, name: str) -> object:
+        try:
+            return self._results.recv()
+        except EOFError as end:
+            raise KvmrsError(f"{name} broke off", f"see {_log(name)}") from end
+
+
+def _run_all(works: List[Work], results: Connection) -> None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[1:])
+    for name, function in works:
+        with open(_log(name), "wb") as log:
+            os.dup2(log.fileno(), sys.stdout.fileno())
+            os.dup2(log.fileno(), sys.stderr.fileno())
+        result = function()
+        sys.stdout.flush()
+        results.send(result)
+
+
+def _log(name: str) -> Path:
+    return paths.logs() / f"{name.replace(' ', '-').replace(',', '')}.log"
