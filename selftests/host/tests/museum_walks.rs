@@ -167,6 +167,19 @@ fn a_logged_slot_is_not_recovered() {
     kvm::destroy(&vm, vcpus.into());
 }
 
+/// The slot's first frames are mapped by a table that begins before it. The model fails whoever looks
+/// up a frame in a slot that it is not in.
+#[test]
+fn recovery_does_not_look_up_frames_outside_of_the_slot() {
+    let vm = vm(npt());
+    let vcpu = vcpu(&vm);
+    assert!(frame(0).round_down(Level::PG_2M) < vm.slots()[0].range().start);
+    kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
+    kvm::recover(&vm, &vm.slots()[0]);
+    assert_eq!(leaves(&vcpu), [(frame(0), Level::PG_4K)]);
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
 /// The worker's caller flushes if it is told so: CPUs go on using the table until they do.
 #[test]
 fn a_table_that_the_nx_worker_cuts_off_is_flushed() {

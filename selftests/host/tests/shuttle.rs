@@ -19,11 +19,10 @@ use common::{
 };
 use kvmrs_host::{atomic::seed, machine::formats};
 use shuttle::{
-    replay_from_file,
-    scheduler::{PctScheduler, RandomScheduler, Scheduler},
+    scheduler::{PctScheduler, RandomScheduler, ReplayScheduler, Scheduler},
     Config, FailurePersistence, MaxSteps, Runner,
 };
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf};
 
 /// Number of schedules of a test.
 const SCHEDULES: usize = 3000;
@@ -68,16 +67,25 @@ fn config() -> Config {
     config
 }
 
+/// Runs the schedule in `file` again.
+fn replay(file: &OsStr, tasks: &'static [Task]) {
+    let scheduler = ReplayScheduler::new_from_file(file).expect("the file that MODEL_REPLAY names");
+    let mut config = config();
+    config.failure_persistence = FailurePersistence::None;
+    Runner::new(scheduler, config).run(move || once(tasks));
+    println!("model: {file:?} does not fail any more");
+}
+
 fn run(name: &str, scheduler: impl Scheduler + 'static, tasks: &'static [Task]) {
-    if let Some(file) = std::env::var_os("MODEL_REPLAY") {
-        return replay_from_file(move || once(tasks), file);
-    }
     let schedules = Runner::new(scheduler, config()).run(move || once(tasks));
     println!("model: shuttle, {name}: {schedules} interleavings");
 }
 
 /// Half of the schedules are random, half PCT's.
 fn check(name: &str, tasks: &'static [Task]) {
+    if let Some(file) = std::env::var_os("MODEL_REPLAY") {
+        return replay(&file, tasks);
+    }
     let (seed, count) = match common::seconds() {
         Some(_) => (new_seed(), usize::MAX),
         None => (SEED, SCHEDULES),

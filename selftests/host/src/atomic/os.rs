@@ -2,15 +2,13 @@
 
 //! The machine's own threads, which run as they like.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 pub use std::{
     sync::{
         atomic::{AtomicBool, AtomicI32, AtomicU64},
         Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     },
-    thread,
-    thread::yield_now,
-    thread_local,
+    thread, thread_local,
 };
 
 /// The memory of a page-table entry.
@@ -19,6 +17,45 @@ pub type Word = AtomicU64;
 /// Memory for the entry at an index of its table.
 pub fn word(_index: usize, raw: u64) -> Word {
     Word::new(raw)
+}
+
+/// Number of times that a thread goes on for each time that it lets others run.
+const STAMINA: u32 = 16;
+
+/// Lets others run, now and then: on a busy machine it is long before they let this one go on.
+pub fn yield_now() {
+    YIELDS.set(YIELDS.get().wrapping_add(1));
+    if YIELDS.get() % STAMINA == 0 {
+        thread::yield_now();
+    }
+}
+
+/// Number of accesses to entries after which a section counts as one that never ends: far more than
+/// there are entries.
+const ENDLESS: u32 = 1 << 24;
+
+thread_local! {
+    static ACCESSES: Cell<u32> = const { Cell::new(0) };
+    static YIELDS: Cell<u32> = const { Cell::new(0) };
+    static LAST: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The thread begins a read-side section of RCU.
+pub fn begin_section() {
+    ACCESSES.set(0);
+}
+
+/// The entry that the thread accessed last.
+pub fn last_access() -> Option<usize> {
+    Some(LAST.get())
+}
+
+/// It accesses the entry at `address`.
+pub fn access_in_section(address: usize) {
+    LAST.set(address);
+    let accesses = ACCESSES.get() + 1;
+    ACCESSES.set(accesses);
+    assert!(accesses < ENDLESS, "a walk makes no progress");
 }
 
 /// Number of tries after which [`retry`] waits: somebody else is busy.

@@ -28,3 +28,14 @@ pub fn pause(_microseconds: u64) {
 pub fn seed(_thread: u64) -> u64 {
     shuttle::rand::thread_rng().next_u64() | 1
 }
+
+/// Nothing to count from: a schedule has a number of steps.
+pub fn begin_section() {}
+
+/// As above.
+pub fn access_in_section(_address: usize) {}
+
+/// As above.
+pub fn last_access() -> Option<usize> {
+    None
+}

@@ -3,7 +3,7 @@
 //! The memory of one page-table entry: an atomic that notices when its table was freed.
 
 use super::spte::{Spte, NONPRESENT};
-use crate::atomic::{word, Ordering, Word};
+use crate::atomic::{access_in_section, word, Ordering, Word};
 
 /// What entries of a freed table hold. No entry of a live one ever does.
 const POISON: u64 = u64::MAX;
@@ -35,6 +35,7 @@ impl SpteCell {
     /// The value at this moment.
     #[inline(always)]
     pub fn load(&self) -> Spte {
+        access_in_section(self.address());
         // The kernel relies on address dependencies, for which there is no ordering here.
         alive(self.0.load(Ordering::Acquire))
     }
@@ -47,6 +48,7 @@ impl SpteCell {
 
     #[inline(always)]
     pub(super) fn swap(&self, new: Spte) -> Spte {
+        access_in_section(self.address());
         replaced(self.0.swap(new.raw(), Ordering::SeqCst), new)
     }
 

@@ -8,7 +8,9 @@ use super::{
     Vm,
 };
 use crate::{
-    atomic::{self, yield_now, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard},
+    atomic::{
+        self, last_access, yield_now, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard,
+    },
     lockdep,
     sync::rcu,
 };
@@ -17,8 +19,12 @@ use core::{
     ops::{Deref, DerefMut},
 };
 
-/// Number of times that a walk may give way during one call: more than there are entries.
-const MANY: u32 = 1 << 18;
+/// Number of times that walks may give way during one hold: more than the trees of a test's VM have
+/// entries.
+const MANY: u32 = 1 << 15;
+/// Number of times in a row that they may do so at the same entry: each of the passes over a root
+/// can on the way into a table and at the table's first entry.
+const AT_ONE_ENTRY: u32 = 16;
 
 /// The hold itself.
 #[allow(dead_code)] // Held for being dropped.
@@ -55,8 +61,28 @@ impl Drop for Hold<'_> {
 pub struct MmuLock<'vm, M: Locked> {
     vm: &'vm Vm,
     hold: Option<Hold<'vm>>,
-    breaks: u32,
+    progress: Progress,
     _mode: PhantomData<M>,
+}
+
+/// Where walks gave way during a hold. Each pass of a walk has to get further before it may again.
+#[derive(Default)]
+struct Progress {
+    times: u32,
+    place: Option<usize>,
+    there: u32,
+}
+
+impl Progress {
+    fn gives_way(&mut self) {
+        let place = last_access();
+        let stays = place.is_some() && place == self.place;
+        self.there = if stays { self.there + 1 } else { 0 };
+        self.place = place;
+        self.times += 1;
+        let gets_on = self.times < MANY && self.there < AT_ONE_ENTRY;
+        assert!(gets_on, "a walk makes no progress");
+    }
 }
 
 impl<'vm, M: Locked> MmuLock<'vm, M> {
@@ -64,7 +90,7 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
         Self {
             vm,
             hold: Some(Hold::take::<M>(vm)),
-            breaks: 0,
+            progress: Progress::default(),
             _mode: PhantomData,
         }
     }
@@ -80,11 +106,10 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
         flush: &mut PendingFlush<'_>,
         f: impl FnOnce() -> R,
     ) -> (R, rcu::Guard) {
+        self.progress.gives_way();
         flush.flush();
         drop(rcu);
         self.hold = None;
-        self.breaks += 1;
-        assert!(self.breaks < MANY, "a walk makes no progress");
         self.vm.breaks.gave_way();
         let result = f();
         self.hold = Some(Hold::take::<M>(self.vm));

@@ -166,8 +166,11 @@ impl Vm {
         self.setup.cpu_dirty_log
     }
 
-    /// The largest page level at which `slot` can map `gfn`.
+    /// The largest page level at which `slot` can map `gfn`. C looks it up in an array of the
+    /// slot's own frames, and does not check.
     pub fn max_mapping_level(&self, slot: &MemSlot, gfn: Gfn) -> Option<Level> {
+        let inside = slot.range().contains(gfn);
+        assert!(inside, "{gfn:?} was looked up in a slot that it is not in");
         let mut level = self.primary.level(gfn)?.min(Level::MAX_HUGEPAGE);
         while !self.may_be_huge(slot, gfn, level) {
             level = level.below()?;

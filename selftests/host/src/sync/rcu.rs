@@ -6,7 +6,7 @@
 //! open: in the very [`Guard`]'s drop that closed the last one.
 
 use crate::{
-    atomic::{lock, yield_now, Arc, Mutex},
+    atomic::{begin_section, lock, yield_now, Arc, Mutex},
     lockdep,
     machine::Machine,
 };
@@ -85,6 +85,7 @@ pub struct Guard {
 pub fn read_lock() -> Guard {
     let machine = Machine::current();
     lockdep::acquire_rcu();
+    begin_section();
     let ticket = machine.rcu.open();
     Guard {
         machine,

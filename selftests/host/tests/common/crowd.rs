@@ -12,7 +12,7 @@ use kvmrs_host::{
     atomic::{lock, pause, plain, seed, thread, Arc, Mutex, Ordering::SeqCst},
     kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{Machine, Masks},
-    model::{cpu::Access, kvm, view},
+    model::{breaks::ALWAYS, cpu::Access, kvm, view},
 };
 use std::{cell::Cell, ops::Range};
 
@@ -202,7 +202,10 @@ impl Crowd {
             }
             Task::Guest | Task::Migrate => unreachable!("have functions of their own"),
         }
-        vm.breaks.set(dice.roll(u64::MAX) & dice.roll(u64::MAX));
+        vm.breaks.set(match dice.roll(8) {
+            0 => ALWAYS,
+            _ => dice.roll(u64::MAX) & dice.roll(u64::MAX),
+        });
     }
 
     fn range(&self, dice: &mut Dice) -> GfnRange {
