@@ -2,9 +2,9 @@
 """The kernel log of a boot must be clean: any report in it fails the boot.
 
 Entries of selftests/klog-allow.toml are allowed: whole lines, exactly as the kernel prints
-them without the time stamp and offsets into functions, each with a reason. Where the line alone
-could be another bug's, the entry names what must follow it, in order. They are counted, only so
-many are allowed in a boot, and they are shown.
+them without the time stamp, offsets into functions and who ran where, each with a reason. Where
+the line alone could be another bug's, the entry names what must follow it, in order, and the test
+that must be running. They are counted, only so many are allowed in a boot, and they are shown.
 """
 
 import re
@@ -19,7 +19,8 @@ from . import paths
 
 ALLOWED = paths.REPO / "selftests" / "klog-allow.toml"
 STAMP = re.compile(r"^\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])? ?")
-OFFSET = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+")
+VARYING = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+|, CPU#\d+: \S+/\d+$")
+"""Offsets into functions; the processor, program and process that a warning names."""
 FOLLOWS = 100
 """Lines after its first that belong to a report."""
 MARK = re.compile(r"kvmrs: start (.*)")
@@ -35,16 +36,20 @@ REPORT = re.compile(
 
 @dataclass(frozen=True)
 class Known:
-    """A report that is allowed `most` times in a boot, if `then` follows it, in that order."""
+    """A report that is allowed `most` times in a boot, if `then` follows it, in that order.
+
+    With `during`, only while the test of that name runs.
+    """
 
     text: str
     reason: str
     then: Sequence[str] = ()
     most: int = 1
+    during: str = ""
 
-    def is_at(self, lines: Sequence[str]) -> bool:
-        """Whether the lines begin with this report."""
-        if lines[0] != self.text:
+    def is_at(self, lines: Sequence[str], running: str) -> bool:
+        """Whether the lines begin with this report. `running` is backend, test and its arguments."""
+        if lines[0] != self.text or (self.during and [self.during] != running.split()[1:2]):
             return False
         rest = iter(lines[1:FOLLOWS])
         return all(any(word in line for line in rest) for word in self.then)
@@ -65,14 +70,14 @@ class Verdict:
 def scan(log: Path) -> Verdict:
     """Every report in the log, with the test that ran then."""
     verdict, known, running = Verdict(), known_reports(), ""
-    lines = [OFFSET.sub("", STAMP.sub("", raw.strip()))
+    lines = [VARYING.sub("", STAMP.sub("", raw.strip()))
              for raw in log.read_text(errors="replace").splitlines()]
     for number, line in enumerate(lines):
         mark = MARK.search(line)
         if mark:
             running = mark.group(1).strip()
             continue
-        entry = _match(lines[number:number + FOLLOWS], known)
+        entry = _match(lines[number:number + FOLLOWS], running, known)
         if entry and verdict.allowed[entry.text] < entry.most:
             verdict.allowed[entry.text] += 1
         elif entry or REPORT.search(line):
@@ -80,8 +85,8 @@ def scan(log: Path) -> Verdict:
     return verdict
 
 
-def _match(lines: Sequence[str], known: Sequence[Known]) -> Optional[Known]:
-    return next((entry for entry in known if entry.is_at(lines)), None)
+def _match(lines: Sequence[str], running: str, known: Sequence[Known]) -> Optional[Known]:
+    return next((entry for entry in known if entry.is_at(lines, running)), None)
 
 
 def known_reports() -> List[Known]:
