@@ -10,6 +10,7 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Dict, List, Mapping, Sequence
 
 from . import paths, proc, static, toolroot, ui
@@ -24,6 +25,8 @@ SLICE = 30
 """Seconds of each test in a round of the soak."""
 HISTORIES = 200
 """Histories that a second is enough for."""
+BEFORE, AFTER = 5, 6
+"""Lines around a panic that belong to it: the schedule's file before, the message after."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def run() -> Summary:
     """Every stage; each scenario of the checkers counts as a test."""
     tally = Tally()
     for stage in (HOST, LOOM, SHUTTLE):
+        _build(stage)
         _run(stage, tally, {})
     tally.report()
     return Summary(len(tally.counts), 0, 0)
@@ -84,14 +88,17 @@ def run() -> Summary:
 
 def main_soak(words: List[str]) -> int:
     """model-soak [SECONDS]"""
+    seconds, stages = _seconds(words), (SHUTTLE, HOST)
+    for stage in stages:
+        _build(stage)
     start, tally, rounds = time.monotonic(), Tally(), 0
-    end = start + _seconds(words)
     verdict = "failed"
     try:
-        while time.monotonic() < end:
-            left = min(SLICE, max(1, int(end - time.monotonic()) // 10))
-            for stage in (SHUTTLE, HOST):
-                _run(stage, tally, {"MODEL_SECONDS": left, "PROPTEST_CASES": HISTORIES * left})
+        while time.monotonic() < start + seconds:
+            left = start + seconds - time.monotonic()
+            part = max(1, int(min(SLICE, left / 10)))
+            for stage in stages:
+                _run(stage, tally, {"MODEL_SECONDS": part, "PROPTEST_CASES": HISTORIES * part})
             rounds += 1
         verdict = "no failure"
     except KeyboardInterrupt:
@@ -111,16 +118,41 @@ def _seconds(words: List[str]) -> float:
     return int(words[0])
 
 
-def _run(stage: Stage, tally: Tally, settings: Mapping[str, int]) -> None:
-    env = {"CARGO_TARGET_DIR": str(paths.cache() / "host-target"), "CARGO_TERM_COLOR": "never",
-           "RUST_BACKTRACE": "0", **{name: str(value) for name, value in settings.items()}}
-    log = f"model-{stage.feature or 'host'}"
+def _build(stage: Stage) -> None:
     with ui.step(f"building for {stage.name}") as shown:
-        proc.run_logged(_command(stage.cargo(["--no-run"], BUILD_LIMIT), env), f"{log}-build", shown)
+        argv = stage.cargo(["--no-run"], BUILD_LIMIT)
+        proc.run_logged(_command(argv, {}), f"{_log(stage)}-build", shown)
+
+
+def _run(stage: Stage, tally: Tally, settings: Mapping[str, int]) -> None:
+    env = {name: str(value) for name, value in settings.items()}
+    argv = stage.cargo(["--", "--nocapture"], LIMIT)
     with ui.step(stage.name) as shown:
-        proc.run_logged(_command(stage.cargo(["--", "--nocapture"], LIMIT), env), log, shown,
-                        on_line=tally.hear, hint="docs/model.md says how to read it")
+        try:
+            proc.run_logged(_command(argv, env), _log(stage), shown, on_line=tally.hear,
+                            hint="docs/model.md says how to read it")
+        except KvmrsError as error:
+            error.details = _complaint(paths.logs() / f"{_log(stage)}.log")
+            raise
 
 
-def _command(argv: List[str], env: Dict[str, str]) -> List[str]:
+def _log(stage: Stage) -> str:
+    return f"model-{stage.feature or 'host'}"
+
+
+def _complaint(log: Path) -> str:
+    """What the tests said: cargo's own last words are about cargo."""
+    lines = log.read_text(errors="replace").splitlines()
+    panics = [number for number, line in enumerate(lines) if "panicked at" in line]
+    first = panics[0] if panics else len(lines)
+    smallest = [number for number, line in enumerate(lines) if "minimal failing input" in line]
+    shown = lines[max(0, first - BEFORE):first + AFTER]
+    for number in smallest:
+        shown += lines[number:number + proc.TAIL]
+    return "\n".join(shown + [line for line in lines if line.endswith("... FAILED")])
+
+
+def _command(argv: List[str], settings: Mapping[str, str]) -> List[str]:
+    env = {"CARGO_TARGET_DIR": str(paths.cache() / "host-target"), "CARGO_TERM_COLOR": "never",
+           "RUST_BACKTRACE": "0", **settings}
     return toolroot.command(argv, cwd=static.HOST, env=env)

@@ -2,9 +2,11 @@
 """make mutants: cargo-mutants changes one operator of tdp_mmu/ at a time, and tests look for it.
 
 It works on a crate's own files, so the copy has tdp_mmu/ in the crate. Tests that take long by
-themselves are left out, and the others linked into one program: every mutant is built anew.
+themselves are left out, and the others linked into one program: every mutant is built anew. As long
+as no source file changes, a run goes on where the last one was stopped.
 """
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -24,6 +26,10 @@ SETTINGS = {"CARGO_PROFILE_DEV_OPT_LEVEL": "0", "CARGO_PROFILE_DEV_DEBUG": "0",
 
 SOME_MISSED, SOME_TIMED_OUT = 2, 3
 
+OUTCOMES = {"killed": "caught", "killed by hanging": "timeout", "do not compile": "unviable",
+            "killed, or do not compile, in earlier runs": "previously_caught", "survive": "missed"}
+"""What becomes of mutants, and cargo-mutants' list of them."""
+
 Survivor = Tuple[str, str]
 
 
@@ -31,10 +37,14 @@ def main(words: List[str]) -> int:
     """mutants [options of cargo mutants, such as --shard 0/8]"""
     with lock.hold("running cargo-mutants", "mutants"):
         program = _install()
-        hostcopy.sync(_folder() / "tree", _layout(hostcopy.sources()))
+        sources = _layout(hostcopy.sources())
+        hostcopy.sync(_folder() / "tree", sources)
+        if _same_as_last_time(sources) and "--iterate" not in words:
+            words = [*words, "--iterate"]
         code = toolroot.run(_command(program, words), cwd=_folder() / "tree", env=_env()).returncode
     if code not in (0, SOME_MISSED, SOME_TIMED_OUT):
         raise KvmrsError(f"cargo-mutants failed (exit {code})", "it says why above")
+    print("mutants: " + ", ".join(f"{len(_listed(name))} {what}" for what, name in OUTCOMES.items()))
     fresh = sorted(_survivors() - _explained())
     for file, mutation in fresh:
         print(f"not explained in {DOCUMENT.name}: {file}: {mutation}")
@@ -72,10 +82,26 @@ def _repathed(name: str, text: str) -> str:
     return text.replace('"../../../tdp_mmu/', '"tdp_mmu/').replace('"../../../../rust/', '"../../rust/')
 
 
+def _same_as_last_time(sources: Dict[str, bytes]) -> bool:
+    """Whether the last run's results are those of these very files. Takes note of them."""
+    digest = hashlib.sha256()
+    for name, data in sorted(sources.items()):
+        digest.update(f"{name} {len(data)}\n".encode() + data)
+    note = _folder() / "sources"
+    same = note.exists() and note.read_text() == digest.hexdigest()
+    note.write_text(digest.hexdigest())
+    return same
+
+
+def _listed(name: str) -> List[str]:
+    """The mutants on one of cargo-mutants' lists; of earlier runs there may be none."""
+    path = paths.out() / "mutants.out" / f"{name}.txt"
+    return path.read_text().splitlines() if path.exists() else []
+
+
 def _survivors() -> Set[Survivor]:
     """What no test noticed in the last run; a mutant that hangs was noticed."""
-    lines = (paths.out() / "mutants.out" / "missed.txt").read_text().splitlines()
-    found = (re.match(r"src/tdp_mmu/(\w+\.rs):\d+:\d+: (.*)", line) for line in lines)
+    found = (re.match(r"src/tdp_mmu/(\w+\.rs):\d+:\d+: (.*)", line) for line in _listed("missed"))
     return {(match[1], match[2]) for match in found if match}
 
 
