@@ -63,8 +63,9 @@ static void test_table_allocation(void)
 	for (n = 1; delivered && n < MAX_NTH; n++) {
 		drop_tables(&t, 0);
 
+		/* KVM_RUN alone: _vcpu_run() would get the registers, too. */
 		fail_nth(n);
-		ret = _vcpu_run(t.vcpu);
+		ret = __vcpu_run(t.vcpu);
 		delivered = stop_failing();
 
 		if (ret) {
