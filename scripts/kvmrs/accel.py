@@ -5,7 +5,9 @@ A /dev/kvm that is there proves nothing: it must open, make a VM, and offer gues
 
 Without it QEMU emulates, all virtual CPUs in one thread. With a thread each it translates, now
 and then, an instruction that another CPU is just patching, and keeps the translation: the kernel
-oopses on an int3 of a jump label, or worse (seen with QEMU 10.0, on C alone, within minutes).
+oopses on an int3 of a jump label, or worse (seen with QEMU 10.0, on C alone, within minutes of
+VMs coming and going). In one thread, on the other hand, a Linux guest with two CPUs hangs in its
+boot (C and Rust); who boots one takes a thread for each CPU.
 """
 
 import fcntl
@@ -36,32 +38,36 @@ THREADS = {"single": "tcg", "multi": "mttcg"}
 COUNTING = Accelerator("icount", "tcg with a clock that counts instructions")
 
 
-def choose() -> Accelerator:
-    """kvm where a guest really gets nested paging, tcg everywhere else."""
+def choose(parallel: bool = False) -> Accelerator:
+    """kvm where a guest really gets nested paging, tcg everywhere else.
+
+    `parallel` is for a machine with a Linux guest in it.
+    """
+    tcg = _emulator(parallel)
     try:
         descriptor = os.open("/dev/kvm", os.O_RDWR)
     except OSError as error:
-        return _emulator(f"/dev/kvm: {error.strerror}")
+        return Accelerator(tcg, f"/dev/kvm: {error.strerror}")
     try:
         os.close(fcntl.ioctl(descriptor, KVM_CREATE_VM, 0))
         leaves = _leaves(descriptor)
     except OSError as error:
-        return _emulator(f"/dev/kvm makes no virtual machine: {error.strerror}")
+        return Accelerator(tcg, f"/dev/kvm makes no virtual machine: {error.strerror}")
     finally:
         os.close(descriptor)
     if _has(leaves, SVM) and _has(leaves, NPT):
         return Accelerator("kvm", "/dev/kvm with nested SVM and NPT")
     if _has(leaves, VMX):
         return Accelerator("kvm", "/dev/kvm with nested VMX")
-    return _emulator("/dev/kvm offers its guests neither SVM nor VMX (kvm's nested=1)")
+    return Accelerator(tcg, "/dev/kvm offers its guests neither SVM nor VMX (kvm's nested=1)")
 
 
-def _emulator(why: str) -> Accelerator:
-    threads = os.environ.get("TCG_THREADS") or "single"
+def _emulator(parallel: bool) -> str:
+    threads = os.environ.get("TCG_THREADS") or ("multi" if parallel else "single")
     if threads not in THREADS:
         raise KvmrsError(f"TCG_THREADS={threads} is neither single nor multi",
                          "leave it out, or see docs/testing.md")
-    return Accelerator(THREADS[threads], why)
+    return THREADS[threads]
 
 
 def _leaves(descriptor: int) -> dict:

@@ -54,6 +54,8 @@ class Machine:
     shell: bool = False
     counted: bool = False
     """The machine's clock counts instructions, a nanosecond each; one processor only."""
+    parallel: bool = False
+    """An emulator gives each CPU a thread (accel.py)."""
     boot_limit: float = 180
     """Seconds until the runner must be ready."""
     silence_limit: float = 90
@@ -98,7 +100,7 @@ def describe(facts: Mapping[str, str]) -> str:
 
 def run(machine: Machine, on_event: Callable[[Event], None]) -> Ended:
     """Boots `machine` and hands every event to `on_event`, until it is off again."""
-    chosen = accel.COUNTING if machine.counted else accel.choose()
+    chosen = accel.COUNTING if machine.counted else accel.choose(machine.parallel)
     ui.say(f"  accelerator: {chosen.name} ({chosen.why})")
     image = paths.logs() / f"{machine.name}.cpio"
     initramfs.build(image, runner.ensure(), machine.files, machine.job)
