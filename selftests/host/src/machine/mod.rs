@@ -71,6 +71,8 @@ pub struct Machine {
     pub rcu: rcu::Domain,
     /// Number of allocations that work before all fail.
     allocations: AtomicU64,
+    /// Number of threads that entered it.
+    threads: AtomicU64,
 }
 
 thread_local! {
@@ -86,11 +88,13 @@ impl Machine {
             arena: Arena::new(),
             rcu: rcu::Domain::default(),
             allocations: AtomicU64::new(u64::MAX),
+            threads: AtomicU64::new(0),
         })
     }
 
     /// Makes it the current thread's machine.
     pub fn enter(self: &Arc<Self>) {
+        self.threads.fetch_add(1, Ordering::Relaxed);
         MASKS.set(Some(self.masks));
         MACHINE.with(|machine| *machine.borrow_mut() = Some(self.clone()));
     }
@@ -98,6 +102,11 @@ impl Machine {
     /// The current thread's machine.
     pub fn current() -> Arc<Self> {
         MACHINE.with(|machine| machine.borrow().clone().expect("thread without a machine"))
+    }
+
+    /// Whether there was ever another thread, which one that does not get on could wait for.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.threads.load(Ordering::Relaxed) > 1
     }
 
     /// Lets all allocations that may fail do so after `count` more.

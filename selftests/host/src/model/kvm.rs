@@ -22,8 +22,10 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// Number of tries after which a guest that does not get on is a failure.
+/// Number of tries after which a guest that does not get on is a failure, as somebody else may be at
+/// it, and if there is nobody else.
 const MANY: u32 = 5000;
+const ALONE: u32 = 50;
 
 fn error_code(access: Access) -> u64 {
     error::USER
@@ -51,7 +53,9 @@ pub fn unload_root(vcpu: &Vcpu) {
 /// Lets the guest access `gfn` until it works. Returns the host frame, `None` for MMIO or if the
 /// write has to be emulated.
 pub fn guest_access(vcpu: &Vcpu, gfn: Gfn, access: Access, effect: impl Fn(u64)) -> Option<u64> {
-    for attempt in 0..MANY {
+    let shared = vcpu.vm().machine.is_shared();
+    let tries = if shared { MANY } else { ALONE };
+    for attempt in 0..tries {
         let done = vcpu.cpu.access(vcpu, gfn, access, |pfn| {
             effect(pfn);
             pfn
