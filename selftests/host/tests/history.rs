@@ -175,8 +175,14 @@ impl World {
                 let page = GfnRange::sized(frame(gfn).round_down(Level::PG_2M), 512);
                 kvm::invalidate(vm, page, || vm.primary.set_writable(frame(gfn), writable));
             }
-            Op::Zap(from, pages) => kvm::zap_range(vm, range(from, pages)),
-            Op::ZapAllFast => kvm::zap_all_fast(vm),
+            Op::Zap(from, pages) => {
+                kvm::zap_range(vm, range(from, pages));
+                self.check_range(range(from, pages), |_, level| panic!("{level:?} is mapped"));
+            }
+            Op::ZapAllFast => {
+                kvm::zap_all_fast(vm);
+                self.check_range(memory(), |_, level| panic!("{level:?} is mapped"));
+            }
             Op::Reload(cpu) => kvm::load_root(&self.vcpus[cpu]),
             Op::Log { smm, split } => {
                 if !self.slot(smm).is_dirty_tracked() {
@@ -203,12 +209,27 @@ impl World {
                     false => kvm::try_split(vm, slot, range, Level::PG_4K),
                 }
                 vm_memory(vm, None);
+                self.check_range(range, |as_id, level| {
+                    let split = as_id != 0 || memory.is_some() || level == Level::PG_4K;
+                    assert!(split, "a huge page is left");
+                });
             }
             Op::Recover(smm) => kvm::recover(vm, self.slot(smm)),
             Op::Age(from, pages, test_only) => self.age(range(from, pages), test_only),
             Op::Track(gfn) => kvm::write_track(vm, frame(gfn)),
             Op::NxWorker => while kvm::zap_one_nx_table(vm) {},
             Op::Breaks(pattern) => vm.breaks.set(pattern),
+        }
+    }
+
+    /// Shows `judge` the address space and size of each page that overlaps `range` in any tree.
+    fn check_range(&self, range: GfnRange, judge: impl Fn(i32, Level)) {
+        for root in view::roots(&self.vm) {
+            for (gfn, (level, _)) in &view::Tree::of(&self.vm, root).leaves {
+                if *gfn < range.end && range.start < gfn.add(level.pages()) {
+                    judge(root.role().as_id(), *level);
+                }
+            }
         }
     }
 
