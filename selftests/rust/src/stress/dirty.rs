@@ -4,8 +4,8 @@
 
 use super::machine::{pages, Machine, WORDS};
 use super::rng::Rng;
+use super::seen::Effect;
 use anyhow::{ensure, Result};
-use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
 
 /// How a VM's log is cleared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Copy {
 impl Copy {
     /// Starts the log, and then copies everything: what is written later is in the log.
     pub fn start(machine: &Machine, clearing: Clearing) -> Result<Self> {
-        machine.vm.set(&machine.kept.slot, LOG)?;
+        machine.start_log()?;
         let words = pages(&machine.kept).map(|(page, _)| words(machine, page));
         let words = words.collect();
         Ok(Self { clearing, words })
@@ -50,6 +50,7 @@ impl Copy {
         for (index, (page, _)) in pages(&machine.kept).enumerate() {
             if log[index / 64] >> (index % 64) & 1 != 0 {
                 self.words[index] = words(machine, page);
+                machine.seen.add(Effect::Dirty, 1);
             }
         }
         Ok(())
@@ -66,7 +67,7 @@ impl Copy {
                  {copy:x?} and has {now:x?}"
             );
         }
-        machine.vm.set(&machine.kept.slot, 0)
+        machine.end_log()
     }
 }
 

@@ -8,6 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Error;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::thread::sleep;
+use std::time::Duration;
 
 const MPOL_DEFAULT: u64 = 0;
 const MPOL_BIND: u64 = 2;
@@ -16,6 +18,8 @@ const MPOL_MF_MOVE: u64 = 2;
 const IDLE: &str = "/sys/kernel/mm/page_idle/bitmap";
 const PRESENT: u64 = 1 << 63;
 const FRAME: u64 = (1 << 55) - 1;
+/// Guests, with less priority, use a page or another by then.
+const GUESTS_TURN: Duration = Duration::from_millis(10);
 
 /// Allows all access to `range`, or none.
 pub fn protect(memory: &Memory, range: &Range<u64>, access: bool) -> Result<()> {
@@ -83,23 +87,40 @@ fn mbind(
 }
 
 /// Marks the pages of `range` that are there as idle: everybody who maps them, KVM among them,
-/// makes them old.
-pub fn mark_idle(memory: &Memory, range: &Range<u64>) -> Result<()> {
-    let pagemap = File::open("/proc/self/pagemap").context("opening the page map")?;
-    let idle = OpenOptions::new().write(true).open(IDLE);
+/// makes them old. Soon after that, says how many are still there and not idle any more.
+pub fn idle_pages_used(memory: &Memory, range: &Range<u64>) -> Result<u64> {
+    let idle = OpenOptions::new().read(true).write(true).open(IDLE);
     let idle = idle.with_context(|| format!("opening {IDLE}"))?;
-    for offset in range.clone().step_by(PAGE_4K as usize) {
+    let before = frames(memory, range)?;
+    for frame in before.iter().flatten() {
+        let bit: u64 = 1 << (frame % 64);
+        idle.write_all_at(&bit.to_le_bytes(), frame / 64 * 8)
+            .context("marking a page idle")?;
+    }
+    sleep(GUESTS_TURN);
+    let mut used = 0;
+    for (before, now) in before.iter().zip(frames(memory, range)?) {
+        if let (true, Some(frame)) = (*before == now, now) {
+            let mut bits = [0; 8];
+            idle.read_exact_at(&mut bits, frame / 64 * 8)
+                .context("asking for idle pages")?;
+            used += u64::from(u64::from_le_bytes(bits) >> (frame % 64) & 1 == 0);
+        }
+    }
+    Ok(used)
+}
+
+/// The frame of each page of `range`, if it has one.
+fn frames(memory: &Memory, range: &Range<u64>) -> Result<Vec<Option<u64>>> {
+    let pagemap = File::open("/proc/self/pagemap").context("opening the page map")?;
+    let frame = |offset| {
         let mut entry = [0; 8];
         pagemap.read_exact_at(&mut entry, (memory.address() + offset) / PAGE_4K * 8)?;
         let entry = u64::from_le_bytes(entry);
-        if entry & PRESENT != 0 {
-            let bit: u64 = 1 << ((entry & FRAME) % 64);
-            let word = (entry & FRAME) / 64 * 8;
-            idle.write_all_at(&bit.to_le_bytes(), word)
-                .context("marking a page idle")?;
-        }
-    }
-    Ok(())
+        Ok((entry & PRESENT != 0).then_some(entry & FRAME))
+    };
+    let offsets = range.clone().step_by(PAGE_4K as usize);
+    offsets.map(frame).collect()
 }
 
 fn place(memory: &Memory, range: &Range<u64>) -> (*mut libc::c_void, usize) {

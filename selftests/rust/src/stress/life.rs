@@ -6,6 +6,7 @@ use super::dirty::{Clearing, Copy};
 use super::machine::Machine;
 use super::ops::{Host, Op, OPS};
 use super::rng::Rng;
+use super::seen::{Effect, Seen};
 use crate::guest::{Pattern, Program};
 use crate::memory::Backing;
 use crate::vcpu::Vcpu;
@@ -56,8 +57,8 @@ pub struct Done {
     pub phases: u64,
     /// Passes of the vCPUs over the kept memory.
     pub passes: u64,
-    /// Page faults that KVM handled for it.
-    pub faults: u64,
+    /// What happened to it.
+    pub seen: Seen,
 }
 
 /// A VM and what the host knows of its memory.
@@ -126,7 +127,9 @@ impl Life<'_> {
             done.phases += 1;
             done.passes += u64::from(self.rounds[0] - before[0] + self.rounds[1] - before[1]);
         }
-        done.faults = self.vcpus[0].faults()? + self.vcpus[1].faults()?;
+        let faults = self.vcpus[0].faults()? + self.vcpus[1].faults()?;
+        self.machine.seen.add(Effect::Fault, faults);
+        done.seen.add_all(&self.machine.seen);
         Ok(done)
     }
 

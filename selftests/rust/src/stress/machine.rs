@@ -6,25 +6,24 @@
 //! time. The second does the same with another word of the same pages, or copies words in the
 //! other memory, so that the host sees which page it uses.
 
+use super::refusal::{Denials, Denied, InternalError};
+use super::seen::{Effect, Seen};
 use crate::guest::{self, Pattern, Program, FAIL_PORT};
 use crate::memory::{Backing, Memory, KIB, PAGE_2M, PAGE_4K};
 use crate::vcpu::Vcpu;
 use crate::vm::{Slot, Vm, BASE, SLOT};
 use anyhow::{bail, ensure, Context, Result};
-use kvm_bindings::kvm_regs;
+use kvm_bindings::{kvm_regs, KVM_MEM_LOG_DIRTY_PAGES as LOG};
 use kvm_ioctls::VcpuExit;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::yield_now;
-use std::time::{Duration, Instant};
 
 /// Where the words of each vCPU are in a page of the kept memory.
 pub const WORDS: [u64; 2] = [0, 64];
 /// From one word that the second vCPU copies to the next.
 pub const ECHO_STRIDE: u64 = 64 * KIB;
-/// A vCPU that does not end its pass by then is stuck.
-pub const PATIENCE: Duration = Duration::from_secs(90);
 
 const KEPT_SIZE: u64 = 2 * PAGE_2M;
 const TAKEN_SIZE: u64 = PAGE_2M;
@@ -54,6 +53,12 @@ impl Area {
     }
 }
 
+/// Kept memory is inaccessible to this process, and perhaps to KVM.
+pub struct LockedOut<'a> {
+    _denied: Denied<'a>,
+    _access: RwLockWriteGuard<'a, ()>,
+}
+
 /// What the vCPUs' threads and the host's share.
 pub struct Machine {
     /// The VM.
@@ -64,9 +69,12 @@ pub struct Machine {
     pub taken: Area,
     /// What the kept memory holds.
     pub pattern: Pattern,
+    /// What has happened to it.
+    pub seen: Seen,
     control: Area,
     /// Held for writing by who makes kept memory inaccessible to this process.
     access: RwLock<()>,
+    denials: Denials,
     /// A vCPU has found something wrong.
     failed: AtomicBool,
 }
@@ -89,8 +97,10 @@ impl Machine {
             kept,
             taken,
             pattern,
+            seen: Seen::default(),
             control,
             access: RwLock::new(()),
+            denials: Denials::default(),
             failed: AtomicBool::new(false),
         };
         Ok((machine, vcpus))
@@ -107,13 +117,36 @@ impl Machine {
     }
 
     /// For who makes kept memory inaccessible to this process.
-    pub fn lock_out(&self) -> RwLockWriteGuard<'_, ()> {
-        self.access.write().expect("nobody panics with the lock")
+    pub fn lock_out(&self) -> LockedOut<'_> {
+        let access = self.access.write().expect("nobody panics with the lock");
+        LockedOut {
+            _denied: self.denials.begin(),
+            _access: access,
+        }
     }
 
     /// For who uses kept memory from this process.
     pub fn let_in(&self) -> RwLockReadGuard<'_, ()> {
         self.access.read().expect("nobody panics with the lock")
+    }
+
+    /// Has the kept memory's dirty pages logged.
+    pub fn start_log(&self) -> Result<()> {
+        let [_, before, _] = self.vm.mapped()?;
+        self.vm.set(&self.kept.slot, LOG)?;
+        let [_, after, _] = self.vm.mapped()?;
+        self.seen.add(Effect::Split, before.saturating_sub(after));
+        Ok(())
+    }
+
+    /// No more; what was split becomes huge pages again.
+    pub fn end_log(&self) -> Result<()> {
+        let [_, before, _] = self.vm.mapped()?;
+        self.vm.set(&self.kept.slot, 0)?;
+        let [_, after, _] = self.vm.mapped()?;
+        let recovered = after.saturating_sub(before);
+        self.seen.add(Effect::Recovered, recovered);
+        Ok(())
     }
 
     /// Registers for a program over the kept memory, with the words of vCPU `index`.
@@ -143,8 +176,8 @@ impl Machine {
 
     fn run_to_halt(&self, vcpu: &mut Vcpu, regs: &kvm_regs) -> Result<kvm_regs> {
         vcpu.fd.set_regs(regs)?;
-        let mut refused: Option<Instant> = None;
         loop {
+            let before = self.denials.now();
             match vcpu.fd.run() {
                 Ok(VcpuExit::Hlt) => return Ok(vcpu.fd.get_regs()?),
                 Ok(VcpuExit::IoOut(FAIL_PORT, _)) => bail!(self.wrong(&vcpu.fd.get_regs()?)),
@@ -152,21 +185,24 @@ impl Machine {
                     data.copy_from_slice(&self.load(gpa, data.len())?.to_le_bytes())
                 }
                 Ok(VcpuExit::MmioWrite(gpa, data)) => self.store(gpa, data)?,
-                // Seen on C while the host changes what it may do with a page; taken for KVM's
-                // emulator, which gives up. One that stays is a failure.
                 Ok(VcpuExit::InternalError) => {
-                    wait(&mut refused, "an internal error")?;
-                    continue;
+                    let error = InternalError::of(vcpu.fd.get_kvm_run());
+                    let denied = self.denials.any_since(before);
+                    ensure!(
+                        error.is_emulation() && denied,
+                        "the guest stopped with {error}"
+                    );
+                    println!("# while memory was being protected: {error}");
+                    yield_now();
                 }
                 Ok(other) => bail!("the guest stopped with {other:?}"),
-                Err(error) if error.errno() == libc::EINTR => continue,
-                Err(error) if error.errno() == libc::EFAULT => {
-                    wait(&mut refused, "EFAULT")?;
-                    continue;
+                Err(error) if error.errno() == libc::EINTR => {}
+                Err(error) if error.errno() == libc::EFAULT && self.denials.any_since(before) => {
+                    self.seen.add(Effect::Denied, 1);
+                    yield_now();
                 }
                 Err(error) => return Err(error).context("KVM_RUN"),
             }
-            refused = None;
         }
     }
 
@@ -190,6 +226,7 @@ impl Machine {
         let mut areas = [&self.kept, &self.taken].into_iter();
         let area = areas.find(|area| area.slot.range().contains(&gpa));
         let area = area.with_context(|| format!("the guest uses {gpa:#x}, where nothing is"))?;
+        self.seen.add(Effect::NoSlot, 1);
         Ok((&area.memory, gpa - area.slot.gpa))
     }
 
@@ -219,17 +256,6 @@ impl Machine {
         }
         Ok(())
     }
-}
-
-/// Lets others go on; an error if KVM_RUN has been refused since `since` for too long.
-fn wait(since: &mut Option<Instant>, why: &str) -> Result<()> {
-    let since = since.get_or_insert_with(Instant::now);
-    ensure!(
-        since.elapsed() < PATIENCE,
-        "KVM_RUN ends with {why} for good"
-    );
-    yield_now();
-    Ok(())
 }
 
 /// Offset and guest-physical address of each page.

@@ -14,13 +14,17 @@ mod host;
 mod life;
 mod machine;
 mod ops;
+mod refusal;
 mod rng;
+mod seen;
+mod summary;
 mod whole;
 
 use crate::harness;
 use anyhow::{bail, ensure, Context, Result};
 use life::Counts;
 use rng::Rng;
+use seen::Seen;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -47,19 +51,33 @@ pub fn main(words: impl Iterator<Item = String>) -> Result<ExitCode> {
 
 fn run(options: &Options, prepared: &Prepared) -> Result<()> {
     let counts = Counts::new();
-    all_lanes(options, &counts)?;
-    summarise(options, &counts, &prepared.effects()?)
+    let lanes: Vec<_> = options
+        .backends
+        .iter()
+        .map(|name| (name.as_str(), Seen::default()))
+        .collect();
+    all_lanes(options, &counts, &lanes)?;
+    let missing = summary::show(&counts, &prepared.effects()?, &lanes);
+    ensure!(
+        missing.is_empty() || options.seconds < LONG,
+        "it never happened: {missing}"
+    );
+    if !missing.is_empty() {
+        println!("# it never happened, in these few seconds: {missing}");
+    }
+    Ok(())
 }
 
-fn all_lanes(options: &Options, counts: &Counts) -> Result<()> {
+fn all_lanes(options: &Options, counts: &Counts, lanes: &[(&str, Seen)]) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(options.seconds);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let lanes = options.backends.iter().enumerate().map(|(index, backend)| {
+        let lanes = lanes.iter().enumerate();
+        let lanes = lanes.map(|(index, (backend, seen))| {
             let seed = options.seed.wrapping_add((index as u64) << 32);
             let over = &over;
             scope.spawn(move || {
-                let ended = lane(backend, seed, until, over, counts);
+                let ended = lane(backend, seed, until, over, counts, seen);
                 over.store(true, SeqCst);
                 ended
             })
@@ -81,6 +99,7 @@ fn lane(
     until: Instant,
     over: &AtomicBool,
     counts: &Counts,
+    seen: &Seen,
 ) -> Result<()> {
     let mut rng = Rng::new(seed);
     for number in 1.. {
@@ -89,37 +108,12 @@ fn lane(
         }
         let done = life::live(backend, until, &mut rng, counts)?;
         println!(
-            "# VM {number} on {backend}: {} phases, {} passes, {} page faults; {} operations so far",
+            "# VM {number} on {backend}: {} phases, {} passes; {} operations so far",
             done.phases,
             done.passes,
-            done.faults,
             counts.total()
         );
-    }
-    Ok(())
-}
-
-fn summarise(options: &Options, counts: &Counts, effects: &[(&'static str, u64)]) -> Result<()> {
-    let operations = counts.by_name();
-    let words = operations.map(|(name, count, millis)| format!("{name} {count} ({millis} ms)"));
-    let caused = effects
-        .iter()
-        .map(|(what, count)| format!("{what} {count}"));
-    for line in words.chain(caused).collect::<Vec<_>>().chunks(8) {
-        println!("# {}", line.join(", "));
-    }
-    println!("# {} operations, every word was right", counts.total());
-    let done = counts.by_name().map(|(name, count, _)| (name, count));
-    let missing = done
-        .chain(effects.iter().copied())
-        .filter(|(_, count)| *count == 0);
-    let missing: Vec<_> = missing.map(|(what, _)| what).collect();
-    if options.seconds >= LONG {
-        ensure!(
-            missing.is_empty(),
-            "it never happened: {}",
-            missing.join(", ")
-        );
+        seen.add_all(&done.seen);
     }
     Ok(())
 }

@@ -4,16 +4,20 @@
 
 use super::dirty::Copy;
 use super::host;
-use super::machine::{Area, Machine, ECHO_STRIDE, PATIENCE};
+use super::machine::{Area, Machine, ECHO_STRIDE};
 use super::rng::Rng;
+use super::seen::Effect;
 use super::whole;
 use crate::memory::{Memory, KIB, PAGE_2M, PAGE_4K};
 use crate::vm::{Slot, BASE};
 use anyhow::{ensure, Result};
-use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES as LOG, KVM_MEM_READONLY as READ_ONLY};
+use kvm_bindings::KVM_MEM_READONLY as READ_ONLY;
 use std::ops::Range;
 use std::thread::yield_now;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A guest that does not see a new page by then is stuck.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// When an operation may be done.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -210,13 +214,19 @@ pub const OPS: &[Op] = &[
     }),
     op("mremap", 3, |host, part| {
         let _access = host.machine.lock_out();
-        host::move_and_back(host.kept(), part).map(drop)
+        let moved = host::move_and_back(host.kept(), part)?;
+        host.machine.seen.add(Effect::Moved, moved.into());
+        Ok(())
     }),
     op("move to node", 4, |host, part| {
         let node = host.rng.within(0..2);
         host::move_to_node(host.kept(), part, node)
     }),
-    op("idle", 3, |host, part| host::mark_idle(host.kept(), part)),
+    op("idle", 3, |host, part| {
+        let used = host::idle_pages_used(host.kept(), part)?;
+        host.machine.seen.add(Effect::Used, used);
+        Ok(())
+    }),
     op("compact", 1, |_, _| whole::compact()),
     op("reclaim", 1, |_, part| {
         whole::reclaim((part.end - part.start).min(256 * KIB))
@@ -264,10 +274,9 @@ pub const OPS: &[Op] = &[
         weight: 4,
         when: When::NoCopy,
         run: |host, _| {
-            let (vm, slot) = (&host.machine.vm, &host.machine.kept.slot);
-            vm.set(slot, LOG)?;
-            vm.get_log(slot)?;
-            vm.set(slot, 0)
+            host.machine.start_log()?;
+            host.machine.vm.get_log(&host.machine.kept.slot)?;
+            host.machine.end_log()
         },
     },
     Op {

@@ -33,11 +33,12 @@ const SETTINGS: [(&str, &str); 8] = [
 ];
 
 /// What the kernel counts, and the run has to have caused: otherwise it was no such run.
-const EFFECTS: [(&str, &str); 7] = [
+const EFFECTS: [(&str, &str); 8] = [
     ("pages swapped out", "pswpout"),
     ("pages swapped in", "pswpin"),
     ("pages migrated", "pgmigrate_success"),
     ("hints for NUMA balancing", "numa_hint_faults"),
+    ("pages moved by it", "numa_pages_migrated"),
     ("huge pages made", "thp_collapse_alloc"),
     ("huge pages split", "thp_split_pmd"),
     ("merged pages copied", "cow_ksm"),
