@@ -3,11 +3,8 @@
 
 A /dev/kvm that is there proves nothing: it must open, make a VM, and offer guests SVM or VMX.
 
-Without it QEMU emulates, all virtual CPUs in one thread. With a thread each it translates, now
-and then, an instruction that another CPU is just patching, and keeps the translation: the kernel
-oopses on an int3 of a jump label, or worse (seen with QEMU 10.0, on C alone, within minutes of
-VMs coming and going). In one thread, on the other hand, a Linux guest with two CPUs hangs in its
-boot (C and Rust); who boots one takes a thread for each CPU.
+Without it QEMU emulates, and not without flaws; docs/testing.md has them. All virtual CPUs run in
+one thread, unless a Linux guest with two CPUs is to run in them, which does not survive that.
 """
 
 import fcntl

@@ -16,7 +16,7 @@ TIMEOUT = 120
 
 @dataclass
 class Test:
-    """A test of the suite. `fails` is why it fails on C, if it does; one that races with itself
+    """A test of the suite. `fails` is why it fails on C, if it does; one that fails by chance
     may fail, but not `attempts` times in a row."""
 
     name: str
