@@ -21,6 +21,7 @@ use crate::kvm::{
     MemSlot,
     PageFault,
     Role,
+    SlotsHeld,
     Spte,
     Vcpu,
     Vm, //
@@ -171,10 +172,10 @@ fn executable(access: u32) -> u64 {
 }
 
 /// An entry that marks `gfn` as emulated MMIO, valid for the present memslots (`make_mmio_spte`).
-pub fn mmio(vcpu: &Vcpu, gfn: Gfn, access: u32) -> Spte {
+pub fn mmio(vcpu: &Vcpu, slots: &SlotsHeld<'_>, gfn: Gfn, access: u32) -> Spte {
     let hidden = masks::nonpresent_or_rsvd();
     Spte::new(
-        mmio_generation(vcpu.memslots_generation())
+        mmio_generation(vcpu.memslots_generation(slots))
             | vcpu.vm().mmio_value()
             | u64::from(access) & masks::mmio_access()
             | gfn.addr()

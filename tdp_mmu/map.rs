@@ -115,7 +115,7 @@ fn map_at_goal(
     match state {
         State::Frozen => Err(Retry),
         State::Leaf(leaf) if is_spurious(vcpu, fault, leaf.spte()) => Ok(Outcome::Spurious),
-        state if fault.slot().is_none() => mark_mmio(vcpu, state),
+        state if fault.slot().is_none() => mark_mmio(vcpu, fault, state),
         State::Absent(absent) => map_with(vcpu, fault, absent, |absent, leaf| {
             let cx = absent.cx();
             account(&cx, absent.map(leaf).map_err(|_| Retry)?);
@@ -198,7 +198,11 @@ fn update_leaf(leaf: Leaf<'_, Shared>, new: LeafSpte) -> Result<(), Retry> {
 ///
 /// Present entries do not turn into MMIO entries: they are zapped and flushed, and the next fault
 /// finds the entry absent.
-fn mark_mmio(vcpu: &Vcpu, state: State<'_, Shared>) -> Result<Outcome, Retry> {
+fn mark_mmio(
+    vcpu: &Vcpu,
+    fault: &PageFault<'_>,
+    state: State<'_, Shared>,
+) -> Result<Outcome, Retry> {
     let absent = match state {
         State::Absent(absent) => absent,
         State::Frozen => return Err(Retry),
@@ -215,7 +219,7 @@ fn mark_mmio(vcpu: &Vcpu, state: State<'_, Shared>) -> Result<Outcome, Retry> {
     };
     let cx = absent.cx();
     let place = absent.place();
-    let mmio = leaf::mmio(vcpu, place.gfn, cx.role().access());
+    let mmio = leaf::mmio(vcpu, fault.slots(), place.gfn, cx.role().access());
     if mmio != place.spte {
         account(&cx, absent.set_mmio(mmio).map_err(|_| Retry)?);
     }

@@ -4,7 +4,8 @@
 //!
 //! Each turns raw pointers into safe values, once, and states by its types which locks its caller
 //! holds. What the caller must hold is C's rule for the function of the same name in
-//! `arch/x86/kvm/mmu/tdp_mmu.h`; lockdep checks it where it is switched on.
+//! `arch/x86/kvm/mmu/tdp_mmu.h`; lockdep checks it where it is switched on. A slot that is called
+//! valid below comes with `kvm->srcu` or `slots_lock` held.
 
 use crate::{
     kvm::{
@@ -14,7 +15,6 @@ use crate::{
         Gfn,
         GfnRange,
         Level,
-        MemSlot,
         MmuLock,
         Outcome,
         PageFault,
@@ -22,6 +22,7 @@ use crate::{
         Root,
         Shared,
         SlotRange,
+        SlotsHeld,
         Vcpu,
         Vm, //
     },
@@ -158,9 +159,14 @@ unsafe extern "C" fn map(
     fault: *mut bindings::kvm_page_fault,
 ) -> c_int {
     // SAFETY: The caller promises it.
-    let (vcpu, mut fault) = unsafe { (Vcpu::from_raw(vcpu), PageFault::from_raw(fault)) };
+    let vcpu = unsafe { Vcpu::from_raw(vcpu) };
     // SAFETY: As above.
-    let lock = unsafe { MmuLock::<Shared>::assume_held(vcpu.vm()) };
+    let (lock, slots) = unsafe {
+        let vm = vcpu.vm();
+        (MmuLock::<Shared>::assume_held(vm), SlotsHeld::assume(vm))
+    };
+    // SAFETY: As above; C looked the slot up under the `kvm->srcu` that is held still.
+    let mut fault = unsafe { PageFault::from_raw(fault, &slots) };
     let outcome = match vcpu.root() {
         Some(root) => tdp_mmu::map::map(vcpu, &lock, root, &mut fault),
         None => Outcome::Retry,
@@ -313,7 +319,9 @@ unsafe extern "C" fn wrprot_slot(
     min_level: c_int,
 ) -> bool {
     // SAFETY: The caller promises it.
-    let (vm, slot) = unsafe { (Vm::from_raw(kvm), MemSlot::from_raw(slot)) };
+    let slots = unsafe { SlotsHeld::assume(Vm::from_raw(kvm)) };
+    // SAFETY: As above.
+    let (vm, slot) = (slots.vm(), unsafe { slots.slot(slot) });
     let Some(level) = huge_level(vm, min_level) else {
         return false;
     };
@@ -330,7 +338,9 @@ unsafe extern "C" fn clear_dirty_slot(
     slot: *const bindings::kvm_memory_slot,
 ) {
     // SAFETY: The caller promises it.
-    let (vm, slot) = unsafe { (Vm::from_raw(kvm), MemSlot::from_raw(slot)) };
+    let slots = unsafe { SlotsHeld::assume(Vm::from_raw(kvm)) };
+    // SAFETY: As above.
+    let (vm, slot) = (slots.vm(), unsafe { slots.slot(slot) });
     // SAFETY: As above.
     let mut lock = unsafe { MmuLock::assume_held(vm) };
     tdp_mmu::dirty::clear_dirty_slot(&mut lock, slot);
@@ -347,7 +357,9 @@ unsafe extern "C" fn clear_dirty_pt_masked(
     wrprot: bool,
 ) {
     // SAFETY: The caller promises it.
-    let (vm, slot) = unsafe { (Vm::from_raw(kvm), MemSlot::from_raw(slot)) };
+    let slots = unsafe { SlotsHeld::assume(Vm::from_raw(kvm)) };
+    // SAFETY: As above.
+    let (vm, slot) = (slots.vm(), unsafe { slots.slot(slot) });
     // SAFETY: As above.
     let lock = unsafe { MmuLock::assume_held(vm) };
     tdp_mmu::dirty::clear_dirty_masked(&lock, slot, Gfn::new(gfn), mask as u64, wrprot);
@@ -364,7 +376,9 @@ unsafe extern "C" fn write_protect_gfn(
     min_level: c_int,
 ) -> bool {
     // SAFETY: The caller promises it.
-    let (vm, slot) = unsafe { (Vm::from_raw(kvm), MemSlot::from_raw(slot)) };
+    let slots = unsafe { SlotsHeld::assume(Vm::from_raw(kvm)) };
+    // SAFETY: As above.
+    let (vm, slot) = (slots.vm(), unsafe { slots.slot(slot) });
     let Some(level) = huge_level(vm, min_level) else {
         return false;
     };
@@ -385,7 +399,9 @@ unsafe extern "C" fn try_split_huge_pages(
     shared: bool,
 ) {
     // SAFETY: The caller promises it.
-    let (vm, slot) = unsafe { (Vm::from_raw(kvm), MemSlot::from_raw(slot)) };
+    let slots = unsafe { SlotsHeld::assume(Vm::from_raw(kvm)) };
+    // SAFETY: As above.
+    let (vm, slot) = (slots.vm(), unsafe { slots.slot(slot) });
     let Some(target) = huge_level(vm, target_level) else {
         return;
     };
@@ -410,7 +426,9 @@ unsafe extern "C" fn recover_huge_pages(
     slot: *const bindings::kvm_memory_slot,
 ) {
     // SAFETY: The caller promises it.
-    let (vm, slot) = unsafe { (Vm::from_raw(kvm), MemSlot::from_raw(slot)) };
+    let slots = unsafe { SlotsHeld::assume(Vm::from_raw(kvm)) };
+    // SAFETY: As above.
+    let (vm, slot) = (slots.vm(), unsafe { slots.slot(slot) });
     // SAFETY: As above.
     let mut lock = unsafe { MmuLock::assume_held(vm) };
     tdp_mmu::recover::recover_huge_pages(&mut lock, slot);

@@ -118,6 +118,11 @@ __kvmrs_helper void kvmrs_rcu_read_unlock(void)
 	rcu_read_unlock();
 }
 
+__kvmrs_helper void kvmrs_rcu_assert_held(void)
+{
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "page tables without RCU");
+}
+
 __kvmrs_helper void kvmrs_list_init(struct list_head *list)
 {
 	INIT_LIST_HEAD(list);
@@ -291,7 +296,12 @@ __kvmrs_helper bool kvmrs_slot_dirty_track_enabled(const struct kvm_memory_slot 
 	return kvm_slot_dirty_track_enabled(slot);
 }
 
-/* The caller holds kvm->srcu or slots_lock. */
+__kvmrs_helper void kvmrs_slots_assert_held(struct kvm *kvm)
+{
+	lockdep_assert(srcu_read_lock_held(&kvm->srcu) ||
+		       lockdep_is_held(&kvm->slots_lock));
+}
+
 __kvmrs_helper u64 kvmrs_vcpu_memslots_generation(struct kvm_vcpu *vcpu)
 {
 	return kvm_vcpu_memslots(vcpu)->generation;

@@ -4,7 +4,7 @@
 
 use super::{
     entry::Link,
-    memslot::MemSlot,
+    memslot::{MemSlot, SlotsHeld},
     mode::Mode,
     types::{Gfn, Level, Pfn},
     Vcpu, //
@@ -15,9 +15,11 @@ use kvm_bindings as bindings;
 ///
 /// # Invariants
 ///
-/// `raw` is valid for as long as the value exists, and nobody else uses it.
+/// `raw` is valid for as long as the value exists, and nobody else uses it. Its slot, if any, was
+/// found while `slots` were held.
 pub struct PageFault<'a> {
     raw: &'a mut bindings::kvm_page_fault,
+    slots: &'a SlotsHeld<'a>,
 }
 
 /// What became of a fault, as the rest of KVM counts and acts on it.
@@ -41,13 +43,20 @@ impl<'a> PageFault<'a> {
     ///
     /// # Safety
     ///
-    /// `ptr` must be valid and in nobody else's use during `'a`; its slot must stay valid too.
+    /// `ptr` must be valid and in nobody else's use during `'a`; its slot must have been found
+    /// while `slots` were held.
     #[inline(always)]
-    pub unsafe fn from_raw(ptr: *mut bindings::kvm_page_fault) -> Self {
+    pub unsafe fn from_raw(ptr: *mut bindings::kvm_page_fault, slots: &'a SlotsHeld<'a>) -> Self {
         // SAFETY: The caller promises it.
         let raw = unsafe { &mut *ptr };
         // INVARIANT: As above.
-        Self { raw }
+        Self { raw, slots }
+    }
+
+    /// What keeps the memslots during the fault.
+    #[inline(always)]
+    pub fn slots(&self) -> &SlotsHeld<'a> {
+        self.slots
     }
 
     /// The frame that was accessed.
@@ -80,8 +89,8 @@ impl<'a> PageFault<'a> {
         if self.raw.slot.is_null() {
             return None;
         }
-        // SAFETY: C's fault path holds `kvm->srcu`.
-        Some(unsafe { MemSlot::from_raw(self.raw.slot) })
+        // SAFETY: By the type's invariant.
+        Some(unsafe { self.slots.slot(self.raw.slot) })
     }
 
     /// Whether the guest did not ask for it (yet).

@@ -1,31 +1,75 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory slots, and the ranges within them that C asks about.
+//! Memory slots, what keeps them, and the ranges within them that C asks about.
 
-use super::types::{Gfn, GfnRange};
-use kernel::types::Opaque;
+use super::{
+    types::{Gfn, GfnRange},
+    Vm, //
+};
+use kernel::types::{
+    NotThreadSafe,
+    Opaque, //
+};
 use kvm_bindings as bindings;
+
+/// Proof that a VM's memslots stay: the current task is in a read-side section of `kvm->srcu`, or
+/// holds `kvm->slots_lock`.
+///
+/// Slots borrow from it, so that none is used after the section or the lock ended.
+///
+/// # Invariants
+///
+/// One of the two is held for as long as the value exists.
+pub struct SlotsHeld<'vm> {
+    vm: &'vm Vm,
+    _task: NotThreadSafe,
+}
+
+impl<'vm> SlotsHeld<'vm> {
+    /// Takes note of what C's caller holds. Lockdep checks it.
+    ///
+    /// # Safety
+    ///
+    /// The current task must be in a read-side section of `vm`'s SRCU, or hold its `slots_lock`,
+    /// until the value is gone.
+    #[inline(always)]
+    pub unsafe fn assume(vm: &'vm Vm) -> Self {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::kvmrs_slots_assert_held(vm.as_ptr()) };
+        // INVARIANT: The caller promises it.
+        Self {
+            vm,
+            _task: NotThreadSafe,
+        }
+    }
+
+    /// The VM whose slots they are.
+    #[inline(always)]
+    pub fn vm(&self) -> &'vm Vm {
+        self.vm
+    }
+
+    /// Borrows a slot from C.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be a slot that was found while the slots were held.
+    #[inline(always)]
+    pub unsafe fn slot(&self, ptr: *const bindings::kvm_memory_slot) -> &MemSlot {
+        // SAFETY: By the type's invariant a slot that was found is still there.
+        unsafe { &*ptr.cast() }
+    }
+}
 
 /// A `struct kvm_memory_slot`: guest frames backed by one range of the VMM's address space.
 ///
 /// # Invariants
 ///
-/// A reference is valid under `kvm->srcu` or `kvm->slots_lock`, which C's callers hold.
+/// A reference borrows from a [`SlotsHeld`].
 #[repr(transparent)]
 pub struct MemSlot(Opaque<bindings::kvm_memory_slot>);
 
 impl MemSlot {
-    /// Borrows a slot from C.
-    ///
-    /// # Safety
-    ///
-    /// `ptr` must be a slot that C keeps alive during `'a`.
-    #[inline(always)]
-    pub unsafe fn from_raw<'a>(ptr: *const bindings::kvm_memory_slot) -> &'a Self {
-        // SAFETY: The caller promises it.
-        unsafe { &*ptr.cast() }
-    }
-
     /// The C object.
     #[inline(always)]
     pub fn as_ptr(&self) -> *mut bindings::kvm_memory_slot {
@@ -69,6 +113,9 @@ pub struct SlotRange {
 impl SlotRange {
     /// Reads what C asks for.
     ///
+    /// No [`SlotsHeld`] is asked for, because what guest_memfd takes away is guarded by its file's
+    /// lock instead; the slot is looked at here and not kept.
+    ///
     /// # Safety
     ///
     /// `ptr` and the slot in it must be valid.
@@ -78,7 +125,7 @@ impl SlotRange {
         unsafe {
             Self {
                 range: GfnRange::new(Gfn::new((*ptr).start), Gfn::new((*ptr).end)),
-                as_id: MemSlot::from_raw((*ptr).slot).as_id(),
+                as_id: (*(*ptr).slot).as_id.into(),
                 may_block: (*ptr).may_block,
             }
         }

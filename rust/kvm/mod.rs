@@ -46,7 +46,8 @@ pub use lock::{
 };
 pub use memslot::{
     MemSlot,
-    SlotRange, //
+    SlotRange,
+    SlotsHeld, //
 };
 pub use mode::{
     Exclusive,

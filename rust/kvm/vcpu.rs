@@ -3,7 +3,7 @@
 //! The vCPU, as far as its page faults go.
 
 use super::{
-    memslot::MemSlot,
+    memslot::{MemSlot, SlotsHeld},
     page::{ShadowPage, TableMemory},
     root::Root,
     spte::Spte,
@@ -93,10 +93,10 @@ impl Vcpu {
         }
     }
 
-    /// The generation of the memslots that the vCPU sees. C's fault path holds `kvm->srcu`.
+    /// The generation of the memslots that the vCPU sees.
     #[inline(always)]
-    pub fn memslots_generation(&self) -> u64 {
-        // SAFETY: The caller of every fault holds `kvm->srcu`.
+    pub fn memslots_generation(&self, _held: &SlotsHeld<'_>) -> u64 {
+        // SAFETY: The vCPU is alive, and its memslots are not replaced while they are held.
         unsafe { bindings::kvmrs_vcpu_memslots_generation(self.as_ptr()) }
     }
 

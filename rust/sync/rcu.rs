@@ -34,12 +34,16 @@ impl Rcu for CallerHolds {}
 pub struct CallerHolds(kernel::types::NotThreadSafe);
 
 impl CallerHolds {
+    /// Takes note of the caller's section. Lockdep checks it.
+    ///
     /// # Safety
     ///
     /// The current task must be in an RCU read-side section that does not end before the value is
     /// gone.
     #[inline(always)]
     pub unsafe fn new() -> Self {
+        // SAFETY: No requirements.
+        unsafe { kvm_bindings::kvmrs_rcu_assert_held() };
         // INVARIANT: The caller promises it.
         Self(kernel::types::NotThreadSafe)
     }

@@ -8,7 +8,7 @@ use common::{vcpu, vm, vm_with, Options};
 use kvmrs_host::{
     kvm::{
         fault::{error, Request},
-        masks, spte, Gfn, GfnRange, LeafSpte, Level, PageFault, Role, Spte, Vcpu,
+        masks, spte, Gfn, GfnRange, LeafSpte, Level, PageFault, Role, SlotsHeld, Spte, Vcpu,
     },
     kvm::{types::Pfn, vcpu::FIRST_DEVICE_FRAME},
     machine::{bits, formats, Machine},
@@ -401,7 +401,7 @@ proptest! {
     ) {
         let vcpu = vcpu_with(formats()[format].1, Options::default());
         vcpu.vm().set_generation(generation);
-        let mmio = leaf::mmio(&vcpu, Gfn::new(gfn), access);
+        let mmio = leaf::mmio(&vcpu, &SlotsHeld::new(vcpu.vm()), Gfn::new(gfn), access);
         prop_assert!(!mmio.is_present() && !mmio.is_frozen());
         prop_assert_eq!(vcpu.vm().is_mmio_spte(mmio), masks::mmio_caching());
         // Bits 0 to 6 of the generation are in bits 3 to 9, and bits 7 to 17 in 52 to 62.

@@ -4,7 +4,7 @@
 
 use super::{
     entry::Link,
-    memslot::MemSlot,
+    memslot::{MemSlot, SlotsHeld},
     mode::Mode,
     types::{Gfn, Level, Pfn},
     Vcpu,
@@ -36,6 +36,7 @@ pub struct Request<'a> {
 /// A page fault whose pfn was looked up.
 pub struct PageFault<'a> {
     request: Request<'a>,
+    slots: SlotsHeld<'a>,
     req_level: Level,
     goal_level: Level,
     nx_workaround: bool,
@@ -55,9 +56,10 @@ pub enum Outcome {
 
 impl<'a> PageFault<'a> {
     /// The fault that `request` describes.
-    pub fn new(vcpu: &Vcpu, request: Request<'a>) -> Self {
+    pub fn new(vcpu: &'a Vcpu, request: Request<'a>) -> Self {
         Self {
             request,
+            slots: SlotsHeld::new(vcpu.vm()),
             req_level: Level::PG_4K,
             goal_level: Level::PG_4K,
             nx_workaround: vcpu.vm().nx_huge_pages(),
@@ -83,6 +85,11 @@ impl<'a> PageFault<'a> {
     /// The level that would be mapped at but for the NX workaround.
     pub fn req_level(&self) -> Level {
         self.req_level
+    }
+
+    /// What keeps the memslots during the fault.
+    pub fn slots(&self) -> &SlotsHeld<'a> {
+        &self.slots
     }
 
     /// The slot of the frame; `None` means emulated MMIO.

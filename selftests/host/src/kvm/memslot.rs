@@ -2,12 +2,30 @@
 
 //! Memory slots, with their dirty log.
 
-use super::types::{Gfn, GfnRange};
+use super::{
+    types::{Gfn, GfnRange},
+    Vm,
+};
 use crate::atomic::{
     plain::{lock, Mutex},
     AtomicBool, Ordering,
 };
 use std::collections::BTreeSet;
+
+/// Proof that a VM's memslots stay. The model's slots are as old as their VM.
+pub struct SlotsHeld<'vm>(&'vm Vm);
+
+impl<'vm> SlotsHeld<'vm> {
+    /// Holds the slots of `vm`.
+    pub fn new(vm: &'vm Vm) -> Self {
+        Self(vm)
+    }
+
+    /// The VM whose slots they are.
+    pub fn vm(&self) -> &'vm Vm {
+        self.0
+    }
+}
 
 /// A memory slot. Both address spaces of a VM show the same host memory.
 pub struct MemSlot {

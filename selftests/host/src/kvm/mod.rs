@@ -31,7 +31,7 @@ pub use entry::{Change, Context, Entry, LeafBits, State};
 pub use fault::{Outcome, PageFault};
 pub use flush::{Flush, PendingFlush, Waiver};
 pub use lock::{MmuLock, PagesLock};
-pub use memslot::{MemSlot, SlotRange};
+pub use memslot::{MemSlot, SlotRange, SlotsHeld};
 pub use mode::{Exclusive, Locked, Lockless, Mode, Shared};
 pub use page::ShadowPage;
 pub use role::Role;

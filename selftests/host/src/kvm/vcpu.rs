@@ -5,7 +5,7 @@
 use super::{
     fault::error,
     masks,
-    memslot::MemSlot,
+    memslot::{MemSlot, SlotsHeld},
     page::{ShadowPage, TableMemory},
     root::Root,
     spte::{Spte, PAGE_SIZE},
@@ -81,8 +81,8 @@ impl Vcpu {
     }
 
     /// The generation of the memslots that the vCPU sees.
-    pub fn memslots_generation(&self) -> u64 {
-        self.vm.generation()
+    pub fn memslots_generation(&self, held: &SlotsHeld<'_>) -> u64 {
+        held.vm().generation()
     }
 
     /// Counts one more MMIO entry made.

@@ -7,7 +7,8 @@
 use kvmrs_host::kvm::{
     entry::{Absent, Leaf, Link},
     page::{NewTable, SplitTable},
-    Context, Entry, Exclusive, Gfn, LeafBits, MmuLock, PendingFlush, ShadowPage, Shared, State,
+    Context, Entry, Exclusive, Gfn, LeafBits, MemSlot, MmuLock, PageFault, PendingFlush, ShadowPage,
+    Shared, State, Vcpu,
 };
 use kvmrs_host::sync::rcu;
 
@@ -46,6 +47,11 @@ fn link(first: Absent<'_, Shared>, second: Absent<'_, Shared>, new: NewTable) {
 
 fn split(leaf: Leaf<'_, Shared>, filled: SplitTable) {
     let _ = leaf.split(filled);
+}
+
+fn slots(vcpu: &Vcpu, fault: PageFault<'_>) -> (bool, u64) {
+    let tracked = fault.slot().is_some_and(MemSlot::is_dirty_tracked);
+    (tracked, vcpu.memslots_generation(fault.slots()))
 }
 
 fn main() {}
