@@ -6,9 +6,8 @@
 # Settings, from the environment or the command line:
 #   KDIR=        a patched, built Linux 7.3 tree to use as it is
 #   KERNEL_SRC=  a Linux 7.3 source tree to build from instead of the distribution's
-#   TCG_THREADS= multi: an emulator with a thread for each CPU (docs/testing.md says when not)
 
-export KDIR KERNEL_SRC INSTALL_MOD_PATH TCG_THREADS
+export KDIR KERNEL_SRC INSTALL_MOD_PATH
 
 kvmrs := scripts/kvmrs.sh
 

@@ -2,17 +2,12 @@
 """Can /dev/kvm give a virtual machine nested paging of its own, for the kernel under test?
 
 A /dev/kvm that is there proves nothing: it must open, make a VM, and offer guests SVM or VMX.
-
-Without it QEMU emulates, and not without flaws; docs/testing.md has them. All virtual CPUs run in
-one thread, unless a Linux guest with two CPUs is to run in them, which does not survive that.
 """
 
 import fcntl
 import os
 import struct
 from dataclasses import dataclass
-
-from .errors import KvmrsError
 
 KVM_CREATE_VM = 0xAE01
 KVM_GET_SUPPORTED_CPUID = 0xC008AE05
@@ -31,40 +26,27 @@ class Accelerator:
     why: str
 
 
-THREADS = {"single": "tcg", "multi": "mttcg"}
 COUNTING = Accelerator("icount", "tcg with a clock that counts instructions")
 
 
-def choose(parallel: bool = False) -> Accelerator:
-    """kvm where a guest really gets nested paging, tcg everywhere else.
-
-    `parallel` is for a machine with a Linux guest in it.
-    """
-    tcg = _emulator(parallel)
+def choose() -> Accelerator:
+    """kvm where a guest really gets nested paging, tcg everywhere else."""
     try:
         descriptor = os.open("/dev/kvm", os.O_RDWR)
     except OSError as error:
-        return Accelerator(tcg, f"/dev/kvm: {error.strerror}")
+        return Accelerator("tcg", f"/dev/kvm: {error.strerror}")
     try:
         os.close(fcntl.ioctl(descriptor, KVM_CREATE_VM, 0))
         leaves = _leaves(descriptor)
     except OSError as error:
-        return Accelerator(tcg, f"/dev/kvm makes no virtual machine: {error.strerror}")
+        return Accelerator("tcg", f"/dev/kvm makes no virtual machine: {error.strerror}")
     finally:
         os.close(descriptor)
     if _has(leaves, SVM) and _has(leaves, NPT):
         return Accelerator("kvm", "/dev/kvm with nested SVM and NPT")
     if _has(leaves, VMX):
         return Accelerator("kvm", "/dev/kvm with nested VMX")
-    return Accelerator(tcg, "/dev/kvm offers its guests neither SVM nor VMX (kvm's nested=1)")
-
-
-def _emulator(parallel: bool) -> str:
-    threads = os.environ.get("TCG_THREADS") or ("multi" if parallel else "single")
-    if threads not in THREADS:
-        raise KvmrsError(f"TCG_THREADS={threads} is neither single nor multi",
-                         "leave it out, or see docs/testing.md")
-    return THREADS[threads]
+    return Accelerator("tcg", "/dev/kvm offers its guests neither SVM nor VMX (kvm's nested=1)")
 
 
 def _leaves(descriptor: int) -> dict:

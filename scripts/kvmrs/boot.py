@@ -25,8 +25,7 @@ Event = Dict[str, Any]
 TAIL = 30
 PANIC = "Kernel panic - not syncing"
 ACCELERATORS = {"kvm": ["-accel", "kvm", "-cpu", "host"],
-                "tcg": ["-accel", "tcg,thread=single", "-cpu", "max"],
-                "mttcg": ["-accel", "tcg,thread=multi", "-cpu", "max"],
+                "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"],
                 "icount": ["-accel", "tcg,thread=single", "-cpu", "max",
                            "-icount", "shift=0,sleep=off"]}
 SHARE_TAG = "tools"
@@ -54,8 +53,6 @@ class Machine:
     shell: bool = False
     counted: bool = False
     """The machine's clock counts instructions, a nanosecond each; one processor only."""
-    parallel: bool = False
-    """An emulator gives each CPU a thread (accel.py)."""
     boot_limit: float = 180
     """Seconds until the runner must be ready."""
     silence_limit: float = 90
@@ -100,7 +97,7 @@ def describe(facts: Mapping[str, str]) -> str:
 
 def run(machine: Machine, on_event: Callable[[Event], None]) -> Ended:
     """Boots `machine` and hands every event to `on_event`, until it is off again."""
-    chosen = accel.COUNTING if machine.counted else accel.choose(machine.parallel)
+    chosen = accel.COUNTING if machine.counted else accel.choose()
     ui.say(f"  accelerator: {chosen.name} ({chosen.why})")
     image = paths.logs() / f"{machine.name}.cpio"
     initramfs.build(image, runner.ensure(), machine.files, machine.job)

@@ -33,9 +33,8 @@ def main(_: List[str]) -> int:
     modules = host_modules.Modules(tree, rust)
     files = {**modules.files(), "/guest/bzImage": tree.bzimage, "/guest/initrd": image}
     job = {"modules": modules.job(load_rust=False), "share": boot.SHARE_TAG, "work": {"demo": _work()}}
-    machine = boot.Machine("demo", tree.bzimage, files, job, memory="2G", share=True,
-                           parallel=True)
-    view = demo_view.View(accel.choose(machine.parallel), _identity(rust))
+    machine = boot.Machine("demo", tree.bzimage, files, job, memory="2G", share=True)
+    view = demo_view.View(accel.choose(), _identity(rust))
     ended = boot.run(machine, view.on_event)
     view.close()
     ended.demand_success()

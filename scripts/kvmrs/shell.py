@@ -16,8 +16,7 @@ def main(_: List[str]) -> int:
     modules = host_modules.Modules(tree, module.ensure(tree))
     files = {**modules.files(), **kselftest.ensure(tree).files()}
     job = {"modules": modules.job(), "share": boot.SHARE_TAG, "work": "shell"}
-    machine = boot.Machine("shell", tree.bzimage, files, job, share=True, shell=True,
-                           parallel=True)
+    machine = boot.Machine("shell", tree.bzimage, files, job, share=True, shell=True)
     ui.say("  leave with `exit`; the kernel's console goes to out/logs/shell-console.log")
     boot.run(machine, _show).demand_success()
     return 0

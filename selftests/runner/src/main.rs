@@ -64,6 +64,9 @@ fn prepare(job: &Job) -> Result<()> {
             system::load_module(&module.path, &module.params)?;
         }
     }
+    if settings::exists("/dev/kvm") {
+        backend::keep_one_vm()?;
+    }
     for setting in &job.settings {
         settings::write(&setting.path, &setting.value)?;
     }
