@@ -11,7 +11,7 @@ import os
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Callable, Iterator, List, Tuple
+from typing import Callable, Generic, Iterator, Sequence, Tuple, TypeVar
 
 from . import paths, ui
 from .errors import KvmrsError
@@ -19,7 +19,7 @@ from .errors import KvmrsError
 MEMORY = 12 << 30
 """Bytes that two emulators at once need, with a kernel's page cache."""
 
-Work = Tuple[str, Callable[[], object]]
+T = TypeVar("T")
 
 
 def possible() -> bool:
@@ -28,10 +28,10 @@ def possible() -> bool:
     return len(os.sched_getaffinity(0)) > 1 and memory >= MEMORY
 
 
-class Aside:
+class Aside(Generic[T]):
     """Runs `works`, (name, function) each, one after the other, and keeps what they return."""
 
-    def __init__(self, works: List[Work]) -> None:
+    def __init__(self, works: Sequence[Tuple[str, Callable[[], T]]]) -> None:
         self._works = works
         self._results, theirs = multiprocessing.Pipe(duplex=False)
         # A fork, because the functions are closures; nothing else runs here by then.
@@ -40,7 +40,7 @@ class Aside:
         self._process.start()
         theirs.close()
 
-    def results(self) -> Iterator[object]:
+    def results(self) -> Iterator[T]:
         """What each returned, in order, after its output; waits for those that go on."""
         for name, _ in self._works:
             with ui.step(f"waiting for {name}"):
@@ -49,14 +49,14 @@ class Aside:
             yield result
         self._process.join()
 
-    def _next(self, name: str) -> object:
+    def _next(self, name: str) -> T:
         try:
             return self._results.recv()
         except EOFError as end:
             raise KvmrsError(f"{name} broke off", f"see {_log(name)}") from end
 
 
-def _run_all(works: List[Work], results: Connection) -> None:
+def _run_all(works: Sequence[Tuple[str, Callable[[], object]]], results: Connection) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[1:])
     for name, function in works:
         with open(_log(name), "wb") as log:

@@ -89,14 +89,13 @@ def _install(tree: Path, built: Path, folder: Path, suite: List[str]) -> None:
     """Copies what runs, stripped; `make -k` leaves out what does not build, this does not."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [*suite, *HELPERS, *(source.stem for source in _own())]
-    found = {name: next(iter([*built.rglob(name), *(tree / SUITE).rglob(name)]), None)
-             for name in names}
-    missing = [name for name, path in found.items() if path is None]
+    places = {name: [*built.rglob(name), *(tree / SUITE).rglob(name)] for name in names}
+    missing = [name for name, found in places.items() if not found]
     if missing:
         raise KvmrsError(f"selftests that do not build: {' '.join(missing)}",
                          "see out/logs/selftests-build.log")
-    for name, path in found.items():
-        shutil.copy(path, folder / name)
+    for name, found in places.items():
+        shutil.copy(found[0], folder / name)
     programs = [str(folder / name) for name in names if not name.endswith(".sh")]
     toolroot.run(["strip", *programs], check=True)
 

@@ -22,6 +22,9 @@ BOCHS = sorted("""
 """.split())
 """An emulated Intel processor and what it boots from; `test-ept` alone needs them."""
 
+MYPY = ["mypy"]
+"""Checks the types of the scripts; `static` alone needs it."""
+
 DISK_GB = 12
 """For everything: tools 3 GB, a built kernel 3 GB, selftests, and room for a debug kernel."""
 

@@ -133,7 +133,7 @@ def _apt_options(folder: Path) -> List[str]:
 
 def _mirror() -> str:
     """The Debian mirror that the tools came from."""
-    if not (toolroot.ensure() or shutil.which("apt-get")):
+    if toolroot.ensure() is None and not shutil.which("apt-get"):
         raise KvmrsError("the kernel source comes from a Debian package, and there is no apt here",
                          f"give a Linux {SUPPORTED} source tree: KERNEL_SRC=<directory>")
     lines = toolroot.output(["apt-get", "indextargets", "--format", "$(REPO_URI)",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, List, Sequence, Tuple
 
-from . import kernel, lock, module, paths, proc, rust_text, series, toolroot, ui
+from . import kernel, lock, module, packages, paths, proc, rust_text, series, toolroot, ui
 from .errors import KvmrsError
 
 SAFE = ("tdp_mmu", "pfncache", "xen")
@@ -86,7 +86,7 @@ def checkpatch_c() -> None:
 
 def unsafe_confined() -> None:
     """`unsafe` only in rust/; the logic forbids it and does not know the raw bindings."""
-    wrong = []
+    wrong: List[str] = []
     for path in rust_text.files():
         top = path.relative_to(paths.REPO).parts[0]
         if top not in ("rust", "selftests"):
@@ -99,6 +99,15 @@ def unsafe_confined() -> None:
             wrong.append(f"{name}/mod.rs: #![forbid(unsafe_code)] is missing")
     if wrong:
         raise KvmrsError("unsafe code or raw bindings outside rust/", details="\n".join(wrong))
+
+
+def typed() -> None:
+    """The scripts' types fit."""
+    toolroot.add("mypy", "mypy", packages.MYPY)
+    with ui.step("mypy") as shown:
+        cache = f"--cache-dir={paths.cache() / 'mypy'}"
+        proc.run_logged(toolroot.command(["mypy", cache, "--package", "kvmrs"],
+                                         cwd=paths.REPO / "scripts"), "mypy", shown)
 
 
 def documents() -> None:
@@ -115,7 +124,8 @@ def host_tests() -> None:
 CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
     ("rustfmt", formatted), ("unsafe only in rust/", unsafe_confined),
     ("checkpatch of the series", checkpatch_series), ("checkpatch of C files", checkpatch_c),
-    ("clippy", clippy), ("rustdoc", documents), ("host tests", host_tests))
+    ("clippy", clippy), ("types of the scripts", typed), ("rustdoc", documents),
+    ("host tests", host_tests))
 
 
 def _result(name: str, check: Callable[[], None]) -> Result:

@@ -9,7 +9,7 @@ log fails the run, unless selftests/klog-allow.toml lists it as the C code's.
 
 import argparse
 import os
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Tuple
 
 from . import boot, debug_list, host_modules, kernel, kselftest, ktap, module, ownselftests
 from . import runner, ui
@@ -39,17 +39,22 @@ def main(words: List[str]) -> int:
 
 def run(flavors: Sequence[str], only: Sequence[str] = (), backend: str = "rust") -> Summary:
     """Builds, boots once a flavor, judges."""
-    rows: List[Result] = []
+    kernels = [_prepare(flavor) for flavor in flavors]
+    chosen = [[test for test in plan.tests if not only or test.name in only] for _, plan in kernels]
+    report = ktap.Report(sum(map(len, chosen)))
     total = Summary(0, 0, 0)
-    for flavor in flavors:
-        ui.say(f"  flavor {flavor}")
-        tree = ensure(flavor)
-        plan = debug_list.plan(flavor, kselftest.ensure(tree).suite)
-        tests = [test for test in plan.tests if not only or test.name in only]
-        suite = Suite(NAME, list(tests), [backend], flavor, rows)
-        total += suite.close(boot_with(f"{NAME}-{flavor}", tree, suite, plan.settings))
-        rows = suite.rows()
+    rows: List[Result] = []
+    for flavor, (tree, plan), tests in zip(flavors, kernels, chosen):
+        suite = Suite(NAME, tests, [backend], flavor, report)
+        total += suite.close(boot_with(f"{NAME}-{flavor}", tree, suite, plan.settings), rows)
+        rows += suite.rows()
     return total
+
+
+def _prepare(flavor: str) -> Tuple[kernel.KernelTree, debug_list.Plan]:
+    ui.say(f"  flavor {flavor}")
+    tree = ensure(flavor)
+    return tree, debug_list.plan(flavor, kselftest.ensure(tree).suite)
 
 
 def ensure(flavor: str) -> kernel.KernelTree:

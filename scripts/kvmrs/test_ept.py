@@ -19,7 +19,7 @@ from typing import Dict, List, Optional
 from . import bochs, boot, host_modules, kernel, kselftest, ktap, module, paths, proc, testlist
 from . import toolroot, ui
 from .selftests import BACKENDS
-from .suite import Suite, Summary
+from .suite import Result, Suite, Summary
 
 NAME = "selftests-ept"
 FOLDER = paths.REPO / "selftests" / "ept"
@@ -84,7 +84,8 @@ def _run_all(boots: List["_Boot"]) -> List[boot.Ended]:
 
 def _close(boots: List["_Boot"], ends: List[boot.Ended]) -> Summary:
     """What went wrong comes last, mode by mode."""
-    total, rows = Summary(0, 0, 0), []
+    total = Summary(0, 0, 0)
+    rows: List[Result] = []
     for each, ended in zip(boots, ends):
         total += each.suite.close(ended, rows)
         rows += each.suite.rows()
