@@ -2,12 +2,11 @@
 """What to run on a debug kernel: selftests/debug.toml."""
 
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List
 
 from . import ownselftests, paths, testlist
-from .errors import KvmrsError
 
 FILE = paths.REPO / "selftests" / "debug.toml"
 TIMEOUT = 300
@@ -43,7 +42,7 @@ def plan(flavor: str, suite: List[str]) -> Plan:
     """Everything for one flavor; `suite` are the kernel's tests by name."""
     listed, special = _read(), _read()["flavor"].get(flavor, {})
     last = [name for name, entry in listed["test"].items() if entry.get("last")]
-    tests = _of_the_kernel(suite, special.get("fails", {}))
+    tests = testlist.select(suite, list(testlist.names_in(FILE, suite)), TIMEOUT, None, FILE)
     c_programs = [testlist.Test(name, entry.get("timeout", TIMEOUT))
                   for name, entry in listed["c"].items()]
     own = [Own(name, entry.get("timeout", TIMEOUT), mixed=entry.get("mixed", False))
@@ -60,17 +59,6 @@ def stress(seconds: int, *options: str) -> Own:
     """The stress run; it makes VMs on both backends."""
     return Own("stress", seconds + STRESS_GRACE, ["stress", "--seconds", str(seconds), *options],
                mixed=True)
-
-
-def _of_the_kernel(suite: List[str], fails: Dict[str, str]) -> List[testlist.Test]:
-    """The listed tests of the kernel's suite; `fails` are those that may fail on this flavor."""
-    listed = testlist.names_in(FILE, suite)
-    stale = [name for name in fails if name not in listed]
-    if stale:
-        raise KvmrsError(f"{FILE.name} says why tests may fail that it does not run: {' '.join(stale)}",
-                         "remove them from the flavor's list")
-    tests = testlist.select(suite, list(listed), TIMEOUT, None, FILE)
-    return [replace(test, fails=fails.get(test.name, test.fails)) for test in tests]
 
 
 def _pairs(table: Dict[str, Any]) -> List[Dict[str, str]]:
