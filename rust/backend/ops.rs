@@ -32,56 +32,6 @@ use crate::{
 use kernel::ffi::{c_int, c_ulong};
 use kvm_bindings as bindings;
 
-/// The table as kvm.ko wants it.
-pub(super) struct OpsTable(bindings::kvm_mmu_backend_ops);
-
-// SAFETY: The table is never written.
-unsafe impl Sync for OpsTable {}
-
-impl OpsTable {
-    pub(super) fn as_ptr(&self) -> *const bindings::kvm_mmu_backend_ops {
-        &self.0
-    }
-}
-
-const fn vm_type(kind: u32) -> c_ulong {
-    1 << kind
-}
-
-/// All VM types but TDX: its private memory is mapped through mirror roots, which stay with C.
-const VM_TYPES: c_ulong = vm_type(bindings::KVM_X86_DEFAULT_VM)
-    | vm_type(bindings::KVM_X86_SW_PROTECTED_VM)
-    | vm_type(bindings::KVM_X86_SEV_VM)
-    | vm_type(bindings::KVM_X86_SEV_ES_VM)
-    | vm_type(bindings::KVM_X86_SNP_VM);
-
-pub(super) static TABLE: OpsTable = OpsTable(bindings::kvm_mmu_backend_ops {
-    name: c"rust".to_bytes_with_nul().as_ptr(),
-    owner: <crate::KvmRs as kernel::ModuleMetadata>::THIS_MODULE.as_ptr(),
-    vm_types: VM_TYPES,
-    init_vm: Some(init_vm),
-    uninit_vm: Some(uninit_vm),
-    alloc_root: Some(alloc_root),
-    put_root: Some(put_root),
-    invalidate_roots: Some(invalidate_roots),
-    zap_invalidated_roots: Some(zap_invalidated_roots),
-    map: Some(map),
-    get_walk: Some(get_walk),
-    fast_pf_get_last_sptep: Some(fast_pf_get_last_sptep),
-    unmap_gfn_range: Some(unmap_gfn_range),
-    age_gfn_range: Some(age_gfn_range),
-    test_age_gfn: Some(test_age_gfn),
-    zap_leafs: Some(zap_leafs),
-    zap_all: Some(zap_all),
-    zap_possible_nx_huge_page: Some(zap_possible_nx_huge_page),
-    wrprot_slot: Some(wrprot_slot),
-    clear_dirty_slot: Some(clear_dirty_slot),
-    clear_dirty_pt_masked: Some(clear_dirty_pt_masked),
-    write_protect_gfn: Some(write_protect_gfn),
-    try_split_huge_pages: Some(try_split_huge_pages),
-    recover_huge_pages: Some(recover_huge_pages),
-});
-
 /// A level that C passes as an int. C asks for nothing outside of 4K to 1G; whatever else it were
 /// is a bug of the VM's.
 fn huge_level(vm: &Vm, raw: c_int) -> Option<Level> {
@@ -98,7 +48,7 @@ fn huge_level(vm: &Vm, raw: c_int) -> Option<Level> {
 /// # Safety
 ///
 /// `kvm` is a VM under construction that nobody else uses.
-unsafe extern "C" fn init_vm(kvm: *mut bindings::kvm) -> c_int {
+pub(super) unsafe extern "C" fn init_vm(kvm: *mut bindings::kvm) -> c_int {
     // SAFETY: The caller promises it.
     unsafe { Vm::from_raw(kvm).init_roots() };
     0
@@ -107,7 +57,7 @@ unsafe extern "C" fn init_vm(kvm: *mut bindings::kvm) -> c_int {
 /// # Safety
 ///
 /// `kvm` is a VM that nobody else uses any more. No locks are held; may sleep.
-unsafe extern "C" fn uninit_vm(kvm: *mut bindings::kvm) {
+pub(super) unsafe extern "C" fn uninit_vm(kvm: *mut bindings::kvm) {
     // SAFETY: The caller promises it.
     tdp_mmu::roots::uninit(unsafe { Vm::from_raw(kvm) });
 }
@@ -115,7 +65,7 @@ unsafe extern "C" fn uninit_vm(kvm: *mut bindings::kvm) {
 /// # Safety
 ///
 /// `vcpu` is loaded by the current task, its caches are filled, and `mmu_lock` is not held.
-unsafe extern "C" fn alloc_root(vcpu: *mut bindings::kvm_vcpu) {
+pub(super) unsafe extern "C" fn alloc_root(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: The caller promises it.
     tdp_mmu::roots::load_root(unsafe { Vcpu::from_raw(vcpu) });
 }
@@ -124,7 +74,10 @@ unsafe extern "C" fn alloc_root(vcpu: *mut bindings::kvm_vcpu) {
 ///
 /// `root` is a root of `kvm`, and the caller owns the reference that is put. `mmu_lock` is held
 /// for read.
-unsafe extern "C" fn put_root(kvm: *mut bindings::kvm, root: *mut bindings::kvm_mmu_page) {
+pub(super) unsafe extern "C" fn put_root(
+    kvm: *mut bindings::kvm,
+    root: *mut bindings::kvm_mmu_page,
+) {
     // SAFETY: The caller promises it.
     drop(unsafe { Root::from_raw(Vm::from_raw(kvm), root) });
 }
@@ -132,7 +85,7 @@ unsafe extern "C" fn put_root(kvm: *mut bindings::kvm, root: *mut bindings::kvm_
 /// # Safety
 ///
 /// `kvm` is alive; `slots_lock` and `mmu_lock`, for write, are held.
-unsafe extern "C" fn invalidate_roots(kvm: *mut bindings::kvm) {
+pub(super) unsafe extern "C" fn invalidate_roots(kvm: *mut bindings::kvm) {
     // SAFETY: The caller promises it.
     unsafe { MmuLock::<Exclusive>::assume_held(Vm::from_raw(kvm)) }.invalidate_roots();
 }
@@ -140,7 +93,7 @@ unsafe extern "C" fn invalidate_roots(kvm: *mut bindings::kvm) {
 /// # Safety
 ///
 /// `kvm` is alive; `slots_lock` is held, `mmu_lock` is not.
-unsafe extern "C" fn zap_invalidated_roots(kvm: *mut bindings::kvm, shared: bool) {
+pub(super) unsafe extern "C" fn zap_invalidated_roots(kvm: *mut bindings::kvm, shared: bool) {
     // SAFETY: The caller promises it.
     let vm = unsafe { Vm::from_raw(kvm) };
     if shared {
@@ -154,7 +107,7 @@ unsafe extern "C" fn zap_invalidated_roots(kvm: *mut bindings::kvm, shared: bool
 ///
 /// `vcpu` is loaded by the current task, its caches are filled; `fault` is its fault, with a pfn
 /// that is current. `mmu_lock` is held for read, and `kvm->srcu`.
-unsafe extern "C" fn map(
+pub(super) unsafe extern "C" fn map(
     vcpu: *mut bindings::kvm_vcpu,
     fault: *mut bindings::kvm_page_fault,
 ) -> c_int {
@@ -178,7 +131,7 @@ unsafe extern "C" fn map(
 ///
 /// `vcpu` is loaded by the current task, which is in an RCU read-side section. `sptes` has room
 /// for an entry of each level, indexed by level.
-unsafe extern "C" fn get_walk(
+pub(super) unsafe extern "C" fn get_walk(
     vcpu: *mut bindings::kvm_vcpu,
     addr: u64,
     sptes: *mut u64,
@@ -205,7 +158,7 @@ unsafe extern "C" fn get_walk(
 ///
 /// `vcpu` is loaded by the current task, which is in an RCU read-side section that lasts for as
 /// long as the result is used. `spte` can be written to.
-unsafe extern "C" fn fast_pf_get_last_sptep(
+pub(super) unsafe extern "C" fn fast_pf_get_last_sptep(
     vcpu: *mut bindings::kvm_vcpu,
     gfn: u64,
     spte: *mut u64,
@@ -226,7 +179,7 @@ unsafe extern "C" fn fast_pf_get_last_sptep(
 /// # Safety
 ///
 /// `kvm` is alive, `range` and its slot are valid, `mmu_lock` is held for write.
-unsafe extern "C" fn unmap_gfn_range(
+pub(super) unsafe extern "C" fn unmap_gfn_range(
     kvm: *mut bindings::kvm,
     range: *mut bindings::kvm_gfn_range,
     flush: bool,
@@ -242,7 +195,7 @@ unsafe extern "C" fn unmap_gfn_range(
 /// # Safety
 ///
 /// `kvm` is alive, `range` and its slot are valid.
-unsafe extern "C" fn age_gfn_range(
+pub(super) unsafe extern "C" fn age_gfn_range(
     kvm: *mut bindings::kvm,
     range: *mut bindings::kvm_gfn_range,
 ) -> bool {
@@ -254,7 +207,7 @@ unsafe extern "C" fn age_gfn_range(
 /// # Safety
 ///
 /// `kvm` is alive, `range` and its slot are valid.
-unsafe extern "C" fn test_age_gfn(
+pub(super) unsafe extern "C" fn test_age_gfn(
     kvm: *mut bindings::kvm,
     range: *mut bindings::kvm_gfn_range,
 ) -> bool {
@@ -266,7 +219,12 @@ unsafe extern "C" fn test_age_gfn(
 /// # Safety
 ///
 /// `kvm` is alive, `mmu_lock` is held for write.
-unsafe extern "C" fn zap_leafs(kvm: *mut bindings::kvm, start: u64, end: u64, flush: bool) -> bool {
+pub(super) unsafe extern "C" fn zap_leafs(
+    kvm: *mut bindings::kvm,
+    start: u64,
+    end: u64,
+    flush: bool,
+) -> bool {
     // SAFETY: The caller promises it.
     let vm = unsafe { Vm::from_raw(kvm) };
     // SAFETY: As above.
@@ -279,7 +237,7 @@ unsafe extern "C" fn zap_leafs(kvm: *mut bindings::kvm, start: u64, end: u64, fl
 /// # Safety
 ///
 /// `kvm` is alive, `mmu_lock` is held for write.
-unsafe extern "C" fn zap_all(kvm: *mut bindings::kvm) {
+pub(super) unsafe extern "C" fn zap_all(kvm: *mut bindings::kvm) {
     // SAFETY: The caller promises it.
     let mut lock = unsafe { MmuLock::assume_held(Vm::from_raw(kvm)) };
     tdp_mmu::zap::zap_all(&mut lock);
@@ -289,7 +247,7 @@ unsafe extern "C" fn zap_all(kvm: *mut bindings::kvm) {
 ///
 /// `kvm` is alive, `mmu_lock` is held for read, and an RCU read-side section is open in which `sp`
 /// was found on the list of possible NX huge pages. The caller flushes before it ends.
-unsafe extern "C" fn zap_possible_nx_huge_page(
+pub(super) unsafe extern "C" fn zap_possible_nx_huge_page(
     kvm: *mut bindings::kvm,
     sp: *mut bindings::kvm_mmu_page,
 ) -> bool {
@@ -313,7 +271,7 @@ unsafe extern "C" fn zap_possible_nx_huge_page(
 /// # Safety
 ///
 /// `kvm` is alive, `slot` is valid, `mmu_lock` is held for read.
-unsafe extern "C" fn wrprot_slot(
+pub(super) unsafe extern "C" fn wrprot_slot(
     kvm: *mut bindings::kvm,
     slot: *const bindings::kvm_memory_slot,
     min_level: c_int,
@@ -333,7 +291,7 @@ unsafe extern "C" fn wrprot_slot(
 /// # Safety
 ///
 /// `kvm` is alive, `slot` is valid, `mmu_lock` is held for read.
-unsafe extern "C" fn clear_dirty_slot(
+pub(super) unsafe extern "C" fn clear_dirty_slot(
     kvm: *mut bindings::kvm,
     slot: *const bindings::kvm_memory_slot,
 ) {
@@ -349,7 +307,7 @@ unsafe extern "C" fn clear_dirty_slot(
 /// # Safety
 ///
 /// `kvm` is alive, `slot` is valid, `mmu_lock` is held for write.
-unsafe extern "C" fn clear_dirty_pt_masked(
+pub(super) unsafe extern "C" fn clear_dirty_pt_masked(
     kvm: *mut bindings::kvm,
     slot: *mut bindings::kvm_memory_slot,
     gfn: u64,
@@ -369,7 +327,7 @@ unsafe extern "C" fn clear_dirty_pt_masked(
 ///
 /// `kvm` is alive, `slot` is valid, `mmu_lock` is held for write. The caller flushes if the answer
 /// is true.
-unsafe extern "C" fn write_protect_gfn(
+pub(super) unsafe extern "C" fn write_protect_gfn(
     kvm: *mut bindings::kvm,
     slot: *mut bindings::kvm_memory_slot,
     gfn: u64,
@@ -390,7 +348,7 @@ unsafe extern "C" fn write_protect_gfn(
 /// # Safety
 ///
 /// `kvm` is alive, `slot` is valid, `mmu_lock` is held for read if `shared`, else for write.
-unsafe extern "C" fn try_split_huge_pages(
+pub(super) unsafe extern "C" fn try_split_huge_pages(
     kvm: *mut bindings::kvm,
     slot: *const bindings::kvm_memory_slot,
     start: u64,
@@ -421,7 +379,7 @@ unsafe extern "C" fn try_split_huge_pages(
 /// # Safety
 ///
 /// `kvm` is alive, `slot` is valid, `mmu_lock` is held for read, and `slots_lock`.
-unsafe extern "C" fn recover_huge_pages(
+pub(super) unsafe extern "C" fn recover_huge_pages(
     kvm: *mut bindings::kvm,
     slot: *const bindings::kvm_memory_slot,
 ) {

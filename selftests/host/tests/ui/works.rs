@@ -7,8 +7,8 @@
 use kvmrs_host::kvm::{
     entry::{Absent, Leaf, Link},
     page::{NewTable, SplitTable},
-    Context, Entry, Exclusive, Gfn, LeafBits, MemSlot, MmuLock, PageFault, PendingFlush, ShadowPage,
-    Shared, State, Vcpu,
+    Context, Entry, Exclusive, Gfn, LeafBits, MemSlot, MmuLock, PageFault, PendingFlush,
+    ShadowPage, Shared, State, Vcpu,
 };
 use kvmrs_host::sync::rcu;
 
