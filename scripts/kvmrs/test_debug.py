@@ -22,9 +22,6 @@ CMDLINE = "numa=fake=2 no5lvl"
 """Two nodes, so that pages can move between them. Page tables of four levels: an interrupt while
 the kernel identifies its processor meets a KASAN that takes five for four, and its first report is
 its last."""
-CLOCK = ("-machine", "pit=off")
-"""On a busy machine the kernel measures its clock by the PIT wrongly, and then all time-outs are
-over several times too soon. Where there is no PIT it takes the HPET, and gets it right."""
 BOOT_LIMIT = 600
 SILENCE_LIMIT = 300
 
@@ -75,7 +72,7 @@ def boot_with(name: str, tree: kernel.KernelTree, suite: Suite,
     work = {"backends": suite.backends, "heartbeat": HEARTBEAT,
             "tests": [test.job() for test in suite.tests.values()]}
     job = {"modules": modules.job(), "settings": settings, "work": {"suite": work}}
-    machine = boot.Machine(name, tree.bzimage, files, job, cmdline=CMDLINE, qemu=CLOCK,
+    machine = boot.Machine(name, tree.bzimage, files, job, cmdline=CMDLINE,
                            boot_limit=BOOT_LIMIT, silence_limit=SILENCE_LIMIT)
     return boot.run(machine, suite.on_event)
 
