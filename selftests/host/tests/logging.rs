@@ -4,9 +4,9 @@
 
 mod common;
 
-use common::{frame, memory, vcpu, vm_with, Options};
+use common::{frame, memory, vcpu, vm, vm_with, Options};
 use kvmrs_host::{
-    kvm::Level,
+    kvm::{Level, Vcpu},
     machine::npt,
     model::{cpu::Access, kvm},
     tdp_mmu,
@@ -38,4 +38,26 @@ fn a_page_split_while_logging_starts_is_clean() {
     let dirty = kvm::harvest(&vm, slot);
     assert!(dirty.contains(&frame(257)), "the write is not in the log");
     kvm::destroy(&vm, vec![guest, other]);
+}
+
+/// C flushes TLBs only if it is told that something was write-protected, in whichever root.
+#[test]
+fn write_protection_is_reported_of_any_number_of_roots() {
+    for roots in 0..4 {
+        let vm = vm(npt());
+        let first = vcpu(&vm);
+        let role = first.root_role();
+        let roles = [role, role.guest_mode(), role.without_ad()];
+        let others: Vec<_> = roles.map(|role| Vcpu::new(&vm, role)).into();
+        for guest in &others[..roots] {
+            kvm::guest_access(guest, frame(0), Access::Write, |_| ());
+        }
+
+        let slot = &vm.slots()[0];
+        let protected = tdp_mmu::dirty::write_protect_slot(&mut vm.mmu_read(), slot, Level::PG_4K);
+        assert_eq!(protected, roots > 0, "{roots} roots");
+        let again = tdp_mmu::dirty::write_protect_slot(&mut vm.mmu_read(), slot, Level::PG_4K);
+        assert!(!again, "{roots} roots");
+        kvm::destroy(&vm, others.into_iter().chain([first]).collect());
+    }
 }
