@@ -6,6 +6,9 @@
 //! which is more stable than the compiler's prose. There must be no other error, so a program that
 //! does not compile for some other reason fails the test. `works.rs` has no mark: it shows that
 //! the rest of the programs is right.
+//!
+//! trybuild compares the prose, and ui_test counts how often an error is repeated. Both differ
+//! between the compilers of a distribution and of today (1.85 and 1.95 were tried).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
