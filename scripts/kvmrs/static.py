@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, List, Sequence, Tuple
 
-from . import kernel, lock, module, packages, paths, proc, rust_text, series, toolroot, ui
+from . import kernel, lock, module, packages, paths, proc, runner, rust_text, series, toolroot, ui
 from .errors import KvmrsError
 
 SAFE = ("tdp_mmu", "pfncache", "xen")
@@ -117,8 +117,9 @@ def documents() -> None:
 
 
 def host_tests() -> None:
-    """The core, built for user space: unit, property and compile-fail tests."""
+    """The core, built for user space: unit, property and compile-fail tests. The runner's own."""
     _cargo(["test"], "host-tests", {})
+    _cargo(["test"], "runner-tests", {}, runner.CRATE)
 
 
 CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
@@ -161,11 +162,12 @@ def _forbids_unsafe(root: Path) -> bool:
     return bool(re.search(r"#!\[forbid\([^)]*\bunsafe_code\b", text))
 
 
-def _cargo(words: List[str], name: str, env: dict) -> None:
-    """cargo on the host crate, with its products in the cache."""
-    if not (HOST / "Cargo.toml").exists():
-        raise KvmrsError(f"{HOST} holds no crate", "the checkout is not complete: clone it again")
-    target = {"CARGO_TARGET_DIR": str(paths.cache() / "host-target"), "CARGO_TERM_COLOR": "never"}
+def _cargo(words: List[str], name: str, env: dict, crate: Path = HOST) -> None:
+    """cargo on the host crate, or another one, with its products in the cache."""
+    if not (crate / "Cargo.toml").exists():
+        raise KvmrsError(f"{crate} holds no crate", "the checkout is not complete: clone it again")
+    target = {"CARGO_TARGET_DIR": str(paths.cache() / f"{crate.name}-target"),
+              "CARGO_TERM_COLOR": "never"}
     with ui.step(name) as shown:
-        proc.run_logged(toolroot.command(["cargo", *words, f"-j{os.cpu_count() or 1}"], cwd=HOST,
+        proc.run_logged(toolroot.command(["cargo", *words, f"-j{os.cpu_count() or 1}"], cwd=crate,
                                          env={**target, **env}), name, shown)

@@ -2,7 +2,7 @@
 
 //! Running a program with a time limit and signs of life.
 
-use crate::system;
+use crate::{late, system};
 use anyhow::{Context, Result};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -28,6 +28,7 @@ pub struct Ended {
     /// Absent when the time was over.
     pub status: Option<ExitStatus>,
     pub seconds: f64,
+    /// What it said; of a program that did not end in time, what it was doing as well.
     pub output: String,
 }
 
@@ -49,12 +50,14 @@ pub fn run(argv: &[String], limits: &Limits, mut alive: impl FnMut(u64, &str)) -
     let group = Pid::from_raw(child.id() as i32).context("the child has a process id")?;
     let pidfd = pidfd_open(group, PidfdFlags::empty()).context("watching the child")?;
     let mut next = limits.heartbeat;
+    let mut doing = String::new();
     let status = loop {
         sleep_until(&pidfd, start + next.min(limits.timeout))?;
         if let Some(status) = child.try_wait()? {
             break Some(status);
         }
         if start.elapsed() >= limits.timeout {
+            doing = format!("\n{}\n", late::describe().join("\n"));
             let _ = kill_process_group(group, Signal::KILL);
             child.wait()?;
             break None;
@@ -69,7 +72,7 @@ pub fn run(argv: &[String], limits: &Limits, mut alive: impl FnMut(u64, &str)) -
     Ok(Ended {
         status,
         seconds,
-        output: output(),
+        output: output() + &doing,
     })
 }
 

@@ -15,6 +15,7 @@ mod events;
 mod holder;
 mod job;
 mod kernel_log;
+mod late;
 mod life;
 mod settings;
 mod suite;

@@ -79,6 +79,13 @@ fn attempt(suite: &Suite, test: &Test) -> Result<(Ended, Outcome, String)> {
         if !failed || reasons.len() >= test.attempts {
             return Ok((ended, result, reasons.join("; then ")));
         }
+        for line in child::tail(&ended.output, TAIL) {
+            emit(&Event::Alive {
+                test: &test.name,
+                seconds: ended.seconds as u64,
+                line: &line,
+            });
+        }
     }
 }
 

@@ -112,8 +112,8 @@ pub fn kill_the_rest() {
     while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }
 
-/// Kernel threads have no command line; they are left alone.
-fn user_processes() -> Vec<Pid> {
+/// Every process but this one. Kernel threads have no command line; they are left alone.
+pub fn user_processes() -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
