@@ -4,8 +4,8 @@
 //!
 //! Each turns raw pointers into safe values, once, and states by its types which locks its caller
 //! holds. What the caller must hold is C's rule for the function of the same name in
-//! `arch/x86/kvm/mmu/tdp_mmu.h`; lockdep checks it where it is switched on. A slot that is called
-//! valid below comes with `kvm->srcu` or `slots_lock` held.
+//! `arch/x86/kvm/mmu/tdp_mmu.h`; lockdep checks it where it is switched on. Where a slot is
+//! an argument, `kvm->srcu` or `slots_lock` is held.
 
 use crate::{
     kvm::{
