@@ -7,8 +7,8 @@
 //! does not compile for some other reason fails the test. `works.rs` has no mark: it shows that
 //! the rest of the programs is right.
 //!
-//! trybuild compares the prose, and ui_test counts how often an error is repeated. Both differ
-//! between the compilers of a distribution and of today (1.85 and 1.95 were tried).
+//! trybuild compares the prose, which is not promised to stay; ui_test counts how often an error is
+//! repeated, which rustc 1.85 and 1.95 do differently.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
