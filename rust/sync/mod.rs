@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! RCU and the small change of synchronisation.
+//! RCU, sequence counts and the small change of synchronisation.
 
 pub mod rcu;
+pub mod seqcount;
 
 pub use rcu::Rcu;
 
+use kernel::sync::{
+    atomic::{Acquire, Atomic, Relaxed},
+    barrier::{smp_mb, Read}, //
+};
 use kvm_bindings as bindings;
 
 /// Tells the CPU that this is a busy loop.

@@ -13,10 +13,16 @@ mod common;
 
 use common::Options;
 use kvmrs_host::{
-    atomic::{plain::AtomicU64, thread, Arc, Ordering::SeqCst},
+    atomic::{
+        fence,
+        plain::AtomicU64,
+        thread, Arc, AtomicU32,
+        Ordering::{Relaxed, Release, SeqCst},
+    },
     kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{ept, npt, Machine, Masks},
     model::{breaks, cpu::Access, kvm, view},
+    sync::seqcount::SeqCounted,
 };
 
 /// Enough for a debug build.
@@ -287,5 +293,33 @@ fn root_put_invalidate() {
         );
         world.access(0, 0, Access::Read)();
         world.end();
+    });
+}
+
+/// Two words change together, twice, while somebody reads them. The writer is C's
+/// (`write_seqcount_begin()`, `write_seqcount_end()`), whose barriers are for stores only.
+#[test]
+fn seqcount() {
+    explore("seqcount", 3, || {
+        let count = Arc::new(AtomicU32::new(0));
+        let words = Arc::new([0; 2].map(AtomicU32::new));
+        let writer = spawn(Box::new({
+            let (count, words) = (count.clone(), words.clone());
+            move || {
+                for round in 1..=2 {
+                    count.store(2 * round - 1, Relaxed);
+                    fence(Release);
+                    words.iter().for_each(|word| word.store(round, Relaxed));
+                    fence(Release);
+                    count.store(2 * round, Relaxed);
+                }
+            }
+        }));
+        let counted = SeqCounted::new(&count, &*words);
+        let copy = || counted.read(|words| words.each_ref().map(|word| word.load(Relaxed)));
+        let [first, second] = copy();
+        assert_eq!(first, second, "torn");
+        join(vec![writer]);
+        assert_eq!(copy(), [2, 2]);
     });
 }

@@ -5,7 +5,7 @@
 pub use super::watched::{word, Word};
 pub use loom::{
     sync::{
-        atomic::{AtomicBool, AtomicI32, AtomicU64},
+        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64},
         Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     },
     thread,

@@ -5,7 +5,7 @@
 use std::{cell::Cell, time::Duration};
 pub use std::{
     sync::{
-        atomic::{AtomicBool, AtomicI32, AtomicU64},
+        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64},
         Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     },
     thread, thread_local,

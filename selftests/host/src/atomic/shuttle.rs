@@ -6,7 +6,7 @@ pub use super::watched::{word, Word};
 use shuttle::rand::RngCore;
 pub use shuttle::{
     sync::{
-        atomic::{AtomicBool, AtomicI32, AtomicU64},
+        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64},
         Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     },
     thread,
