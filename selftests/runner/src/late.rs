@@ -5,43 +5,64 @@
 use crate::settings;
 use crate::system;
 use rustix::process::Pid;
+use std::collections::BTreeMap;
 use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// KVM's counts that tell a guest that runs from one that faults again and again, or not at all.
-const COUNTS: [&str; 6] = [
-    "exits",
-    "irq_exits",
-    "pf_taken",
-    "pf_fixed",
-    "pf_spurious",
-    "host_state_reload",
-];
+const COUNTS: &str = "/sys/kernel/debug/kvm";
+const TRACING: &str = "/sys/kernel/tracing";
 /// As long as KVM is watched.
 const WATCHED: Duration = Duration::from_secs(1);
 /// More threads than these say nothing new.
 const THREADS: usize = 16;
+/// As much of KVM's trace tells what a vCPU does again and again.
+const TRACED: usize = 32;
 
-/// A line for each thread, and one for KVM.
+/// A line for each thread, one for KVM, and the end of its trace.
 pub fn describe() -> Vec<String> {
-    let before = COUNTS.map(count);
-    sleep(WATCHED);
-    let counted: Vec<String> = COUNTS
-        .iter()
-        .zip(before)
-        .map(|(name, before)| format!("{name} {}", count(name).saturating_sub(before)))
+    let before = counts();
+    let trace = traced(|| sleep(WATCHED));
+    let counted: Vec<String> = counts()
+        .into_iter()
+        .map(|(name, now)| (now - before.get(&name).unwrap_or(&0), name))
+        .filter(|(more, _)| *more != 0)
+        .map(|(more, name)| format!("{name} {more}"))
         .collect();
     let kvm = format!("in a second KVM counted {}", counted.join(", "));
     let threads = system::user_processes().into_iter().flat_map(threads);
-    threads.take(THREADS).chain([kvm]).collect()
+    threads.take(THREADS).chain([kvm]).chain(trace).collect()
 }
 
-fn count(name: &str) -> u64 {
-    settings::read(&format!("/sys/kernel/debug/kvm/{name}"))
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
+/// All that KVM counts.
+fn counts() -> BTreeMap<String, i64> {
+    let files = fs::read_dir(COUNTS).into_iter().flatten().flatten();
+    files
+        .filter_map(|file| {
+            let value = settings::read(file.path().to_str()?).ok()?;
+            Some((file.file_name().into_string().ok()?, value.parse().ok()?))
+        })
+        .collect()
+}
+
+/// The end of what KVM's tracepoints said during `watch`.
+fn traced(watch: impl FnOnce()) -> Vec<String> {
+    let switch = |file, value| settings::write(&format!("{TRACING}/{file}"), value);
+    let on = || switch("events/kvm/enable", "1").and(switch("tracing_on", "1"));
+    // Recording ends first: the tracepoints themselves take seconds to go, one by one.
+    let off = || switch("tracing_on", "0").and(switch("events/kvm/enable", "0"));
+    if let Err(error) = on() {
+        return vec![format!("no trace: {error:#}")];
+    }
+    watch();
+    let ended = off();
+    let text = settings::read(&format!("{TRACING}/trace")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let end = &lines[lines.len().saturating_sub(TRACED)..];
+    end.iter()
+        .map(|line| line.trim().to_owned())
+        .chain(ended.err().map(|error| format!("{error:#}")))
+        .collect()
 }
 
 /// The threads of a process: state, processor, time that they had, and where they sleep.

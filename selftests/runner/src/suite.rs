@@ -13,7 +13,8 @@ use std::time::Duration;
 
 /// kselftest's exit code for "cannot run here".
 const SKIP: i32 = 4;
-const TAIL: usize = 20;
+/// Lines of output that are shown of a failure; what a program was doing is part of it.
+const TAIL: usize = 60;
 const HUGE_PAGES: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
 
 type Vms = Option<BTreeMap<String, u64>>;
