@@ -7,6 +7,7 @@
 // loom has no scoped threads.
 #[cfg(not(feature = "loom"))]
 pub mod crowd;
+pub mod leaf;
 
 use kvmrs_host::{
     kvm::{vm::Setup, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
