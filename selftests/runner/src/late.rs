@@ -21,17 +21,27 @@ const TRACED: usize = 32;
 
 /// A line for each thread, one for KVM, and the end of its trace.
 pub fn describe() -> Vec<String> {
+    let mut counted = String::new();
+    let trace = traced(|| counted = counted_in(WATCHED));
+    let threads = system::user_processes().into_iter().flat_map(threads);
+    threads
+        .take(THREADS)
+        .chain([counted])
+        .chain(trace)
+        .collect()
+}
+
+/// What KVM counts in some time.
+fn counted_in(time: Duration) -> String {
     let before = counts();
-    let trace = traced(|| sleep(WATCHED));
-    let counted: Vec<String> = counts()
+    sleep(time);
+    let more: Vec<String> = counts()
         .into_iter()
         .map(|(name, now)| (now - before.get(&name).unwrap_or(&0), name))
         .filter(|(more, _)| *more != 0)
         .map(|(more, name)| format!("{name} {more}"))
         .collect();
-    let kvm = format!("in a second KVM counted {}", counted.join(", "));
-    let threads = system::user_processes().into_iter().flat_map(threads);
-    threads.take(THREADS).chain([kvm]).chain(trace).collect()
+    format!("in {time:?} KVM counted {}", more.join(", "))
 }
 
 /// All that KVM counts.
@@ -48,21 +58,17 @@ fn counts() -> BTreeMap<String, i64> {
 /// The end of what KVM's tracepoints said during `watch`.
 fn traced(watch: impl FnOnce()) -> Vec<String> {
     let switch = |file, value| settings::write(&format!("{TRACING}/{file}"), value);
-    let on = || switch("events/kvm/enable", "1").and(switch("tracing_on", "1"));
+    let begun = switch("events/kvm/enable", "1").and_then(|()| switch("tracing_on", "1"));
+    watch();
     // Recording ends first: the tracepoints themselves take seconds to go, one by one.
-    let off = || switch("tracing_on", "0").and(switch("events/kvm/enable", "0"));
-    if let Err(error) = on() {
+    let ended = switch("tracing_on", "0").and_then(|()| switch("events/kvm/enable", "0"));
+    if let Err(error) = begun.and(ended) {
         return vec![format!("no trace: {error:#}")];
     }
-    watch();
-    let ended = off();
     let text = settings::read(&format!("{TRACING}/trace")).unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let end = &lines[lines.len().saturating_sub(TRACED)..];
-    end.iter()
-        .map(|line| line.trim().to_owned())
-        .chain(ended.err().map(|error| format!("{error:#}")))
-        .collect()
+    end.iter().map(|line| line.trim().to_owned()).collect()
 }
 
 /// The threads of a process: state, processor, time that they had, and where they sleep.
