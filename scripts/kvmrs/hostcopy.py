@@ -6,7 +6,7 @@ from typing import Dict, Iterator, Tuple
 
 from . import paths
 
-PARTS = ("tdp_mmu", "rust/kvm", "selftests/host")
+PARTS = ("tdp_mmu", "rust", "selftests/host")
 
 
 def sources() -> Dict[str, bytes]:
