@@ -29,7 +29,8 @@ class Test:
     def job(self) -> Dict[str, Any]:
         """As the runner reads it."""
         return {"name": self.name, "program": f"{kselftest.INSIDE}/{self.name}", "args": self.args,
-                "timeout": self.timeout, "declined": self.declined, "attempts": self.attempts}
+                "timeout": self.timeout, "declined": self.declined, "attempts": self.attempts,
+                "explained": bool(self.fails)}
 
 
 def select(suite: List[str], only: List[str], timeout: int,

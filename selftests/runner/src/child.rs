@@ -21,6 +21,8 @@ const WIDTH: usize = 300;
 pub struct Limits {
     pub timeout: Duration,
     pub heartbeat: Duration,
+    /// What it was doing when its time was over is known.
+    pub explained: bool,
 }
 
 /// How a program ended.
@@ -57,7 +59,9 @@ pub fn run(argv: &[String], limits: &Limits, mut alive: impl FnMut(u64, &str)) -
             break Some(status);
         }
         if start.elapsed() >= limits.timeout {
-            doing = format!("\n{}\n", late::describe().join("\n"));
+            if !limits.explained {
+                doing = format!("\n{}\n", late::describe().join("\n"));
+            }
             let _ = kill_process_group(group, Signal::KILL);
             child.wait()?;
             break None;

@@ -19,6 +19,7 @@ pub fn run(command: &job::Command) -> Result<()> {
     let limits = Limits {
         timeout: Duration::from_secs(command.timeout),
         heartbeat: Duration::from_secs(command.heartbeat),
+        explained: false,
     };
     let name = &command.argv[0];
     let ended = child::run(&argv, &limits, |seconds, line| {

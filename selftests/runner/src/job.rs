@@ -83,6 +83,9 @@ pub struct Test {
     /// How often it may fail before that counts: for a test that races with itself.
     #[serde(default = "one")]
     pub attempts: usize,
+    /// The list says why it fails, so there is no need to find out.
+    #[serde(default)]
+    pub explained: bool,
     /// It makes VMs on both backends, so that their numbers say nothing.
     #[serde(default)]
     pub mixed: bool,

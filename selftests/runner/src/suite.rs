@@ -98,6 +98,7 @@ fn execute(suite: &Suite, test: &Test) -> Result<Ended> {
     let limits = Limits {
         timeout: Duration::from_secs(test.timeout),
         heartbeat: Duration::from_secs(suite.heartbeat),
+        explained: test.explained,
     };
     child::run(&argv, &limits, |seconds, line| {
         emit(&Event::Alive {
