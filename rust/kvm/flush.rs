@@ -7,7 +7,7 @@
 //! flush is what a walk must hand over before it may drop `mmu_lock` or end its RCU section, and
 //! what a caller gets back at the end. Dropping one flushes: forgetting costs time, never safety.
 //!
-//! The host build compiles this very file.
+//! The model compiles this very file.
 
 use super::{
     Gfn,

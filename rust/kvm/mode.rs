@@ -2,7 +2,7 @@
 
 //! The ways in which `mmu_lock` can be held, as types.
 //!
-//! The host build compiles this very file.
+//! The model compiles this very file.
 
 use super::{
     cell::SpteCell,

@@ -8,7 +8,7 @@
 //! Bits that mean the same in every format are constants here. Those that differ between NPT and
 //! EPT, or with what the CPU can do, are variables that the vendor module sets: [`masks`].
 //!
-//! Nothing here touches the kernel but through [`masks`], so the host build compiles this very file.
+//! Nothing here touches the kernel but through [`masks`], so the model compiles this very file.
 //!
 //! C counterpart: `arch/x86/kvm/mmu/spte.h`.
 

@@ -2,7 +2,7 @@
 
 //! The field's units: guest and host frame numbers, page-table levels, ranges.
 //!
-//! Nothing here touches the kernel, so the host build compiles this very file.
+//! Nothing here touches the kernel, so the model compiles this very file.
 
 /// log2 of the size of a base page in bytes.
 pub const PAGE_SHIFT: u32 = 12;

@@ -2,7 +2,7 @@
 
 //! A choice among the roots of a VM.
 //!
-//! The host build compiles this very file.
+//! The model compiles this very file.
 
 use super::Role;
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""make model, make model-soak: the host crate under model checkers; see docs/model.md.
+"""make model, make model-soak: the model crate under model checkers; see docs/model.md.
 
 `make model` does the same in each run. `make model-soak` goes on with other random numbers until
 its time is over or it is interrupted, and then says what it has done.
@@ -44,7 +44,7 @@ class Stage:
         return ["timeout", "-k", "5", str(limit), "cargo", "test", jobs, *features, *tests, *words]
 
 
-HOST = Stage("histories, and the machine's own threads", ("history", "stress"))
+HISTORIES = Stage("histories, and the machine's own threads", ("history", "stress"))
 LOOM = Stage("loom", ("loom",), "loom")
 SHUTTLE = Stage("shuttle", ("shuttle",), "shuttle")
 
@@ -79,7 +79,7 @@ def main(_: List[str]) -> int:
 def run() -> Summary:
     """Every stage; each scenario of the checkers counts as a test."""
     tally = Tally()
-    for stage in (HOST, LOOM, SHUTTLE):
+    for stage in (HISTORIES, LOOM, SHUTTLE):
         _build(stage)
         _run(stage, tally, {})
     tally.report()
@@ -88,7 +88,7 @@ def run() -> Summary:
 
 def main_soak(words: List[str]) -> int:
     """model-soak [SECONDS]"""
-    seconds, stages = _seconds(words), (SHUTTLE, HOST)
+    seconds, stages = _seconds(words), (SHUTTLE, HISTORIES)
     for stage in stages:
         _build(stage)
     start, tally, rounds = time.monotonic(), Tally(), 0
@@ -155,4 +155,4 @@ def _complaint(log: Path) -> str:
 def _command(argv: List[str], settings: Mapping[str, str]) -> List[str]:
     env = {"CARGO_TARGET_DIR": str(paths.cache() / "host-target"), "CARGO_TERM_COLOR": "never",
            "RUST_BACKTRACE": "0", **settings}
-    return toolroot.command(argv, cwd=static.HOST, env=env)
+    return toolroot.command(argv, cwd=static.MODEL, env=env)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import List, Sequence, Tuple
 
-from . import hostcopy, ktap, lock, museum_list, paths, toolroot, ui
+from . import modelcopy, ktap, lock, museum_list, paths, toolroot, ui
 from .errors import KvmrsError
 from .museum_list import Mutant
 from .suite import Summary
@@ -135,4 +135,4 @@ def _tree() -> Path:
 
 
 def _sync() -> None:
-    hostcopy.sync(_tree(), hostcopy.sources())
+    modelcopy.sync(_tree(), modelcopy.sources())

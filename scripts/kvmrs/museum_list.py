@@ -3,8 +3,8 @@
 
 A line of the table ends with what holds the bug off. What stands in backticks there is
 
-    ui/NAME       a program that the types refuse, selftests/host/tests/ui/NAME.rs
-    FILE::TEST    a test in selftests/host/tests/FILE.rs
+    ui/NAME       a program that the types refuse, selftests/model/tests/ui/NAME.rs
+    FILE::TEST    a test in selftests/model/tests/FILE.rs
     NN-NAME       a mutant, selftests/museum/NN-NAME.patch
     PATH          a file or directory of the checkout
 

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Dict, List, Set, Tuple
 
-from . import hostcopy, lock, paths, proc, toolroot, ui
+from . import modelcopy, lock, paths, proc, toolroot, ui
 from .errors import KvmrsError
 
 VERSION = "25.3.1"
@@ -40,8 +40,8 @@ def main(words: List[str]) -> int:
     """mutants [options of cargo mutants, such as --shard 0/8]"""
     with lock.hold("running cargo-mutants", "mutants"):
         program = _install()
-        sources = _layout(hostcopy.sources())
-        hostcopy.sync(_folder() / "tree", sources)
+        sources = _layout(modelcopy.sources())
+        modelcopy.sync(_folder() / "tree", sources)
         if _same_as_last_time(sources) and "--iterate" not in words:
             words = [*words, "--iterate"]
         code = toolroot.run(_command(program, words), cwd=_folder() / "tree", env=_env()).returncode
@@ -71,7 +71,7 @@ def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
     """A package of its own: tdp_mmu/ in its sources, its tests one program."""
     wanted, tests = {}, []
     for name, data in sources.items():
-        name = name.replace("selftests/host/", "").replace("tdp_mmu/", "src/tdp_mmu/")
+        name = name.replace("selftests/model/", "").replace("tdp_mmu/", "src/tdp_mmu/")
         test = re.fullmatch(r"tests/(\w+)\.rs", name)
         if name.startswith("tests/ui/") or test and test[1] in LEFT_OUT:
             continue

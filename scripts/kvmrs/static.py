@@ -13,7 +13,7 @@ from . import kernel, lock, module, packages, paths, proc, runner, rust_text, se
 from .errors import KvmrsError
 
 SAFE = ("tdp_mmu", "pfncache", "xen")
-HOST = paths.REPO / "selftests" / "host"
+MODEL = paths.REPO / "selftests" / "host"
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,12 @@ def typed() -> None:
 
 
 def documents() -> None:
-    """rustdoc builds the host crate's documents, and with them the core's, without a warning."""
+    """rustdoc builds the model crate's documents, and with them the core's, without a warning."""
     _cargo(["doc", "--no-deps", "--document-private-items"], "rustdoc",
            {"RUSTDOCFLAGS": "-D warnings"})
 
 
-def host_tests() -> None:
+def model_tests() -> None:
     """The core, built for user space: unit, property and compile-fail tests. The runner's own."""
     _cargo(["test"], "host-tests", {})
     _cargo(["test"], "runner-tests", {}, runner.CRATE)
@@ -126,7 +126,7 @@ CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
     ("rustfmt", formatted), ("unsafe only in rust/", unsafe_confined),
     ("checkpatch of the series", checkpatch_series), ("checkpatch of C files", checkpatch_c),
     ("clippy", clippy), ("types of the scripts", typed), ("rustdoc", documents),
-    ("host tests", host_tests))
+    ("model tests", model_tests))
 
 
 def _result(name: str, check: Callable[[], None]) -> Result:
@@ -162,8 +162,8 @@ def _forbids_unsafe(root: Path) -> bool:
     return bool(re.search(r"#!\[forbid\([^)]*\bunsafe_code\b", text))
 
 
-def _cargo(words: List[str], name: str, env: dict, crate: Path = HOST) -> None:
-    """cargo on the host crate, or another one, with its products in the cache."""
+def _cargo(words: List[str], name: str, env: dict, crate: Path = MODEL) -> None:
+    """cargo on the model crate, or another one, with its products in the cache."""
     if not (crate / "Cargo.toml").exists():
         raise KvmrsError(f"{crate} holds no crate", "the checkout is not complete: clone it again")
     target = {"CARGO_TARGET_DIR": str(paths.cache() / f"{crate.name}-target"),

@@ -66,7 +66,7 @@ def _static() -> Summary:
 
 
 STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
-    ("static checks and host tests", _static),
+    ("static checks and model tests", _static),
     ("kernel selftests, C and Rust", lambda: selftests.run(selftests.default_options())),
     ("kernel selftests on EPT", lambda: test_ept.run(test_ept.default_options())),
     ("own selftests, C and Rust", lambda: ownselftests.run([], list(selftests.BACKENDS))),

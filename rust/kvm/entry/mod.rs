@@ -23,7 +23,7 @@
 //! An entry borrows from the lock hold and RCU section that its [`Context`] stands for, so none
 //! survives a yield.
 //!
-//! The transitions are in `transitions.rs`. The host build compiles these very files.
+//! The transitions are in `transitions.rs`. The model compiles these very files.
 
 mod transitions;
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The model's `rust/sync`.
+//!
+//! Of atomics and barriers it has what the shared files use, under the names of the kernel crate.
+
+pub mod rcu;
+#[path = "../../../../rust/sync/seqcount.rs"]
+pub mod seqcount;
+
+pub use rcu::Rcu;
+
+use crate::atomic::{
+    fence, AtomicU32,
+    Ordering::{Acquire, Relaxed},
+};
+
+/// The kernel crate's: an atomic of a type that has one.
+pub type Atomic<T> = <T as AtomicType>::Atomic;
+
+/// Which atomic a type has.
+pub trait AtomicType {
+    /// This one.
+    type Atomic;
+}
+
+impl AtomicType for u32 {
+    type Atomic = AtomicU32;
+}
+
+/// Asks for a barrier between loads.
+struct Read;
+
+/// The kernel crate's: loads before it stay before loads after it.
+fn smp_mb(_: Read) {
+    fence(Acquire);
+}
+
+/// Lets whoever is waited for run.
+pub fn cpu_relax() {
+    crate::atomic::yield_now();
+}

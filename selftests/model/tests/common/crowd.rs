@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Everything at the same time: guests, notifiers, dirty logging, aging, zaps.
+//!
+//! Each thread is one CPU or one task of the kernel. What is checked on the way: no CPU ever gets
+//! at a frame that the host took away, no table is used after it was freed, no flush is lost, nobody
+//! waits for ever. What is checked at the end: no write is missing in the dirty log, statistics are
+//! exact, and nothing is left.
+
+use super::{frame, memory, vcpu, vm_with, Options, PAGES};
+use kvmrs_model::{
+    atomic::{lock, pause, plain, seed, thread, Arc, Mutex, Ordering::SeqCst},
+    kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
+    machine::{Machine, Masks},
+    world::{breaks::ALWAYS, cpu::Access, kvm, view},
+};
+use std::{cell::Cell, ops::Range};
+
+/// A small generator of numbers.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+/// What a thread does, again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// A guest's CPU.
+    Guest,
+    /// The host moves, splits and collapses pages.
+    Host,
+    /// A migration starts, reads and stops the dirty log.
+    Migrate,
+    /// The host looks which pages are in use.
+    Age,
+    /// Ranges are zapped.
+    Zap,
+    /// All roots are invalidated and zapped.
+    ZapAllFast,
+    /// Huge pages are split.
+    Split,
+    /// Huge pages are made.
+    Recover,
+    /// The worker that removes what the NX workaround has split.
+    NxWorker,
+    /// One of the last five.
+    Maintain,
+}
+
+impl Task {
+    const MAINTENANCE: [Self; 5] = [
+        Self::Zap,
+        Self::ZapAllFast,
+        Self::Split,
+        Self::Recover,
+        Self::NxWorker,
+    ];
+}
+
+/// A VM and all who work on it.
+pub struct Crowd {
+    pub vm: Arc<Vm>,
+    machine: Arc<Machine>,
+    vcpus: Vec<Vcpu>,
+    tasks: Vec<Task>,
+    /// The frames that are used, by index; half of all accesses go to a few of them.
+    frames: Vec<u64>,
+    few: Range<usize>,
+    /// Contents of the frames: how many times each was written.
+    versions: Vec<plain::AtomicU64>,
+    /// What a migration has sent.
+    sent: plain::Mutex<Vec<u64>>,
+    /// `slots_lock`: fast zaps, splits and changes of the dirty log exclude each other.
+    slots: Mutex<()>,
+}
+
+impl Crowd {
+    /// `tasks` on a VM in huge pages. The log that is checked is that of address space 0, so the
+    /// guest does not enter SMM.
+    pub fn new(format: Masks, options: Options, tasks: &[Task]) -> Self {
+        let vm = vm_with(format, memory(), Level::PG_2M, options);
+        let guests = tasks.iter().filter(|task| **task == Task::Guest);
+        let vcpus = guests.map(|_| vcpu(&vm)).collect();
+        Self {
+            vm,
+            machine: Machine::current(),
+            vcpus,
+            tasks: tasks.to_vec(),
+            frames: (0..PAGES).collect(),
+            few: 700..716,
+            versions: (0..PAGES).map(|_| plain::AtomicU64::new(0)).collect(),
+            sent: plain::Mutex::new(vec![0; PAGES as usize]),
+            slots: Mutex::new(()),
+        }
+    }
+
+    /// Uses only `frames`.
+    pub fn with_frames(self, frames: Vec<u64>) -> Self {
+        Self {
+            few: 0..frames.len(),
+            frames,
+            ..self
+        }
+    }
+
+    /// All threads at once, for as many rounds as `more` says; then the checks of the end.
+    pub fn run(self, more: impl Fn(u64) -> bool + Sync) {
+        thread::scope(|scope| {
+            let mut vcpus = self.vcpus.iter();
+            for (number, task) in self.tasks.iter().enumerate() {
+                let vcpu = vcpus.by_ref().next().filter(|_| *task == Task::Guest);
+                let (crowd, more) = (&self, &more);
+                scope.spawn(move || crowd.work(*task, vcpu, number as u64, more));
+            }
+        });
+        self.finish();
+    }
+
+    fn work(&self, task: Task, vcpu: Option<&Vcpu>, number: u64, more: impl Fn(u64) -> bool) {
+        self.machine.enter();
+        let mut dice = Dice::new(seed(number));
+        let logging = Cell::new(false);
+        let rounds = (0..).take_while(|round| more(*round));
+        match (task, vcpu) {
+            (Task::Guest, Some(vcpu)) => rounds.for_each(|_| self.guest(vcpu, &mut dice)),
+            (Task::Migrate, _) => {
+                rounds.for_each(|_| self.migrate(&logging, &mut dice));
+                if !logging.get() {
+                    self.migrate(&logging, &mut dice);
+                }
+            }
+            _ => rounds.for_each(|_| self.kernel(task, &mut dice)),
+        }
+    }
+
+    fn pick(&self, dice: &mut Dice) -> u64 {
+        match dice.roll(2) {
+            0 => self.frames[dice.roll(self.frames.len() as u64) as usize],
+            _ => self.frames[self.few.start + dice.roll(self.few.len() as u64) as usize],
+        }
+    }
+
+    /// A guest reads, writes and runs code.
+    fn guest(&self, vcpu: &Vcpu, dice: &mut Dice) {
+        let index = self.pick(dice);
+        let gfn = frame(index);
+        let access = match dice.roll(8) {
+            0 => Access::Fetch,
+            1..=3 => Access::Write,
+            _ => Access::Read,
+        };
+        kvm::guest_access(vcpu, gfn, access, |pfn| {
+            // Frame numbers are never used twice: the host has this one in use, or it is stale.
+            let held = self.vm.primary.holds(gfn, Pfn::new(pfn));
+            assert!(held, "stale translation: {gfn:?} went to {pfn:#x}");
+            if access == Access::Write {
+                self.versions[index as usize].fetch_add(1, SeqCst);
+            }
+        });
+    }
+
+    /// What ioctls, workers and memory management do.
+    fn kernel(&self, task: Task, dice: &mut Dice) {
+        let vm = &*self.vm;
+        let slot = &vm.slots()[dice.roll(2) as usize];
+        match task {
+            Task::Host => self.host(dice),
+            Task::Age => {
+                kvm::age(vm, memory(), dice.roll(2) == 0);
+                pause(100);
+            }
+            Task::Zap => kvm::zap_range(vm, self.range(dice)),
+            Task::ZapAllFast => {
+                let _slots = lock(&self.slots);
+                kvm::zap_all_fast(vm);
+            }
+            Task::Split => {
+                let _slots = lock(&self.slots);
+                match dice.roll(2) {
+                    0 => kvm::try_split(vm, slot, self.range(dice), Level::PG_4K),
+                    _ => kvm::try_split_exclusive(vm, slot, self.range(dice), Level::PG_4K),
+                }
+            }
+            Task::Recover => {
+                let _slots = lock(&self.slots);
+                kvm::recover(vm, slot);
+            }
+            Task::NxWorker => while kvm::zap_one_nx_table(vm) {},
+            Task::Maintain => {
+                let all = Task::MAINTENANCE;
+                self.kernel(all[dice.roll(all.len() as u64) as usize], dice);
+            }
+            Task::Guest | Task::Migrate => unreachable!("have functions of their own"),
+        }
+        vm.breaks.set(match dice.roll(8) {
+            0 => ALWAYS,
+            _ => dice.roll(u64::MAX) & dice.roll(u64::MAX),
+        });
+    }
+
+    fn range(&self, dice: &mut Dice) -> GfnRange {
+        let start = frame(self.pick(dice));
+        GfnRange::sized(start, 1 + dice.roll(PAGES)).clamp_end(memory().end)
+    }
+
+    fn host(&self, dice: &mut Dice) {
+        let gfn = frame(self.pick(dice)).round_down(Level::PG_2M);
+        let page = GfnRange::sized(gfn, 512);
+        kvm::invalidate(&self.vm, page, || match dice.roll(4) {
+            0 => self.vm.primary.split(gfn),
+            1 => self.vm.primary.populate(gfn, Level::PG_4K),
+            _ => self.vm.primary.populate(gfn, Level::PG_2M),
+        });
+        pause(dice.roll(300));
+    }
+
+    fn slot(&self) -> &MemSlot {
+        &self.vm.slots()[0]
+    }
+
+    /// Harvests the dirty log and sends what it says.
+    fn migrate(&self, logging: &Cell<bool>, dice: &mut Dice) {
+        let _slots = lock(&self.slots);
+        match (logging.get(), dice.roll(12)) {
+            (false, _) => {
+                kvm::start_dirty_log(&self.vm, self.slot(), dice.roll(2) == 0);
+                // All that was written before is sent at once.
+                self.send((0..PAGES).map(frame));
+                logging.set(true);
+            }
+            (true, 0) => {
+                kvm::stop_dirty_log(&self.vm, self.slot());
+                logging.set(false);
+            }
+            (true, _) => self.send(kvm::harvest(&self.vm, self.slot()).into_iter()),
+        }
+    }
+
+    fn send(&self, frames: impl Iterator<Item = Gfn>) {
+        let mut sent = plain::lock(&self.sent);
+        for gfn in frames {
+            let index = gfn.offset_from(memory().start) as usize;
+            sent[index] = self.versions[index].load(SeqCst);
+        }
+    }
+
+    /// The guest is stopped: one last harvest, and both sides must be the same.
+    fn finish(self) {
+        self.vm.breaks.set(0);
+        if self.tasks.contains(&Task::Migrate) {
+            self.send(kvm::harvest(&self.vm, self.slot()).into_iter());
+            let sent = plain::lock(&self.sent);
+            for (index, version) in self.versions.iter().enumerate() {
+                let gfn = frame(index as u64);
+                assert_eq!(
+                    sent[index],
+                    version.load(SeqCst),
+                    "{gfn:?} is not in the dirty log"
+                );
+            }
+        }
+        view::check(&self.vm);
+        kvm::destroy(&self.vm, self.vcpus);
+    }
+}

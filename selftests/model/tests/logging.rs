@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Dirty logging that is switched on while the guest runs.
+
+mod common;
+
+use common::{frame, memory, vcpu, vm, vm_with, Options};
+use kvmrs_model::{
+    kvm::{Level, Vcpu},
+    machine::npt,
+    world::{cpu::Access, kvm},
+    tdp_mmu,
+};
+
+/// Logging by the CPU begins in two walks: one makes pages clean, one makes huge pages read-only.
+/// In between a write makes a huge page dirty again, and a fault splits it. A small page that were
+/// dirty for that would never be logged.
+#[test]
+fn a_page_split_while_logging_starts_is_clean() {
+    let options = Options {
+        nx_huge_pages: true,
+        cpu_dirty_log: true,
+    };
+    let vm = vm_with(npt(), memory(), Level::PG_2M, options);
+    let (guest, other) = (vcpu(&vm), vcpu(&vm));
+    let slot = &vm.slots()[0];
+    kvm::guest_access(&guest, frame(256), Access::Write, |_| ());
+
+    slot.set_dirty_tracked(true);
+    tdp_mmu::dirty::clear_dirty_slot(&mut vm.mmu_read(), slot);
+    kvm::guest_access(&other, frame(256), Access::Write, |_| ());
+    kvm::guest_access(&guest, frame(300), Access::Fetch, |_| ());
+    tdp_mmu::dirty::write_protect_slot(&mut vm.mmu_read(), slot, Level::PG_2M);
+    vm.flush_remote_tlbs();
+    kvm::harvest(&vm, slot);
+
+    kvm::guest_access(&guest, frame(257), Access::Write, |_| ());
+    let dirty = kvm::harvest(&vm, slot);
+    assert!(dirty.contains(&frame(257)), "the write is not in the log");
+    kvm::destroy(&vm, vec![guest, other]);
+}
+
+/// C flushes TLBs only if it is told that something was write-protected, in whichever root.
+#[test]
+fn write_protection_is_reported_of_any_number_of_roots() {
+    for roots in 0..4 {
+        let vm = vm(npt());
+        let first = vcpu(&vm);
+        let role = first.root_role();
+        let roles = [role, role.guest_mode(), role.without_ad()];
+        let others: Vec<_> = roles.map(|role| Vcpu::new(&vm, role)).into();
+        for guest in &others[..roots] {
+            kvm::guest_access(guest, frame(0), Access::Write, |_| ());
+        }
+
+        let slot = &vm.slots()[0];
+        let protected = tdp_mmu::dirty::write_protect_slot(&mut vm.mmu_read(), slot, Level::PG_4K);
+        assert_eq!(protected, roots > 0, "{roots} roots");
+        let again = tdp_mmu::dirty::write_protect_slot(&mut vm.mmu_read(), slot, Level::PG_4K);
+        assert!(!again, "{roots} roots");
+        kvm::destroy(&vm, others.into_iter().chain([first]).collect());
+    }
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Two or three threads and one or two entries, in every order that loom finds.
+//!
+//! The VM has two pages of 2 MiB, and its frames 0 and 1 are what races are about: their entries
+//! are watched on every level. What a schedule may not break is what the model checks in all other
+//! tests, and what the scenario says at its end.
+//!
+//! Where there are too many orders, those with more than a few switches away from a thread that
+//! could have gone on are left out; `LOOM_MAX_PREEMPTIONS` asks for another number of them.
+
+mod common;
+
+use common::Options;
+use kvmrs_model::{
+    atomic::{
+        fence,
+        plain::AtomicU64,
+        thread, Arc, AtomicU32,
+        Ordering::{Relaxed, Release, SeqCst},
+    },
+    kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
+    machine::{ept, npt, Machine, Masks},
+    world::{breaks, cpu::Access, kvm, view},
+    sync::seqcount::SeqCounted,
+};
+
+/// Enough for a debug build.
+const STACK: usize = 1 << 18;
+/// More choices in one schedule are an endless loop.
+const BRANCHES: usize = 20_000;
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// Tries the orders of `scenario` with up to `preemptions` switches.
+fn explore(name: &str, preemptions: usize, scenario: fn()) {
+    let count = Arc::new(AtomicU64::new(0));
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder.max_branches = BRANCHES;
+    builder.check({
+        let count = count.clone();
+        move || {
+            count.fetch_add(1, SeqCst);
+            join(vec![spawn(Box::new(scenario))]);
+        }
+    });
+    println!("model: loom, {name}: {} interleavings", count.load(SeqCst));
+}
+
+fn spawn(task: Task) -> thread::JoinHandle<()> {
+    let builder = thread::Builder::new().stack_size(STACK);
+    builder.spawn(task).expect("loom has threads")
+}
+
+fn join(threads: Vec<thread::JoinHandle<()>>) {
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
+}
+
+/// A VM with some vCPUs.
+struct World {
+    vm: Arc<Vm>,
+    vcpus: Vec<Arc<Vcpu>>,
+    /// How many times frames 0 and 1 were written.
+    written: Arc<[AtomicU64; 2]>,
+}
+
+impl World {
+    fn new(format: Masks, options: Options, vcpus: usize) -> Self {
+        let memory = GfnRange::sized(Gfn::new(0), 1024);
+        let vm = common::vm_with(format, memory, Level::PG_2M, options);
+        let vcpus = (0..vcpus).map(|_| Arc::new(common::vcpu(&vm))).collect();
+        let written = Arc::new([const { AtomicU64::new(0) }; 2]);
+        Self { vm, vcpus, written }
+    }
+
+    fn slot(vm: &Vm) -> &MemSlot {
+        &vm.slots()[0]
+    }
+
+    /// The guest on a CPU accesses a frame, and gets at what the host has there.
+    fn access(&self, vcpu: usize, frame: u64, access: Access) -> Task {
+        let (vcpu, written) = (self.vcpus[vcpu].clone(), self.written.clone());
+        Box::new(move || {
+            let gfn = Gfn::new(frame);
+            kvm::guest_access(&vcpu, gfn, access, |pfn| {
+                let held = vcpu.vm().primary.holds(gfn, Pfn::new(pfn));
+                assert!(held, "stale translation: {gfn:?} went to {pfn:#x}");
+                if access == Access::Write {
+                    written[frame as usize].fetch_add(1, SeqCst);
+                }
+            });
+        })
+    }
+
+    /// Something that the kernel does.
+    fn kernel(&self, task: impl FnOnce(&Vm) + Send + 'static) -> Task {
+        let vm = self.vm.clone();
+        Box::new(move || task(&vm))
+    }
+
+    /// The host gives the first page of 2 MiB other memory.
+    fn moves(&self) -> Task {
+        self.kernel(|vm| {
+            let page = GfnRange::sized(Gfn::new(0), 512);
+            kvm::invalidate(vm, page, || vm.primary.populate(Gfn::new(0), Level::PG_2M));
+        })
+    }
+
+    /// Maps the two frames by small pages, where the host would allow a huge one.
+    fn map_small(&self) {
+        World::slot(&self.vm).set_dirty_tracked(true);
+        self.access(0, 0, Access::Write)();
+        self.access(0, 1, Access::Read)();
+        World::slot(&self.vm).set_dirty_tracked(false);
+    }
+
+    /// Runs the tasks at the same time.
+    fn race(&self, tasks: impl IntoIterator<Item = Task>) {
+        let machine = Machine::current();
+        let enter = |task: Task| -> Task {
+            let machine = machine.clone();
+            Box::new(move || {
+                machine.enter();
+                task();
+            })
+        };
+        join(tasks.into_iter().map(|task| spawn(enter(task))).collect());
+    }
+
+    /// Nothing is wrong now, and nothing is left when the VM is gone.
+    fn end(self) {
+        self.vm.breaks.set(breaks::NEVER);
+        view::check(&self.vm);
+        let vcpus = self.vcpus.into_iter().map(Arc::into_inner);
+        kvm::destroy(&self.vm, vcpus.map(|vcpu| vcpu.expect("joined")).collect());
+    }
+}
+
+/// Two CPUs fault on one frame of an empty tree: they race for each table on the way.
+#[test]
+fn fault_fault() {
+    explore("fault-fault", 3, || {
+        let world = World::new(npt(), Options::default(), 2);
+        World::slot(&world.vm).set_dirty_tracked(true);
+        world.race([
+            world.access(0, 0, Access::Write),
+            world.access(1, 0, Access::Read),
+        ]);
+        assert_eq!(world.vm.stats.pages[0].get(), 1);
+        assert_eq!(world.vm.live_tables(), 3, "a loser's table was linked");
+        world.end();
+    });
+}
+
+/// A guest that writes twice, first through a translation that it has, and the host that takes the
+/// memory away. With a third thread there are too many orders, as both guests retry.
+#[test]
+fn fault_zap() {
+    explore("fault-zap", 5, || {
+        let world = World::new(npt(), Options::default(), 1);
+        world.access(0, 0, Access::Write)();
+        let (first, second) = (
+            world.access(0, 0, Access::Write),
+            world.access(0, 1, Access::Write),
+        );
+        let guest: Task = Box::new(|| {
+            first();
+            second();
+        });
+        world.race([guest, world.moves()]);
+        world.end();
+    });
+}
+
+/// A zap of two frames that gives way between them, and a fault.
+#[test]
+fn zap_yield_fault() {
+    explore("zap-yield-fault", 5, || {
+        let world = World::new(npt(), Options::default(), 1);
+        world.map_small();
+        world.vm.breaks.set(breaks::ALWAYS);
+        world.race([world.access(0, 0, Access::Write), world.moves()]);
+        world.end();
+    });
+}
+
+/// A huge page is split by dirty logging, and by the writes of two CPUs.
+#[test]
+fn split_fault() {
+    explore("split-fault", 3, || {
+        let world = World::new(npt(), Options::default(), 2);
+        world.access(0, 0, Access::Read)();
+        assert_eq!(world.vm.stats.pages[1].get(), 1);
+        World::slot(&world.vm).set_dirty_tracked(true);
+        let split = world.kernel(|vm| {
+            let slot = World::slot(vm);
+            kvm::try_split(vm, slot, slot.range(), Level::PG_4K);
+        });
+        let guests = [0, 1].map(|vcpu| world.access(vcpu, vcpu as u64, Access::Write));
+        world.race(guests.into_iter().chain([split]));
+        assert_eq!(world.vm.stats.pages[1].get(), 0);
+        assert_eq!(world.vm.stats.pages[0].get(), 512);
+        world.end();
+    });
+}
+
+/// Small pages become a huge one while the host takes the memory away and the guest writes to it.
+#[test]
+fn recover_zap() {
+    explore("recover-zap", 3, || {
+        let world = World::new(npt(), Options::default(), 1);
+        world.map_small();
+        let recover = world.kernel(|vm| kvm::recover(vm, World::slot(vm)));
+        world.race([recover, world.moves(), world.access(0, 0, Access::Write)]);
+        world.access(0, 0, Access::Write)();
+        world.end();
+    });
+}
+
+/// Small pages become a huge one while two CPUs write to one that was only read.
+#[test]
+fn recover_fault() {
+    explore("recover-fault", 3, || {
+        let world = World::new(npt(), Options::default(), 2);
+        world.map_small();
+        let recover = world.kernel(|vm| kvm::recover(vm, World::slot(vm)));
+        let guests = [0, 1].map(|vcpu| world.access(vcpu, 1, Access::Write));
+        world.race(guests.into_iter().chain([recover]));
+        assert_eq!(world.vm.stats.pages[1].get(), 1, "nobody made a huge page");
+        world.end();
+    });
+}
+
+/// Pages are made old, without any lock, while the host takes them away and the guest uses them.
+#[test]
+fn age_zap() {
+    explore("age-zap", 2, || {
+        let world = World::new(npt(), Options::default(), 1);
+        world.map_small();
+        let age = world.kernel(|vm| {
+            kvm::age(vm, GfnRange::sized(Gfn::new(0), 2), false);
+        });
+        world.race([age, world.moves(), world.access(0, 0, Access::Write)]);
+        world.end();
+    });
+}
+
+/// The dirty bit is cleared while two CPUs set it again.
+#[test]
+fn clear_dirty_hardware() {
+    explore("clear-dirty-hardware", 3, || {
+        let options = Options {
+            cpu_dirty_log: true,
+            ..Options::default()
+        };
+        let world = World::new(ept(), options, 2);
+        kvm::start_dirty_log(&world.vm, World::slot(&world.vm), false);
+        world.access(0, 0, Access::Write)();
+        let (sent, written) = (Arc::new(AtomicU64::new(0)), world.written.clone());
+        let send = {
+            let (sent, written) = (sent.clone(), written.clone());
+            move |vm: &Vm| {
+                if kvm::harvest(vm, World::slot(vm)).contains(&Gfn::new(0)) {
+                    sent.store(written[0].load(SeqCst), SeqCst);
+                }
+            }
+        };
+        let guests = [0, 1].map(|vcpu| world.access(vcpu, 0, Access::Write));
+        world.race(guests.into_iter().chain([world.kernel(send.clone())]));
+        send(&world.vm);
+        assert_eq!(written[0].load(SeqCst), 3);
+        assert_eq!(sent.load(SeqCst), 3, "a write is not in the dirty log");
+        world.end();
+    });
+}
+
+/// All roots become invalid and are zapped while one vCPU puts its root and loads another.
+#[test]
+fn root_put_invalidate() {
+    explore("root put-invalidate", 3, || {
+        let world = World::new(npt(), Options::default(), 1);
+        world.access(0, 0, Access::Write)();
+        let vcpu = world.vcpus[0].clone();
+        let zap = world.kernel(kvm::zap_all_fast);
+        world.race([Box::new(move || kvm::load_root(&vcpu)), zap]);
+        assert_eq!(
+            view::roots(&world.vm).len(),
+            1,
+            "the old root is still there"
+        );
+        world.access(0, 0, Access::Read)();
+        world.end();
+    });
+}
+
+/// Two words change together, twice, while somebody reads them. The writer is C's
+/// (`write_seqcount_begin()`, `write_seqcount_end()`), whose barriers are for stores only.
+#[test]
+fn seqcount() {
+    explore("seqcount", 3, || {
+        let count = Arc::new(AtomicU32::new(0));
+        let words = Arc::new([0; 2].map(AtomicU32::new));
+        let writer = spawn(Box::new({
+            let (count, words) = (count.clone(), words.clone());
+            move || {
+                for round in 1..=2 {
+                    count.store(2 * round - 1, Relaxed);
+                    fence(Release);
+                    words.iter().for_each(|word| word.store(round, Relaxed));
+                    fence(Release);
+                    count.store(2 * round, Relaxed);
+                }
+            }
+        }));
+        let counted = SeqCounted::new(&count, &*words);
+        let copy = || counted.read(|words| words.each_ref().map(|word| word.load(Relaxed)));
+        let [first, second] = copy();
+        assert_eq!(first, second, "torn");
+        join(vec![writer]);
+        assert_eq!(copy(), [2, 2]);
+    });
+}

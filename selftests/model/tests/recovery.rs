@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Recovery of huge pages while the host takes the memory away.
+
+mod common;
+
+use common::{frame, memory, vcpu, vm};
+use kvmrs_model::{
+    kvm::{types::Pfn, GfnRange, Level},
+    machine::npt,
+    world::{breaks::ALWAYS, breaks::NEVER, cpu::Access, kvm, view},
+};
+
+/// A notifier gives way in the middle of a page that is mapped in small ones; meanwhile these
+/// become a huge page again, and the huge page is split again.
+#[test]
+fn a_notifier_that_gave_way_leaves_nothing_behind() {
+    let vm = vm(npt());
+    let guest = vcpu(&vm);
+    let page = GfnRange::sized(frame(256), 512);
+    kvm::guest_access(&guest, page.start, Access::Write, |_| ());
+    kvm::try_split(&vm, &vm.slots()[0], memory(), Level::PG_4K);
+
+    let host = vm.clone();
+    vm.breaks.set_hook(move || {
+        host.breaks.set(NEVER);
+        kvm::recover(&host, &host.slots()[0]);
+        kvm::try_split(&host, &host.slots()[0], memory(), Level::PG_4K);
+    });
+    vm.breaks.set(ALWAYS);
+    kvm::invalidate(&vm, page, || vm.primary.populate(page.start, Level::PG_2M));
+
+    for root in view::roots(&vm) {
+        for (gfn, (_, spte)) in &view::Tree::of(&vm, root).leaves {
+            let pfn = Pfn::new(spte.pfn().raw());
+            assert!(vm.primary.holds(*gfn, pfn), "{gfn:?} is still mapped");
+        }
+    }
+    kvm::destroy(&vm, vec![guest]);
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Single rules, each by the shortest way to break it.
+
+mod common;
+
+use common::{frame, memory, vcpu, vm, vm_with, Options};
+use kvmrs_model::{
+    kvm::{
+        entry::{Leaf, UpdateError},
+        fault::{error, Request},
+        page::{NewTable, SplitMemory, Table},
+        spte::NONPRESENT,
+        types::Pfn,
+        Context, Entry, Flush, Gfn, GfnRange, LeafBits, LeafSpte, Level, Outcome, PageFault,
+        PendingFlush, Shared, State, Vcpu, Vm, Waiver,
+    },
+    machine::{formats, npt, Machine},
+    world::{
+        breaks::{ALWAYS, NEVER},
+        cpu::Access,
+        kvm,
+        view::{self, Tree},
+    },
+    sync::rcu,
+    tdp_mmu,
+};
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+};
+
+fn tree(vcpu: &Vcpu) -> Tree {
+    Tree::of(vcpu.vm(), vcpu.root().expect("a root"))
+}
+
+/// A fault that the test makes up.
+fn fault_with(vcpu: &Vcpu, change: impl FnOnce(&mut Request<'_>)) -> Outcome {
+    let page = vcpu.vm().primary.page(frame(0)).expect("memory");
+    let mut request = Request {
+        gfn: frame(0),
+        pfn: page.pfn_of(frame(0)),
+        slot: vcpu.vm().slot(0, frame(0)),
+        error_code: error::USER,
+        prefetch: false,
+        map_writable: true,
+        max_level: Level::PG_4K,
+    };
+    change(&mut request);
+    let mut fault = PageFault::new(vcpu, request);
+    let lock = vcpu.vm().mmu_read();
+    tdp_mmu::map::map(vcpu, &lock, vcpu.root().expect("a root"), &mut fault)
+}
+
+/// A VM with one frame mapped.
+fn mapped() -> (Arc<Vm>, Vcpu) {
+    let vm = vm(npt());
+    let vcpu = vcpu(&vm);
+    kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
+    (vm, vcpu)
+}
+
+/// Calls `f` with the table of 4K entries that maps the frame.
+fn with_table<R>(vcpu: &Vcpu, f: impl FnOnce(Context<'_, Shared>, Table<'_>) -> R) -> R {
+    let (lock, rcu) = (vcpu.vm().mmu_read(), rcu::read_lock());
+    let root = vcpu.root().expect("a root");
+    let cx = Context::new(&*lock, &rcu, root.role());
+    let mut table = root.table(&rcu);
+    while let State::Link(link) = Entry::read(cx, table, frame(0)).state() {
+        table = link.table();
+    }
+    f(cx, table)
+}
+
+/// The leaf that maps the frame.
+fn leaf<'r>(cx: Context<'r, Shared>, table: Table<'r>) -> Leaf<'r, Shared> {
+    match Entry::read(cx, table, frame(0)).state() {
+        State::Leaf(leaf) => leaf,
+        _ => panic!("the frame is not mapped"),
+    }
+}
+
+#[test]
+fn mmio_over_a_present_leaf_zaps_and_flushes_it_first() {
+    for (name, format) in formats() {
+        let vm = vm(format);
+        let vcpu = vcpu(&vm);
+        kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
+        let lock = vm.mmu_write();
+        let slot = &vm.slots()[0];
+        drop(tdp_mmu::dirty::write_protect_gfn(
+            &lock,
+            slot,
+            frame(0),
+            Level::PG_4K,
+        ));
+        drop(lock);
+        kvm::guest_access(&vcpu, frame(0), Access::Read, |_| ());
+
+        // The slot is gone, but its zap is still to come.
+        let flushes = vm.stats.flushes.get();
+        let outcome = fault_with(&vcpu, |request| {
+            request.slot = None;
+            request.error_code = error::USER | error::WRITE;
+        });
+        assert_eq!(outcome, Outcome::Retry, "{name}");
+        assert!(tree(&vcpu).leaves.is_empty(), "{name}: still mapped");
+        assert!(vcpu.cpu.translations().is_empty(), "{name}: still in a TLB");
+        assert_eq!(vm.stats.flushes.get(), flushes + 1, "{name}");
+
+        let outcome = fault_with(&vcpu, |request| request.slot = None);
+        let mmio = match format.mmio_caching {
+            true => Outcome::Emulate,
+            false => Outcome::Fixed,
+        };
+        assert_eq!(outcome, mmio, "{name}");
+        assert_eq!(tree(&vcpu).others.len(), 1, "{name}");
+        // And back: memory over an MMIO entry needs no flush.
+        assert_eq!(fault_with(&vcpu, |_| ()), Outcome::Fixed, "{name}");
+        assert_eq!(vm.stats.flushes.get(), flushes + 1, "{name}");
+        kvm::destroy(&vm, vec![vcpu]);
+    }
+}
+
+#[test]
+fn a_leaf_does_not_change_its_pfn() {
+    let (vm, vcpu) = mapped();
+    let before = tree(&vcpu).leaf(frame(0)).expect("a leaf").2;
+    let slot = &vm.slots()[0];
+    tdp_mmu::dirty::write_protect_slot(&mut vm.mmu_read(), slot, Level::PG_4K);
+    // A write to a leaf that is read-only, with a pfn that no notifier has announced.
+    let outcome = fault_with(&vcpu, |request| {
+        request.error_code = error::USER | error::WRITE;
+        request.pfn = Pfn::new(0x9999);
+    });
+    assert_eq!(outcome, Outcome::Retry);
+    assert!(vm.is_bugged(), "nobody noticed");
+    let after = tree(&vcpu).leaf(frame(0)).expect("a leaf").2;
+    assert_eq!(after.pfn(), before.pfn());
+}
+
+#[test]
+fn a_spurious_fault_with_another_pfn_is_a_bug_of_the_vms() {
+    let (vm, vcpu) = mapped();
+    let outcome = fault_with(&vcpu, |request| request.pfn = Pfn::new(0x9999));
+    assert_eq!(outcome, Outcome::Spurious);
+    assert!(vm.is_bugged(), "nobody noticed");
+}
+
+#[test]
+fn an_update_with_another_pfn_or_level_is_refused() {
+    let (vm, vcpu) = mapped();
+    with_table(&vcpu, |cx, table| {
+        let other = LeafSpte::new(leaf(cx, table).spte().with(1 << 40), Level::PG_4K);
+        let result = leaf(cx, table).update(other);
+        assert!(matches!(result, Err(UpdateError::OtherPfn)));
+        let huge = LeafSpte::new(leaf(cx, table).spte(), Level::PG_2M);
+        let result = leaf(cx, table).update(huge);
+        assert!(matches!(result, Err(UpdateError::Raced)));
+    });
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn a_stale_value_changes_nothing() {
+    let (vm, vcpu) = mapped();
+    with_table(&vcpu, |cx, table| {
+        let (stale, fresh) = (leaf(cx, table), leaf(cx, table));
+        let change = fresh
+            .clear(LeafBits::dirty())
+            .expect("nobody else is there");
+        assert!(stale.zap().is_err(), "the entry had changed");
+        assert_eq!(leaf(cx, table).spte(), change.new);
+    });
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn only_leaves_of_the_right_level_are_mapped() {
+    let (vm, vcpu) = mapped();
+    kvm::zap_range(&vm, memory());
+    with_table(&vcpu, |cx, table| {
+        let State::Absent(absent) = Entry::read(cx, table, frame(0)).state() else {
+            panic!("still mapped");
+        };
+        assert!(absent.map(LeafSpte::new(NONPRESENT, Level::PG_2M)).is_err());
+        let State::Absent(absent) = Entry::read(cx, table, frame(0)).state() else {
+            panic!("mapped");
+        };
+        assert!(absent
+            .set_mmio(LeafSpte::new(NONPRESENT, Level::PG_4K).spte())
+            .is_err());
+    });
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn a_table_is_linked_where_it_was_made_for_and_comes_back_otherwise() {
+    let (vm, vcpu) = mapped();
+    kvm::zap_range(&vm, memory());
+    let before = Machine::current().arena.in_use();
+    with_table(&vcpu, |cx, table| {
+        let entry = Entry::read(cx, table, frame(0));
+        let new = NewTable::for_entry(vcpu.alloc_table(), &entry, false);
+        // An entry of the lowest level takes no table at all.
+        let State::Absent(absent) = entry.state() else {
+            panic!("still mapped");
+        };
+        assert!(absent.link(new).is_err());
+    });
+    assert_eq!(
+        Machine::current().arena.in_use(),
+        before,
+        "it came back and was freed"
+    );
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn splitting_without_memory_leaves_the_huge_page() {
+    for exclusive in [false, true] {
+        let vm = vm(npt());
+        let vcpu = vcpu(&vm);
+        for page in [256, 768, 1280] {
+            kvm::guest_access(&vcpu, frame(page), Access::Write, |_| ());
+        }
+        assert_eq!(vm.stats.pages[1].get(), 3);
+        Machine::current().fail_allocations_after(1);
+        match exclusive {
+            true => kvm::try_split_exclusive(&vm, &vm.slots()[0], memory(), Level::PG_4K),
+            false => kvm::try_split(&vm, &vm.slots()[0], memory(), Level::PG_4K),
+        }
+        view::check(&vm);
+        assert_eq!((vm.stats.pages[0].get(), vm.stats.pages[1].get()), (512, 2));
+        Machine::current().fail_allocations_after(u64::MAX);
+        kvm::try_split(&vm, &vm.slots()[0], memory(), Level::PG_4K);
+        assert_eq!(
+            (vm.stats.pages[0].get(), vm.stats.pages[1].get()),
+            (3 * 512, 0)
+        );
+        kvm::destroy(&vm, vec![vcpu]);
+    }
+}
+
+#[test]
+fn one_gib_splits_down_to_small_pages_and_comes_back() {
+    let gib = GfnRange::sized(Gfn::new(1 << 18), 1 << 18);
+    let vm = vm_with(npt(), gib, Level::PG_1G, Options::default());
+    let vcpu = vcpu(&vm);
+    kvm::guest_access(&vcpu, gib.start, Access::Write, |_| ());
+    assert_eq!(vm.stats.pages[2].get(), 1);
+    let part = GfnRange::sized(gib.start.add(5000), 600);
+    kvm::try_split(&vm, &vm.slots()[0], part, Level::PG_4K);
+    view::check(&vm);
+    assert_eq!(vm.stats.pages[2].get(), 0);
+    // The part touches two or three pages of 2 MiB; the others stay large.
+    assert_eq!(
+        vm.stats.pages[0].get(),
+        512 * (512 - vm.stats.pages[1].get())
+    );
+    kvm::recover(&vm, &vm.slots()[0]);
+    view::check(&vm);
+    assert_eq!(
+        vm.stats.pages.each_ref().map(|pages| pages.get()),
+        [0, 0, 1, 0, 0]
+    );
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn a_walk_that_gives_way_flushes_first() {
+    let (vm, vcpu) = mapped();
+    for page in 1..100 {
+        kvm::guest_access(&vcpu, frame(page), Access::Write, |_| ());
+    }
+    // Others run as soon as the lock is dropped: whatever was zapped by then must be unusable.
+    let (weak, cpu) = (Arc::downgrade(&vm), vcpu.cpu.clone());
+    let root = vcpu.root().expect("a root").id();
+    vm.breaks.set_hook(move || {
+        let vm = weak.upgrade().expect("the VM");
+        let tree = Tree::of(
+            &vm,
+            view::roots(&vm)
+                .into_iter()
+                .find(|r| r.id() == root)
+                .expect("it"),
+        );
+        for (gfn, _) in cpu.translations() {
+            assert!(tree.leaf(gfn).is_some(), "{gfn:?} is zapped but in a TLB");
+        }
+    });
+    vm.breaks.set(ALWAYS);
+    kvm::zap_range(&vm, memory());
+    assert!(vm.breaks.given() >= 99);
+    vm.breaks.set(NEVER);
+    vm.breaks.set_hook(|| ());
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn a_pending_flush_that_is_forgotten_flushes() {
+    let (vm, vcpu) = mapped();
+    let mut pending = PendingFlush::none(&vm);
+    pending.add(a_flush(&vcpu));
+    let before = vm.stats.flushes.get();
+    drop(pending);
+    assert_eq!(vm.stats.flushes.get(), before + 1);
+    drop(PendingFlush::none(&vm));
+    a_flush(&vcpu).waive(Waiver::CallerFlushes);
+    assert!(PendingFlush::from_caller(&vm, true).into_caller());
+    assert_eq!(vm.stats.flushes.get(), before + 1, "none is owed");
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// The flush that write tracking owes.
+fn a_flush(vcpu: &Vcpu) -> Flush {
+    with_table(vcpu, |cx, table| {
+        leaf(cx, table)
+            .write_track()
+            .expect("nobody else is there")
+            .1
+    })
+}
+
+#[test]
+#[should_panic(expected = "late use")]
+fn a_freed_table_is_not_used_unnoticed() {
+    let (vm, vcpu) = mapped();
+    let table = *tree(&vcpu).links.values().next().expect("a table");
+    kvm::zap_all_fast(&vm);
+    let _ = Machine::current().arena.page(table).role();
+}
+
+#[test]
+fn a_table_stays_for_readers_that_came_before_its_end() {
+    let (vm, vcpu) = mapped();
+    let table = *tree(&vcpu).links.values().next().expect("a table");
+    let machine = Machine::current();
+    let barrier = Arc::new(Barrier::new(2));
+    let reader = thread::spawn({
+        let (machine, barrier) = (machine.clone(), barrier.clone());
+        move || {
+            machine.enter();
+            let _rcu = rcu::read_lock();
+            barrier.wait();
+            barrier.wait();
+            let _ = machine.arena.page(table).role();
+        }
+    });
+    barrier.wait();
+    kvm::zap_all_fast(&vm);
+    assert!(machine.arena.in_use() > 1, "freed under a reader");
+    barrier.wait();
+    reader.join().expect("the reader saw the table");
+    assert_eq!(machine.arena.in_use(), 1, "only the vCPU's root is left");
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+#[should_panic(expected = "may sleep")]
+fn sleeping_under_the_lock_is_found_out() {
+    let vm = vm(npt());
+    let _lock = vm.mmu_read();
+    let _ = SplitMemory::alloc();
+}
+
+#[test]
+fn a_root_outlives_its_invalidation_until_the_last_user() {
+    let (vm, vcpu) = mapped();
+    let other = common::vcpu(&vm);
+    let old = vcpu.root().expect("a root").id();
+    kvm::zap_all_fast(&vm);
+    kvm::load_root(&vcpu);
+    assert_ne!(vcpu.root().expect("a root").id(), old);
+    assert_eq!(
+        view::roots(&vm).len(),
+        2,
+        "the other vCPU still has the old one"
+    );
+    assert!(other.root().expect("a root").role().is_invalid());
+    kvm::load_root(&other);
+    assert_eq!(view::roots(&vm).len(), 1);
+    assert_eq!(
+        other.root().expect("a root").id(),
+        vcpu.root().expect("a root").id()
+    );
+    kvm::destroy(&vm, vec![vcpu, other]);
+}
+
+#[test]
+fn notifiers_find_invalid_roots() {
+    let (vm, vcpu) = mapped();
+    let root = vcpu.root().expect("a root");
+    vm.mmu_write().invalidate_roots();
+    kvm::invalidate(&vm, memory(), || ());
+    assert!(
+        Tree::of(&vm, root).leaves.is_empty(),
+        "the old tree still maps what went"
+    );
+    tdp_mmu::roots::zap_invalidated_roots::<Shared>(&mut vm.mmu_read());
+    kvm::destroy(&vm, vec![vcpu]);
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Without the lock an entry can be aged, and that is all.
+
+use kvmrs_model::kvm::{entry::Leaf, LeafBits, Lockless};
+
+fn f(leaf: Leaf<'_, Lockless>, bits: LeafBits) {
+    let _ = leaf.clear(bits); //~ E0599
+}
+
+fn g(leaf: Leaf<'_, Lockless>) {
+    let _ = leaf.zap(); //~ E0599
+}
+
+fn main() {}

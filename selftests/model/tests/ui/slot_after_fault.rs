@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memslots, and their generation, are read while something keeps them, and no longer.
+
+use kvmrs_model::kvm::{MemSlot, PageFault, Vcpu};
+
+fn slot_kept_too_long(fault: PageFault<'_>) -> bool {
+    let slot = fault.slot();
+    drop(fault); //~ E0505
+    slot.is_some_and(MemSlot::is_dirty_tracked)
+}
+
+fn generation_without_a_hold(vcpu: &Vcpu) -> u64 {
+    vcpu.memslots_generation() //~ E0061
+}
+
+fn main() {}

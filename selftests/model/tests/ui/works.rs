@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the other programs do wrong, done right.
+
+#![allow(dead_code)]
+
+use kvmrs_model::kvm::{
+    entry::{Absent, Leaf, Link},
+    page::{NewTable, SplitTable},
+    Context, Entry, Exclusive, Gfn, LeafBits, MemSlot, MmuLock, PageFault, PendingFlush,
+    ShadowPage, Shared, State, Vcpu,
+};
+use kvmrs_model::sync::rcu;
+
+fn entries(lock: &mut MmuLock<'_, Exclusive>, root: &ShadowPage, flush: &mut PendingFlush<'_>) {
+    let rcu = rcu::read_lock();
+    let cx = Context::<Exclusive>::new(&*lock, &rcu, root.role());
+    let entry = Entry::read(cx, root.table(&rcu), Gfn::new(0));
+    let _ = entry.spte();
+    if let State::Leaf(leaf) = entry.state() {
+        let _change = leaf.clear_atomically(LeafBits::dirty());
+    }
+    let rcu = lock.give_way(rcu, flush);
+    let ((), rcu) = lock.unlocked(rcu, flush, || ());
+    let _ = root.table(&rcu).cell(0).load();
+}
+
+fn zap(leaf: Leaf<'_, Shared>, pending: &mut PendingFlush<'_>) {
+    if let Ok((_change, flush)) = leaf.zap() {
+        pending.add(flush);
+    }
+}
+
+fn cut(link: Link<'_, Shared>, pending: &mut PendingFlush<'_>) {
+    if let Ok((_change, Some(removed), flush)) = link.zap() {
+        let _ = removed.take(0);
+        removed.retire();
+        pending.add(flush);
+    }
+}
+
+fn link(first: Absent<'_, Shared>, second: Absent<'_, Shared>, new: NewTable) {
+    if let Err(error) = first.link(new) {
+        let _ = second.link(error.0);
+    }
+}
+
+fn split(leaf: Leaf<'_, Shared>, filled: SplitTable) {
+    let _ = leaf.split(filled);
+}
+
+fn slots(vcpu: &Vcpu, fault: PageFault<'_>) -> (bool, u64) {
+    let tracked = fault.slot().is_some_and(MemSlot::is_dirty_tracked);
+    (tracked, vcpu.memslots_generation(fault.slots()))
+}
+
+fn main() {}
