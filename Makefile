@@ -33,7 +33,7 @@ help:
 	@echo
 	@echo 'make static           the checks that need no boot'
 	@echo 'make clippy           the Rust linter'
-	@echo 'make fmt              formats the Rust files'
+	@echo 'make fmt              formats the Rust files and the scripts'
 	@echo 'make rust-analyzer    rust-project.json for editors'
 	@echo 'make clean            removes results and built kernels; make distclean everything made'
 

@@ -56,8 +56,11 @@ def main(words: List[str]) -> int:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print("kvm_rs: error: the disk is full; free some space and run the same command again,"
-              " it goes on from here", file=sys.stderr)
+        print(
+            "kvm_rs: error: the disk is full; free some space and run the same command again,"
+            " it goes on from here",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("\nkvm_rs: interrupted; the same command goes on from here", file=sys.stderr)

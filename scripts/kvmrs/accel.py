@@ -13,7 +13,7 @@ KVM_CREATE_VM = 0xAE01
 KVM_GET_SUPPORTED_CPUID = 0xC008AE05
 ENTRIES = 256
 
-SVM = (0x80000001, 2, 1 << 2)   # (leaf, index of the register in eax..edx, bit)
+SVM = (0x80000001, 2, 1 << 2)  # (leaf, index of the register in eax..edx, bit)
 NPT = (0x8000000A, 3, 1 << 0)
 VMX = (0x00000001, 2, 1 << 5)
 

@@ -27,8 +27,10 @@ HEARTBEAT = 2
 MOST = 1.05
 """What an operation may cost at most, against C."""
 METRIC = "instructions_per_page"
-WARNING = ("instructions counted by an emulator: they say nothing about caches, TLBs,"
-           " contention or time on real hardware")
+WARNING = (
+    "instructions counted by an emulator: they say nothing about caches, TLBs,"
+    " contention or time on real hardware"
+)
 
 Key = Tuple[str, str]
 
@@ -60,9 +62,15 @@ class Op:
         return ""
 
     def row(self) -> Dict[str, Any]:
-        return {"op": self.name, "size": self.size, "metric": METRIC, "scan": self.scan,
-                "c": round(self.cost("c"), 2), "rust": round(self.cost("rust"), 2),
-                "ratio": round(self.ratio, 4)}
+        return {
+            "op": self.name,
+            "size": self.size,
+            "metric": METRIC,
+            "scan": self.scan,
+            "c": round(self.cost("c"), 2),
+            "rust": round(self.cost("rust"), 2),
+            "ratio": round(self.ratio, 4),
+        }
 
 
 def main(words: List[str]) -> int:
@@ -74,7 +82,9 @@ def main(words: List[str]) -> int:
     if again:
         ui.say(f"  measuring once more: {', '.join(again)}")
         ops.update(_measure(tree, MORE_ROUNDS, again))
-    (paths.out() / "bench.json").write_text(json.dumps([op.row() for op in ops.values()], indent=1) + "\n")
+    (paths.out() / "bench.json").write_text(
+        json.dumps([op.row() for op in ops.values()], indent=1) + "\n"
+    )
     return _show(list(ops.values()))
 
 
@@ -91,8 +101,15 @@ def _measure(tree: kernel.KernelTree, rounds: int, only: List[str]) -> Dict[Key,
     program = runner.static_program(CRATE, "kvmrs-bench", "the benchmark")
     work = {"argv": [INSIDE, str(rounds), *only], "timeout": TIMEOUT, "heartbeat": HEARTBEAT}
     job = {"modules": modules.job(), "work": {"command": work}}
-    machine = boot.Machine("bench", tree.bzimage, {**modules.files(), INSIDE: program}, job,
-                           memory="3G", cpus=1, counted=True)
+    machine = boot.Machine(
+        "bench",
+        tree.bzimage,
+        {**modules.files(), INSIDE: program},
+        job,
+        memory="3G",
+        cpus=1,
+        counted=True,
+    )
     ops: Dict[Key, Op] = {}
     with ui.step("measuring") as shown:
         boot.run(machine, lambda event: _on_event(event, ops, shown)).demand_success()
@@ -118,11 +135,15 @@ def _show(ops: List[Op]) -> int:
     print(f"\n{'operation':<30}{'size':>5}{'C':>11}{'Rust':>11}{'ratio':>8}")
     for op in ops:
         note = f"  {op.wrong}" if op.wrong else "  (scan)" if op.scan else ""
-        print(f"{op.name:<30}{op.size:>5}{op.cost('c'):>11.1f}{op.cost('rust'):>11.1f}{op.ratio:>8.3f}{note}")
+        print(
+            f"{op.name:<30}{op.size:>5}{op.cost('c'):>11.1f}{op.cost('rust'):>11.1f}{op.ratio:>8.3f}{note}"
+        )
     print(f"\nInstructions a page of that size, kernel and all ({WARNING}).")
     print("Scans are operations that find nothing to do. All figures: out/bench.json")
     wrong = [op for op in ops if op.wrong]
     if wrong:
-        print(f"FAILED: {len(wrong)} of {len(ops)} operations: "
-              + "; ".join(f"{op.name} {op.size}: {op.wrong}" for op in wrong))
+        print(
+            f"FAILED: {len(wrong)} of {len(ops)} operations: "
+            + "; ".join(f"{op.name} {op.size}: {op.wrong}" for op in wrong)
+        )
     return 1 if wrong else 0

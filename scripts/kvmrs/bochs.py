@@ -64,13 +64,13 @@ def prepared(machine: boot.Machine) -> Iterator[Path]:
         folder = Path(name)
         _make_medium(machine, folder)
         settings = folder / "settings"
-        settings.write_text(SETTINGS.format(medium=folder / "medium",
-                                            log=paths.logs() / f"{machine.name}-bochs.log"))
+        settings.write_text(
+            SETTINGS.format(medium=folder / "medium", log=paths.logs() / f"{machine.name}-bochs.log")
+        )
         yield settings
 
 
-def run(machine: boot.Machine, settings: Path,
-        on_event: Callable[[boot.Event], None]) -> boot.Ended:
+def run(machine: boot.Machine, settings: Path, on_event: Callable[[boot.Event], None]) -> boot.Ended:
     """boot.run() of a machine that was prepared."""
     # The display is a network port, which only its own empty network sees.
     alone = ["unshare", "-n" if os.geteuid() == 0 else "-rn"]
@@ -80,8 +80,9 @@ def run(machine: boot.Machine, settings: Path,
 
 def _serial_lines(pipes: Sequence[int]) -> List[str]:
     """The console and the events."""
-    return [f"com{number}: enabled=1, mode=file, dev=/dev/fd/{pipe}"
-            for number, pipe in enumerate(pipes, 1)]
+    return [
+        f"com{number}: enabled=1, mode=file, dev=/dev/fd/{pipe}" for number, pipe in enumerate(pipes, 1)
+    ]
 
 
 def _make_medium(machine: boot.Machine, folder: Path) -> None:
@@ -91,9 +92,12 @@ def _make_medium(machine: boot.Machine, folder: Path) -> None:
     initramfs.build(tree / "boot" / "initrd", runner.ensure(), machine.files, machine.job)
     shutil.copy(machine.bzimage, tree / "boot" / "vmlinuz")
     (tree / "boot" / "grub" / "grub.cfg").write_text(
-        GRUB.format(cmdline=f"{CMDLINE} {machine.cmdline}".strip()))
-    done = toolroot.run(["grub-mkrescue", f"--install-modules={GRUB_MODULES}", "-o",
-                         str(folder / "medium"), str(tree)], capture_output=True)
+        GRUB.format(cmdline=f"{CMDLINE} {machine.cmdline}".strip())
+    )
+    done = toolroot.run(
+        ["grub-mkrescue", f"--install-modules={GRUB_MODULES}", "-o", str(folder / "medium"), str(tree)],
+        capture_output=True,
+    )
     if done.returncode != 0:
         raise KvmrsError("grub-mkrescue failed", "is the disk full?", details=done.stderr)
     shutil.rmtree(tree)

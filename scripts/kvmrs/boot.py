@@ -24,10 +24,11 @@ from .errors import KvmrsError
 Event = Dict[str, Any]
 TAIL = 30
 PANIC = "Kernel panic - not syncing"
-ACCELERATORS = {"kvm": ["-accel", "kvm", "-cpu", "host"],
-                "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "pit=off"],
-                "icount": ["-accel", "tcg,thread=single", "-cpu", "max",
-                           "-icount", "shift=0,sleep=off"]}
+ACCELERATORS = {
+    "kvm": ["-accel", "kvm", "-cpu", "host"],
+    "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "pit=off"],
+    "icount": ["-accel", "tcg,thread=single", "-cpu", "max", "-icount", "shift=0,sleep=off"],
+}
 """On a busy machine an emulated kernel measures its clock by the PIT wrongly, and then all time-outs
 are over several times too soon. Where there is no PIT it takes the HPET: 13 % fast was the
 worst that was seen."""
@@ -35,8 +36,10 @@ FIRST_CPU_UNUSED = "isolcpus=0"
 """QEMU's emulator now and then mixes up host and guest on its first CPU (docs/testing.md). Emulated
 machines have one CPU more, and programs get the others."""
 SHARE_TAG = "tools"
-CMDLINE = ("console=ttyS0 loglevel=7 panic=-1 tsc=reliable oops=panic softlockup_panic=0"
-           " unknown_nmi_panic panic_sys_info=tasks,all_bt no_timer_check")
+CMDLINE = (
+    "console=ttyS0 loglevel=7 panic=-1 tsc=reliable oops=panic softlockup_panic=0"
+    " unknown_nmi_panic panic_sys_info=tasks,all_bt no_timer_check"
+)
 """Without no_timer_check an emulator that gets no processor time during the check does not boot."""
 NMI = b"nmi\n"
 LAST_WORDS = 20
@@ -82,8 +85,9 @@ class Ended:
         if self.problem:
             raise KvmrsError(self.problem, where, details=self.tail)
         if not self.verdict.clean:
-            raise KvmrsError("the host's kernel log is not clean", where,
-                             details="\n".join(self.verdict.reports))
+            raise KvmrsError(
+                "the host's kernel log is not clean", where, details="\n".join(self.verdict.reports)
+            )
 
     def complaints(self) -> List[str]:
         """Everything for which the boot itself fails a run."""
@@ -109,14 +113,14 @@ def run(machine: Machine, on_event: Callable[[Event], None]) -> Ended:
     initramfs.build(image, runner.ensure(), machine.files, machine.job)
     arguments = _arguments(machine, chosen, image)
     try:
-        return watch(machine, lambda lines: arguments + _serial_lines(lines, machine.shell),
-                     on_event)
+        return watch(machine, lambda lines: arguments + _serial_lines(lines, machine.shell), on_event)
     finally:
         image.unlink()
 
 
-def watch(machine: Machine, command: Callable[[Sequence[int]], List[str]],
-          on_event: Callable[[Event], None]) -> Ended:
+def watch(
+    machine: Machine, command: Callable[[Sequence[int]], List[str]], on_event: Callable[[Event], None]
+) -> Ended:
     """Runs an emulator to its end. `command` gets the pipes for the two serial lines."""
     return _Watch(machine, on_event).run(command)
 
@@ -125,15 +129,34 @@ def _arguments(machine: Machine, chosen: accel.Accelerator, image: Path) -> List
     """QEMU without its serial lines."""
     unused = 1 if chosen.name == "tcg" else 0
     cmdline = [CMDLINE, *([FIRST_CPU_UNUSED] if unused else []), machine.cmdline]
-    command = ["qemu-system-x86_64", *ACCELERATORS[chosen.name],
-               "-smp", str(machine.cpus + unused),
-               "-m", machine.memory, "-nodefaults", "-no-user-config", "-display", "none",
-               "-no-reboot", *([] if machine.shell else ["-monitor", "stdio"]), "-kernel", str(machine.bzimage), "-initrd", str(image),
-               "-append", " ".join(cmdline).strip(), *machine.qemu]
+    command = [
+        "qemu-system-x86_64",
+        *ACCELERATORS[chosen.name],
+        "-smp",
+        str(machine.cpus + unused),
+        "-m",
+        machine.memory,
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+        *([] if machine.shell else ["-monitor", "stdio"]),
+        "-kernel",
+        str(machine.bzimage),
+        "-initrd",
+        str(image),
+        "-append",
+        " ".join(cmdline).strip(),
+        *machine.qemu,
+    ]
     if machine.share:
-        command += ["-fsdev",
-                    "local,id=tools,path=/,security_model=none,readonly=on,multidevs=remap",
-                    "-device", f"virtio-9p-pci,fsdev=tools,mount_tag={SHARE_TAG}"]
+        command += [
+            "-fsdev",
+            "local,id=tools,path=/,security_model=none,readonly=on,multidevs=remap",
+            "-device",
+            f"virtio-9p-pci,fsdev=tools,mount_tag={SHARE_TAG}",
+        ]
     return command
 
 
@@ -156,10 +179,13 @@ class _Watch:
         console, console_end = os.pipe()
         events, events_end = os.pipe()
         lines = (console_end, events_end)
-        child = toolroot.popen(command(lines), pass_fds=lines,
-                               stdin=None if self.machine.shell else subprocess.PIPE,
-                               stdout=None if self.machine.shell else subprocess.DEVNULL,
-                               stderr=subprocess.PIPE)
+        child = toolroot.popen(
+            command(lines),
+            pass_fds=lines,
+            stdin=None if self.machine.shell else subprocess.PIPE,
+            stdout=None if self.machine.shell else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
         os.close(console_end)
         os.close(events_end)
         try:
@@ -169,14 +195,22 @@ class _Watch:
             words = _stop(child)
             os.close(console)
             os.close(events)
-        return Ended(self.log, problem or self._why(words), self._tail(), self.facts,
-                     time.monotonic() - start, klog.scan(self.log))
+        return Ended(
+            self.log,
+            problem or self._why(words),
+            self._tail(),
+            self.facts,
+            time.monotonic() - start,
+            klog.scan(self.log),
+        )
 
     def _follow(self, child: "subprocess.Popen[bytes]", console: int, events: int, log: Any) -> str:
         """Reads both lines until both are closed; returns what went wrong meanwhile."""
         selector = selectors.DefaultSelector()
         readers: Dict[int, Callable[[bytes], None]] = {
-            console: lambda data: self._on_console(data, log), events: self._on_events}
+            console: lambda data: self._on_console(data, log),
+            events: self._on_events,
+        }
         for line in readers:
             selector.register(line, selectors.EVENT_READ)
         late, end = "", float("inf")
@@ -243,8 +277,12 @@ def _serial_lines(pipes: Sequence[int], shell: bool) -> List[str]:
     """The console, the events and, for a person, a third line on this terminal."""
     command: List[str] = []
     for number, pipe in enumerate(pipes, 1):
-        command += ["-chardev", f"file,id=line{number},path=/dev/fd/{pipe}",
-                    "-serial", f"chardev:line{number}"]
+        command += [
+            "-chardev",
+            f"file,id=line{number},path=/dev/fd/{pipe}",
+            "-serial",
+            f"chardev:line{number}",
+        ]
     if shell:
         command += ["-chardev", "stdio,id=shell,signal=off", "-serial", "chardev:shell"]
     return command

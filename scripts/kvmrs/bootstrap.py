@@ -51,17 +51,22 @@ def _base(root: Path) -> None:
     downloads = paths.cache() / "debs"
     downloads.mkdir(exist_ok=True)
     with ui.step(f"tools 1/3: a private Debian {packages.SUITE} root") as shown:
-        proc.run_logged(["debootstrap", "--variant=minbase", f"--cache-dir={downloads}",
-                         packages.SUITE, str(root)], "debootstrap", shown, hint=NETWORK,
-                        env={**os.environ, "PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+        proc.run_logged(
+            ["debootstrap", "--variant=minbase", f"--cache-dir={downloads}", packages.SUITE, str(root)],
+            "debootstrap",
+            shown,
+            hint=NETWORK,
+            env={**os.environ, "PATH": "/usr/sbin:/sbin:/usr/bin:/bin"},
+        )
 
 
 def _settings(root: Path) -> None:
     """Downloads are kept for a resumed run; services never start in here."""
     apt = root / "etc/apt/apt.conf.d"
-    (apt / "90kvm_rs").write_text('Binary::apt-get::APT::Keep-Downloaded-Packages "true";\n'
-                                  'Dpkg::Options { "--force-unsafe-io"; };\n'
-                                  + host_apt_settings())
+    (apt / "90kvm_rs").write_text(
+        'Binary::apt-get::APT::Keep-Downloaded-Packages "true";\n'
+        'Dpkg::Options { "--force-unsafe-io"; };\n' + host_apt_settings()
+    )
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
@@ -85,14 +90,22 @@ def _done(root: Path) -> None:
 
 
 STAGES: List[Tuple[str, Callable[[Path], None]]] = [
-    ("base", _base), ("settings", _settings), ("update", _update),
-    ("packages", _packages), ("ready", _done)]
+    ("base", _base),
+    ("settings", _settings),
+    ("update", _update),
+    ("packages", _packages),
+    ("ready", _done),
+]
 
 
 def host_apt_settings() -> str:
     """The host's proxy and clock settings for apt: the new root is on the same network."""
-    wanted = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-Valid-Until",
-              "Acquire::Check-Date")
+    wanted = (
+        "Acquire::http::Proxy",
+        "Acquire::https::Proxy",
+        "Acquire::Check-Valid-Until",
+        "Acquire::Check-Date",
+    )
     lines = output_of("apt-config", "dump").splitlines()
     return "".join(line + "\n" for line in lines if line.split(" ")[0] in wanted)
 
@@ -101,16 +114,19 @@ def _need_debootstrap() -> None:
     if shutil.which("debootstrap", path="/usr/sbin:/sbin:/usr/bin:/bin"):
         return
     if not shutil.which("apt-get"):
-        raise KvmrsError("debootstrap is missing and there is no apt-get to install it with",
-                         "install debootstrap, or the tools that `make doctor` lists")
+        raise KvmrsError(
+            "debootstrap is missing and there is no apt-get to install it with",
+            "install debootstrap, or the tools that `make doctor` lists",
+        )
     with ui.step("installing debootstrap") as shown:
         proc.run_logged(packages.apt_get("update"), "apt", shown, hint=NETWORK)
         proc.run_logged(packages.install("debootstrap"), "apt", shown, append=True, hint=NETWORK)
 
 
 def _in(root: Path, argv: List[str], shown: ui.step) -> None:
-    proc.run_logged(toolroot.command_in(root, argv, Path("/")), "tools", shown, append=True,
-                    hint=NETWORK)
+    proc.run_logged(
+        toolroot.command_in(root, argv, Path("/")), "tools", shown, append=True, hint=NETWORK
+    )
 
 
 def _stamp(root: Path, stage: str) -> Path:

@@ -21,8 +21,11 @@ def main(words: List[str]) -> int:
     with contextlib.ExitStack() as held:
         for part in lock.folder().iterdir():
             held.enter_context(lock.hold("cleaning", part.name))
-        doomed = [path for path in paths.cache().iterdir()
-                  if path != lock.folder() and (everything or not path.name.startswith(KEPT))]
+        doomed = [
+            path
+            for path in paths.cache().iterdir()
+            if path != lock.folder() and (everything or not path.name.startswith(KEPT))
+        ]
         for path in [*doomed, paths.out()]:
             _remove(path)
     return 0

@@ -22,8 +22,12 @@ class Own(testlist.Test):
     mixed: bool = False
 
     def job(self) -> Dict[str, Any]:
-        return {**super().job(), "program": ownselftests.INSIDE, "args": self.args or [self.name],
-                "mixed": self.mixed}
+        return {
+            **super().job(),
+            "program": ownselftests.INSIDE,
+            "args": self.args or [self.name],
+            "mixed": self.mixed,
+        }
 
 
 @dataclass
@@ -43,22 +47,34 @@ def plan(flavor: str, suite: List[str]) -> Plan:
     listed, special = _read(), _read()["flavor"].get(flavor, {})
     last = [name for name, entry in listed["test"].items() if entry.get("last")]
     tests = testlist.select(suite, list(testlist.names_in(FILE, suite)), TIMEOUT, None, FILE)
-    c_programs = [testlist.Test(name, entry.get("timeout", TIMEOUT))
-                  for name, entry in listed["c"].items()]
-    own = [Own(name, entry.get("timeout", TIMEOUT), mixed=entry.get("mixed", False))
-           for name, entry in listed["own"].items()]
-    watcher = [Own(f"{name}_watches", TIMEOUT, ["watcher", name], mixed=True)
-               for name in [special.get("watcher")] if name]
-    in_order = [*(test for test in tests if test.name not in last), *c_programs,
-                *own, stress(listed["stress"]["seconds"]), *watcher,
-                *(test for test in tests if test.name in last)]
+    c_programs = [
+        testlist.Test(name, entry.get("timeout", TIMEOUT)) for name, entry in listed["c"].items()
+    ]
+    own = [
+        Own(name, entry.get("timeout", TIMEOUT), mixed=entry.get("mixed", False))
+        for name, entry in listed["own"].items()
+    ]
+    watcher = [
+        Own(f"{name}_watches", TIMEOUT, ["watcher", name], mixed=True)
+        for name in [special.get("watcher")]
+        if name
+    ]
+    in_order = [
+        *(test for test in tests if test.name not in last),
+        *c_programs,
+        *own,
+        stress(listed["stress"]["seconds"]),
+        *watcher,
+        *(test for test in tests if test.name in last),
+    ]
     return Plan(in_order, testlist.settings(FILE) + _pairs(special.get("settings", {})))
 
 
 def stress(seconds: int, *options: str) -> Own:
     """The stress run; it makes VMs on both backends."""
-    return Own("stress", seconds + STRESS_GRACE, ["stress", "--seconds", str(seconds), *options],
-               mixed=True)
+    return Own(
+        "stress", seconds + STRESS_GRACE, ["stress", "--seconds", str(seconds), *options], mixed=True
+    )
 
 
 def _pairs(table: Dict[str, Any]) -> List[Dict[str, str]]:

@@ -11,8 +11,20 @@ logging splits its huge pages and gives them back, and until nothing of it is le
 from pathlib import Path
 from typing import Any, Dict, List
 
-from . import (accel, boot, demo_view, host, host_modules, initramfs, kernel, module, paths, runner,
-               toolroot, ui)
+from . import (
+    accel,
+    boot,
+    demo_view,
+    host,
+    host_modules,
+    initramfs,
+    kernel,
+    module,
+    paths,
+    runner,
+    toolroot,
+    ui,
+)
 
 CRATE = paths.REPO / "selftests" / "guest"
 QEMU = "/usr/bin/qemu-system-x86_64"
@@ -67,11 +79,43 @@ def _guest_image(program: Path) -> Path:
 
 def _work() -> Dict[str, Any]:
     """As the runner reads it."""
-    argv = [QEMU, "-accel", "kvm", "-cpu", "host", "-smp", "2", "-m", str(GUEST_MIB), "-nodefaults",
-            "-no-user-config", "-display", "none", "-no-reboot", "-kernel", "/tmp/bzImage",
-            "-initrd", "/tmp/initrd", "-append", "console=ttyS0 quiet panic=-1",
-            "-drive", f"file={DISK},format=raw,if=virtio", "-serial", "stdio",
-            "-qmp", f"unix:{QMP},server=on,wait=off"]
-    return {"module": f"{host_modules.INSIDE}/kvm_rs.ko", "name": "kvm_rs",
-            "files": ["/guest/bzImage", "/guest/initrd"], "disk": DISK, "disk_size": DISK_MIB << 20,
-            "argv": argv, "qmp": QMP, "rounds": ROUNDS, "cycles": CYCLES, "limit": LIMIT}
+    argv = [
+        QEMU,
+        "-accel",
+        "kvm",
+        "-cpu",
+        "host",
+        "-smp",
+        "2",
+        "-m",
+        str(GUEST_MIB),
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-kernel",
+        "/tmp/bzImage",
+        "-initrd",
+        "/tmp/initrd",
+        "-append",
+        "console=ttyS0 quiet panic=-1",
+        "-drive",
+        f"file={DISK},format=raw,if=virtio",
+        "-serial",
+        "stdio",
+        "-qmp",
+        f"unix:{QMP},server=on,wait=off",
+    ]
+    return {
+        "module": f"{host_modules.INSIDE}/kvm_rs.ko",
+        "name": "kvm_rs",
+        "files": ["/guest/bzImage", "/guest/initrd"],
+        "disk": DISK,
+        "disk_size": DISK_MIB << 20,
+        "argv": argv,
+        "qmp": QMP,
+        "rounds": ROUNDS,
+        "cycles": CYCLES,
+        "limit": LIMIT,
+    }

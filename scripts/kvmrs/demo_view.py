@@ -20,9 +20,15 @@ PHASES = {
     "shutdown": "the guest shuts down",
     "after": "what is left",
 }
-COLUMNS = (("4K pages", "pages_4k"), ("2M pages", "pages_2m"), ("1G", "pages_1g"),
-           ("faults", "pf_taken"), ("fixed", "pf_fixed"), ("fast", "pf_fast"),
-           ("TLB flushes", "remote_tlb_flush"))
+COLUMNS = (
+    ("4K pages", "pages_4k"),
+    ("2M pages", "pages_2m"),
+    ("1G", "pages_1g"),
+    ("faults", "pf_taken"),
+    ("fixed", "pf_fixed"),
+    ("fast", "pf_fast"),
+    ("TLB flushes", "remote_tlb_flush"),
+)
 LEGEND = "(pages mapped for the guest; page faults, those fixed, those fixed without a lock)"
 SOME_TIME = 3.0
 """Seconds between two rows where there is no terminal."""
@@ -67,8 +73,10 @@ class View:
 
     def _facts(self, facts: Dict[str, str]) -> None:
         paging = "AMD NPT" if facts["npt"] in ("Y", "1") else "Intel EPT"
-        ui.say(f"\nhost     Linux {facts['kernel']}, CPUs {facts['cpus']},"
-               f" {int(facts['memory_kb']) >> 10} MiB of memory")
+        ui.say(
+            f"\nhost     Linux {facts['kernel']}, CPUs {facts['cpus']},"
+            f" {int(facts['memory_kb']) >> 10} MiB of memory"
+        )
         ui.say(f"runs on  {self._runs_on()}")
         ui.say(f"paging   {paging}, KVM's TDP MMU is {'on' if facts['tdp_mmu'] == 'Y' else 'off'}")
         ui.say(f"module   {self._module}")

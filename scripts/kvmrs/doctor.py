@@ -17,8 +17,10 @@ def main(_: List[str]) -> int:
     """doctor: exit status 0 if `make demo` can work here."""
     needs = [host.architecture(), _root(), _disk(), *_tools(), _network(), *_trees()]
     for finding in [*needs, _accelerator()]:
-        print(f"{'ok      ' if finding.ok else 'MISSING '} {finding.name:13} {finding.text}"
-              + (f"; {finding.hint}" if finding.hint else ""))
+        print(
+            f"{'ok      ' if finding.ok else 'MISSING '} {finding.name:13} {finding.text}"
+            + (f"; {finding.hint}" if finding.hint else "")
+        )
     missing = [finding.name for finding in needs if not finding.ok]
     print(f"missing: {', '.join(missing)}" if missing else "make demo and make test can run here")
     return 1 if missing else 0
@@ -28,8 +30,12 @@ def _root() -> Finding:
     if os.geteuid() == 0:
         return Finding("root", True, "yes")
     sudo = bool(shutil.which("sudo")) or host.has_tools()
-    return Finding("root", sudo, "no, sudo is used where needed" if sudo else "no",
-                   "" if sudo else "run as root or install sudo")
+    return Finding(
+        "root",
+        sudo,
+        "no, sudo is used where needed" if sudo else "no",
+        "" if sudo else "run as root or install sudo",
+    )
 
 
 def _disk() -> Finding:
@@ -37,8 +43,12 @@ def _disk() -> Finding:
     free = host.free_bytes(paths.cache()) / 1e9
     done = bool(list(paths.cache().glob("linux-*/.kvm_rs-built")))
     need = 1 if done else packages.DISK_GB
-    return Finding("disk", free >= need, f"{free:.0f} GB free in {paths.cache()}, {need} GB needed",
-                   "" if free >= need else "free some, or set XDG_CACHE_HOME to a larger disk")
+    return Finding(
+        "disk",
+        free >= need,
+        f"{free:.0f} GB free in {paths.cache()}, {need} GB needed",
+        "" if free >= need else "free some, or set XDG_CACHE_HOME to a larger disk",
+    )
 
 
 def _tools() -> List[Finding]:
@@ -52,14 +62,18 @@ def _tools() -> List[Finding]:
     if shutil.which("debootstrap", path=host.search_path()) or shutil.which("apt-get"):
         plan = "will be installed by the first command (2 minutes, 3 GB)"
         return [*_stood_in(findings), Finding("tools", True, plan)]
-    return [*findings, Finding("tools", False, "no debootstrap, no apt-get",
-                               "install debootstrap, or the tools above")]
+    return [
+        *findings,
+        Finding("tools", False, "no debootstrap, no apt-get", "install debootstrap, or the tools above"),
+    ]
 
 
 def _stood_in(findings: List[Finding]) -> List[Finding]:
     """What this machine lacks is no obstacle where a private root has it."""
-    return [item if item.ok else Finding(item.name, True, f"not on this machine ({item.text})",
-                                         item.hint) for item in findings]
+    return [
+        item if item.ok else Finding(item.name, True, f"not on this machine ({item.text})", item.hint)
+        for item in findings
+    ]
 
 
 def _network() -> Finding:

@@ -18,9 +18,26 @@ RUSTC: Version = (1, 85, 0)
 BINDGEN: Version = (0, 71, 1)
 LLVM: Version = (17, 0, 0)
 
-PROGRAMS = ("make", "gcc", "ld.lld", "llvm-nm", "flex", "bison", "bc", "cpio", "rsync", "patch",
-            "perl", "xz", "depmod", "cargo", "rustfmt", "clippy-driver", "busybox",
-            "qemu-system-x86_64")
+PROGRAMS = (
+    "make",
+    "gcc",
+    "ld.lld",
+    "llvm-nm",
+    "flex",
+    "bison",
+    "bc",
+    "cpio",
+    "rsync",
+    "patch",
+    "perl",
+    "xz",
+    "depmod",
+    "cargo",
+    "rustfmt",
+    "clippy-driver",
+    "busybox",
+    "qemu-system-x86_64",
+)
 HEADERS = ("libelf.h", "openssl/opensslv.h", "numaif.h", "cap-ng.h", "uuid/uuid.h")
 
 
@@ -45,8 +62,12 @@ def has_tools() -> bool:
 
 def architecture() -> Finding:
     machine = f"{platform.system()} {platform.machine()}"
-    return Finding("architecture", machine == "Linux x86_64", machine,
-                   "" if machine == "Linux x86_64" else "kvm_rs is for Linux on x86-64 only")
+    return Finding(
+        "architecture",
+        machine == "Linux x86_64",
+        machine,
+        "" if machine == "Linux x86_64" else "kvm_rs is for Linux on x86-64 only",
+    )
 
 
 def need_architecture() -> None:
@@ -60,15 +81,23 @@ def need_space(path: Path, gigabytes: int, what: str) -> None:
     """Stops before the first byte where the disk is too small for the whole of `what`."""
     free = free_bytes(path) / 1e9
     if free < gigabytes:
-        raise KvmrsError(f"{what} needs {gigabytes} GB, {free:.1f} GB are free in {path}",
-                         "free some, or point XDG_CACHE_HOME at a larger disk")
+        raise KvmrsError(
+            f"{what} needs {gigabytes} GB, {free:.1f} GB are free in {path}",
+            "free some, or point XDG_CACHE_HOME at a larger disk",
+        )
 
 
 def output_of(*argv: str) -> str:
     """What a command prints, or nothing where it is missing or fails."""
     try:
-        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                              text=True, errors="replace", check=False)
+        done = subprocess.run(
+            argv,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            check=False,
+        )
     except OSError:
         return ""
     return done.stdout if done.returncode == 0 else ""
@@ -113,8 +142,12 @@ def _clang() -> Finding:
     clang = version_in(output_of("clang", "--version"), "clang version")
     rust = version_in(output_of("rustc", "-vV"), "LLVM version:")
     if clang and rust and clang[0] != rust[0]:
-        return Finding("clang", False, f"{dotted(clang)}, but rustc uses LLVM {dotted(rust)}",
-                       f"install clang {rust[0]}")
+        return Finding(
+            "clang",
+            False,
+            f"{dotted(clang)}, but rustc uses LLVM {dotted(rust)}",
+            f"install clang {rust[0]}",
+        )
     return _at_least("clang", LLVM, clang)
 
 

@@ -31,7 +31,8 @@ REPORT = re.compile(
     r"DEBUG_LOCKS_WARN|Invalid wait context|sleeping function called|scheduling while atomic|"
     r"Invalid SPTE change|\bleak(?:ed|s)?\b(?! detector initialized)|Objects remaining|Bad page|Bad rss-counter|"
     r"refcount_t:|list_(?:add|del) corruption|KASAN|KCSAN|KMSAN|UBSAN|KFENCE|"
-    r"unchecked MSR access|starved for|rcu_tasks.*stall|rust_kernel: panicked|panicked at")
+    r"unchecked MSR access|starved for|rcu_tasks.*stall|rust_kernel: panicked|panicked at"
+)
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,16 @@ class Verdict:
 def scan(log: Path) -> Verdict:
     """Every report in the log, with the test that ran then."""
     verdict, known, running = Verdict(), known_reports(), ""
-    lines = [VARYING.sub("", STAMP.sub("", raw.strip()))
-             for raw in log.read_text(errors="replace").splitlines()]
+    lines = [
+        VARYING.sub("", STAMP.sub("", raw.strip()))
+        for raw in log.read_text(errors="replace").splitlines()
+    ]
     for number, line in enumerate(lines):
         mark = MARK.search(line)
         if mark:
             running = mark.group(1).strip()
             continue
-        entry = _match(lines[number:number + FOLLOWS], running, known)
+        entry = _match(lines[number : number + FOLLOWS], running, known)
         if entry and verdict.allowed[entry.text] < entry.most:
             verdict.allowed[entry.text] += 1
         elif entry or REPORT.search(line):
@@ -99,5 +102,6 @@ def known_reports() -> List[Known]:
 def show_allowed(verdict: Verdict) -> List[str]:
     """What was let through, how often and why, as lines for a person."""
     reasons = {entry.text: entry.reason for entry in known_reports()}
-    return [f"allowed {count} times: {line} ({reasons[line]})"
-            for line, count in verdict.allowed.items()]
+    return [
+        f"allowed {count} times: {line} ({reasons[line]})" for line, count in verdict.allowed.items()
+    ]

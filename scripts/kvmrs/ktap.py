@@ -22,14 +22,18 @@ class Report:
         if planned is not None:
             _line(f"1..{planned}")
 
-    def result(self, name: str, outcome: str, seconds: float, reason: str,
-               tail: Sequence[str]) -> None:
+    def result(self, name: str, outcome: str, seconds: float, reason: str, tail: Sequence[str]) -> None:
         """One test has ended; failures and skips say why, now and not at the end."""
         self._number += 1
         self.counts[outcome] += 1
         word = "ok" if outcome in ("pass", "skip", "xfail") else "not ok"
-        note = {"pass": "", "skip": f" # SKIP {reason}", "xfail": f" # XFAIL {reason}",
-                "timeout": f" # TIMEOUT {reason}", "fail": f" # {reason}"}[outcome]
+        note = {
+            "pass": "",
+            "skip": f" # SKIP {reason}",
+            "xfail": f" # XFAIL {reason}",
+            "timeout": f" # TIMEOUT {reason}",
+            "fail": f" # {reason}",
+        }[outcome]
         if outcome in ("fail", "timeout"):
             for line in tail:
                 self.comment(line)

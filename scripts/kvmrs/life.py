@@ -37,8 +37,14 @@ def run(rounds: int = ROUNDS) -> Summary:
     modules = host_modules.Modules(tree, rust)
     foreign = _foreign(rust)
     files = {**modules.files(), **kselftest.ensure(tree).files(), FOREIGN: foreign}
-    work = {"module": f"{host_modules.INSIDE}/{NAME}.ko", "name": NAME, "foreign": FOREIGN,
-            "holder": f"{kselftest.INSIDE}/vm_holder", "rounds": rounds, **_wrong_parameters(rust)}
+    work = {
+        "module": f"{host_modules.INSIDE}/{NAME}.ko",
+        "name": NAME,
+        "foreign": FOREIGN,
+        "holder": f"{kselftest.INSIDE}/vm_holder",
+        "rounds": rounds,
+        **_wrong_parameters(rust),
+    }
     job = {"modules": modules.job(load_rust=False), "work": {"life": work}}
     report = _Report()
     ended = boot.run(boot.Machine("life", tree.bzimage, files, job), report.on_event)
@@ -61,13 +67,18 @@ def _wrong_parameters(rust: Path) -> Dict[str, Any]:
 
     The kernel refuses the first, and says of the second that it ignores it.
     """
-    numeric = [name.decode() for name, kind in PARAMETER.findall(rust.read_bytes())
-               if kind not in (b"charp", b"string")]
+    numeric = [
+        name.decode()
+        for name, kind in PARAMETER.findall(rust.read_bytes())
+        if kind not in (b"charp", b"string")
+    ]
     name = numeric[0] if numeric else "no_such_parameter"
-    message = (f"invalid for parameter `{name}'" if numeric
-               else f"unknown parameter '{name}' ignored")
-    return {"wrong_params": f"{name}=nonsense", "wrong_params_refused": bool(numeric),
-            "wrong_params_message": message}
+    message = f"invalid for parameter `{name}'" if numeric else f"unknown parameter '{name}' ignored"
+    return {
+        "wrong_params": f"{name}=nonsense",
+        "wrong_params_refused": bool(numeric),
+        "wrong_params_message": message,
+    }
 
 
 class _Report:

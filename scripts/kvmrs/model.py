@@ -129,8 +129,13 @@ def _run(stage: Stage, tally: Tally, settings: Mapping[str, int]) -> None:
     argv = stage.cargo(["--", "--nocapture"], LIMIT)
     with ui.step(stage.name) as shown:
         try:
-            proc.run_logged(_command(argv, env), _log(stage), shown, on_line=tally.hear,
-                            hint="docs/model.md says how to read it")
+            proc.run_logged(
+                _command(argv, env),
+                _log(stage),
+                shown,
+                on_line=tally.hear,
+                hint="docs/model.md says how to read it",
+            )
         except KvmrsError as error:
             error.details = _complaint(paths.logs() / f"{_log(stage)}.log")
             raise
@@ -146,13 +151,17 @@ def _complaint(log: Path) -> str:
     panics = [number for number, line in enumerate(lines) if "panicked at" in line]
     first = panics[0] if panics else len(lines)
     smallest = [number for number, line in enumerate(lines) if "minimal failing input" in line]
-    shown = lines[max(0, first - BEFORE):first + AFTER]
+    shown = lines[max(0, first - BEFORE) : first + AFTER]
     for number in smallest:
-        shown += lines[number:number + proc.TAIL]
+        shown += lines[number : number + proc.TAIL]
     return "\n".join(shown + [line for line in lines if line.endswith("... FAILED")])
 
 
 def _command(argv: List[str], settings: Mapping[str, str]) -> List[str]:
-    env = {"CARGO_TARGET_DIR": str(paths.cache() / "host-target"), "CARGO_TERM_COLOR": "never",
-           "RUST_BACKTRACE": "0", **settings}
+    env = {
+        "CARGO_TARGET_DIR": str(paths.cache() / "host-target"),
+        "CARGO_TERM_COLOR": "never",
+        "RUST_BACKTRACE": "0",
+        **settings,
+    }
     return toolroot.command(argv, cwd=static.MODEL, env=env)

@@ -45,8 +45,9 @@ def main(words: List[str]) -> int:
 
 def run(only: Sequence[str] = ()) -> Summary:
     """Tries all mutants, or those whose names begin with one of `only`."""
-    chosen = [mutant for mutant in museum_list.check()
-              if not only or mutant.name.startswith(tuple(only))]
+    chosen = [
+        mutant for mutant in museum_list.check() if not only or mutant.name.startswith(tuple(only))
+    ]
     if not chosen:
         raise KvmrsError(f"no mutant is called {' or '.join(only)}", "see selftests/museum/")
     with lock.hold("running the bug museum", "museum"):
@@ -54,7 +55,8 @@ def run(only: Sequence[str] = ()) -> Summary:
         _need_healthy(chosen)
         results = _try_all(chosen)
     (paths.out() / "museum.json").write_text(
-        json.dumps([asdict(result) for result in results], indent=1) + "\n")
+        json.dumps([asdict(result) for result in results], indent=1) + "\n"
+    )
     killed = sum(result.killed for result in results)
     return Summary(killed, len(results) - killed, 0)
 
@@ -65,10 +67,17 @@ def _try_all(chosen: List[Mutant]) -> List[Result]:
         result = _try(mutant)
         results.append(result)
         if result.killed:
-            report.comment(f"{mutant.name}: in {result.seconds:.1f} s, built in"
-                           f" {result.build_seconds:.0f} s: {result.how}")
-        report.result(f"{mutant.name} {result.test}", "pass" if result.killed else "fail",
-                      result.seconds, result.how, [])
+            report.comment(
+                f"{mutant.name}: in {result.seconds:.1f} s, built in"
+                f" {result.build_seconds:.0f} s: {result.how}"
+            )
+        report.result(
+            f"{mutant.name} {result.test}",
+            "pass" if result.killed else "fail",
+            result.seconds,
+            result.how,
+            [],
+        )
         _sync()
     return results
 
@@ -108,8 +117,11 @@ def _need_healthy(chosen: List[Mutant]) -> None:
     with ui.step("tests without mutants"):
         code, text, _ = _cargo(words, BUILD_TIMEOUT)
     if code:
-        raise KvmrsError("the tests fail without any mutant", "see what `make static` says",
-                         details="\n".join(text.splitlines()[-25:]))
+        raise KvmrsError(
+            "the tests fail without any mutant",
+            "see what `make static` says",
+            details="\n".join(text.splitlines()[-25:]),
+        )
 
 
 def _cargo(words: List[str], timeout: int) -> Tuple[int, str, float]:
@@ -121,8 +133,13 @@ def _command(argv: List[str], cwd: Path, timeout: int) -> Tuple[int, str, float]
     """Exit code, output and seconds. timeout(1) ends the tests that cargo started, too."""
     env = {"CARGO_TARGET_DIR": str(_folder() / "target"), "CARGO_TERM_COLOR": "never"}
     start = time.monotonic()
-    done = toolroot.run(["sh", "-c", 'exec timeout -k 5 "$@" 2>&1', "sh", str(timeout), *argv],
-                        cwd=cwd, env=env, capture_output=True, errors="replace")
+    done = toolroot.run(
+        ["sh", "-c", 'exec timeout -k 5 "$@" 2>&1', "sh", str(timeout), *argv],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        errors="replace",
+    )
     return done.returncode, done.stdout + done.stderr, time.monotonic() - start
 
 

@@ -51,8 +51,10 @@ def mutants() -> List[Mutant]:
     for patch in sorted(MUTANTS.glob("*.patch")):
         killer = _KILLER.search(patch.read_text())
         if not killer:
-            raise KvmrsError(f"{patch.name} does not say which test kills it",
-                             "add a line such as Killed-by: scenarios::a_test")
+            raise KvmrsError(
+                f"{patch.name} does not say which test kills it",
+                "add a line such as Killed-by: scenarios::a_test",
+            )
         found.append(Mutant(patch, killer[1], killer[2]))
     return found
 
@@ -69,8 +71,11 @@ def check() -> List[Mutant]:
     for mutant in listed:
         wrong += _complaints(mutant, _mentions(held, mutant.bug))
     if wrong:
-        raise KvmrsError(f"{DOCUMENT.name} and selftests/museum/ do not agree with the checkout",
-                         "correct the names", details="\n".join(wrong))
+        raise KvmrsError(
+            f"{DOCUMENT.name} and selftests/museum/ do not agree with the checkout",
+            "correct the names",
+            details="\n".join(wrong),
+        )
     return listed
 
 
@@ -86,8 +91,9 @@ def _mentions(held: Dict[int, str], bug: int) -> Set[str]:
 def _complaints(mutant: Mutant, mentioned: Set[str]) -> List[str]:
     test = f"{mutant.file}::{mutant.test}"
     missing = [] if _exists(test) else [f"{mutant.patch.name}: there is no {test}"]
-    return missing + [f"bug {mutant.bug} does not name {name}"
-                      for name in (mutant.name, test) if name not in mentioned]
+    return missing + [
+        f"bug {mutant.bug} does not name {name}" for name in (mutant.name, test) if name not in mentioned
+    ]
 
 
 def _exists(name: str) -> bool:

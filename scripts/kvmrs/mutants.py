@@ -20,8 +20,13 @@ VERSION = "25.3.1"
 
 DOCUMENT = paths.REPO / "docs" / "mutants.md"
 LEFT_OUT = ("compile_fail", "loom", "shuttle", "stress")
-SETTINGS = {"CARGO_PROFILE_DEV_OPT_LEVEL": "0", "CARGO_PROFILE_DEV_DEBUG": "0",
-            "CARGO_INCREMENTAL": "1", "PROPTEST_CASES": "48", "PROPTEST_MAX_SHRINK_ITERS": "0"}
+SETTINGS = {
+    "CARGO_PROFILE_DEV_OPT_LEVEL": "0",
+    "CARGO_PROFILE_DEV_DEBUG": "0",
+    "CARGO_INCREMENTAL": "1",
+    "PROPTEST_CASES": "48",
+    "PROPTEST_MAX_SHRINK_ITERS": "0",
+}
 """A build takes longer than its tests do; what fails need not be made small."""
 
 PATIENCE = 120
@@ -29,8 +34,13 @@ PATIENCE = 120
 
 SOME_MISSED, SOME_TIMED_OUT = 2, 3
 
-OUTCOMES = {"killed": "caught", "killed by hanging": "timeout", "do not compile": "unviable",
-            "killed, or do not compile, in earlier runs": "previously_caught", "survive": "missed"}
+OUTCOMES = {
+    "killed": "caught",
+    "killed by hanging": "timeout",
+    "do not compile": "unviable",
+    "killed, or do not compile, in earlier runs": "previously_caught",
+    "survive": "missed",
+}
 """What becomes of mutants, and cargo-mutants' list of them."""
 
 Survivor = Tuple[str, str]
@@ -57,14 +67,28 @@ def main(words: List[str]) -> int:
 def _command(program: Path, words: List[str]) -> List[str]:
     """Walks and guests without progress fail by themselves, so patience with a busy machine is
     cheap."""
-    return [str(program), "mutants", "--in-place", "--no-shuffle", "--cap-lints=true",
-            "--colors=never", f"--minimum-test-timeout={PATIENCE}", "--output", str(paths.out()),
-            "--file", "src/tdp_mmu/*.rs", *words]
+    return [
+        str(program),
+        "mutants",
+        "--in-place",
+        "--no-shuffle",
+        "--cap-lints=true",
+        "--colors=never",
+        f"--minimum-test-timeout={PATIENCE}",
+        "--output",
+        str(paths.out()),
+        "--file",
+        "src/tdp_mmu/*.rs",
+        *words,
+    ]
 
 
 def _env() -> Dict[str, str]:
-    return {"CARGO_TARGET_DIR": str(_folder() / "target"),
-            "CARGO_BUILD_JOBS": str(os.cpu_count() or 1), **SETTINGS}
+    return {
+        "CARGO_TARGET_DIR": str(_folder() / "target"),
+        "CARGO_BUILD_JOBS": str(os.cpu_count() or 1),
+        **SETTINGS,
+    }
 
 
 def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
@@ -121,8 +145,16 @@ def _install() -> Path:
     program = root / "bin" / "cargo-mutants"
     if not program.exists():
         with ui.step(f"building cargo-mutants {VERSION}") as shown:
-            argv = ["cargo", "install", "cargo-mutants", "--version", VERSION, "--locked",
-                    "--root", str(root)]
+            argv = [
+                "cargo",
+                "install",
+                "cargo-mutants",
+                "--version",
+                VERSION,
+                "--locked",
+                "--root",
+                str(root),
+            ]
             proc.run_logged(toolroot.command(argv), "cargo-mutants", shown)
     return program
 

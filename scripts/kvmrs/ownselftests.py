@@ -44,8 +44,10 @@ class RustTest(Test):
         return {**super().job(), "program": INSIDE, "args": [self.name]}
 
 
-C_TESTS = [Test("mmu_backend_test", testlist.TIMEOUT, mixed=True),
-           Test("huge_page_recovery_test", testlist.TIMEOUT)]
+C_TESTS = [
+    Test("mmu_backend_test", testlist.TIMEOUT, mixed=True),
+    Test("huge_page_recovery_test", testlist.TIMEOUT),
+]
 """Of selftests/c; the other programs there have stages of their own."""
 
 
@@ -66,8 +68,11 @@ def run(only: List[str], backends: List[str]) -> suite.Summary:
     program = runner.static_program(CRATE, "kvmrs-selftests", "the project's own selftests")
     tests = _select([*_listed(program), *C_TESTS], only)
     modules = host_modules.Modules(tree, module.ensure(tree))
-    work = {"backends": backends, "heartbeat": selftests.HEARTBEAT,
-            "tests": [test.job() for test in tests]}
+    work = {
+        "backends": backends,
+        "heartbeat": selftests.HEARTBEAT,
+        "tests": [test.job() for test in tests],
+    }
     job = {"modules": modules.job(), "settings": SETTINGS, "work": {"suite": work}}
     files = {**modules.files(), INSIDE: program, **_c_programs(tree)}
     machine = boot.Machine(NAME, tree.bzimage, files, job, cmdline=CMDLINE)

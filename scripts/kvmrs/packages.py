@@ -10,20 +10,25 @@ SUITE = "trixie"
 SOURCE = "linux-source-7.3"
 SOURCE_SUITE = "trixie-backports"
 
-PACKAGES = sorted("""
+PACKAGES = sorted(
+    """
     build-essential flex bison bc cpio kmod rsync xz-utils python3 ca-certificates
     libelf-dev libssl-dev libnuma-dev libcap-ng-dev uuid-dev
     clang lld llvm rustc rust-src rustfmt rust-clippy bindgen cargo
     qemu-system-x86 busybox-static
-""".split())
+""".split()
+)
 
-BOCHS = sorted("""
+BOCHS = sorted(
+    """
     bochs bochs-term bochsbios vgabios grub-common grub-pc-bin xorriso mtools
-""".split())
+""".split()
+)
 """An emulated Intel processor and what it boots from; `test-ept` alone needs them."""
 
 MYPY = ["mypy"]
-"""Checks the types of the scripts; `static` alone needs it."""
+BLACK = ["black"]
+"""They check the types and the format of the scripts; `static` and `fmt` alone need them."""
 
 DISK_GB = 12
 """For everything: tools 3 GB, a built kernel 3 GB, selftests, and room for a debug kernel."""
@@ -34,8 +39,18 @@ TREE_GB = 4
 
 def apt_get(*words: str) -> List[str]:
     """apt-get that never asks, retries, and keeps the log free of a terminal's tricks."""
-    return ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q",
-            "-o", "Acquire::Retries=3", "-o", "Dpkg::Use-Pty=0", *words]
+    return [
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "-y",
+        "-q",
+        "-o",
+        "Acquire::Retries=3",
+        "-o",
+        "Dpkg::Use-Pty=0",
+        *words,
+    ]
 
 
 def install(*names: str) -> List[str]:

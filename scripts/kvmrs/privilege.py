@@ -9,8 +9,16 @@ from pathlib import Path
 from . import paths
 from .errors import KvmrsError
 
-SETTINGS = ("XDG_CACHE_HOME", "KDIR", "KERNEL_SRC", "INSTALL_MOD_PATH", "http_proxy", "https_proxy",
-            "no_proxy", "TERM")
+SETTINGS = (
+    "XDG_CACHE_HOME",
+    "KDIR",
+    "KERNEL_SRC",
+    "INSTALL_MOD_PATH",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "TERM",
+)
 
 
 def become_root(why: str) -> None:

@@ -16,15 +16,21 @@ _NOT_CODE = re.compile(
       | /\*.*?\*/
       | b?r(?P<hashes>\#*)".*?"(?P=hashes)
       | [bc]?"(?:\\.|[^"\\])*"
-      | '(?:\\[^']+|[^'\\])'""", re.DOTALL | re.VERBOSE)
+      | '(?:\\[^']+|[^'\\])'""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def files(suffixes: Tuple[str, ...] = (".rs",)) -> List[Path]:
     """Files of the checkout with those endings, build products left out."""
-    return sorted(path for path in paths.REPO.rglob("*")
-                  if path.suffix in suffixes and path.is_file()
-                  and not path.name.endswith((".mod.c", "_generated.rs"))
-                  and not GENERATED & set(path.relative_to(paths.REPO).parts))
+    return sorted(
+        path
+        for path in paths.REPO.rglob("*")
+        if path.suffix in suffixes
+        and path.is_file()
+        and not path.name.endswith((".mod.c", "_generated.rs"))
+        and not GENERATED & set(path.relative_to(paths.REPO).parts)
+    )
 
 
 def code(text: str) -> str:

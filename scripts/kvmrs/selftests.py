@@ -42,8 +42,13 @@ def run(options: Options) -> Summary:
     return boot_suite("selftests", tree, tests, options.backends, testlist.settings())
 
 
-def boot_suite(name: str, tree: kernel.KernelTree, tests: List[testlist.Test],
-               backends: List[str], settings: List[Dict[str, str]]) -> Summary:
+def boot_suite(
+    name: str,
+    tree: kernel.KernelTree,
+    tests: List[testlist.Test],
+    backends: List[str],
+    settings: List[Dict[str, str]],
+) -> Summary:
     """One boot that runs `tests` on each of `backends`; out/<name>.json has every result."""
     programs = kselftest.ensure(tree)
     modules = host_modules.Modules(tree, module.ensure(tree) if "rust" in backends else None)

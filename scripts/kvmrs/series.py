@@ -59,15 +59,14 @@ def read(tree: Path, files: Set[str]) -> Contents:
 
 def store(tree: Path, contents: Contents) -> int:
     """Writes what differs, each file at once; returns how many. Other files keep their times."""
-    changed = [(file, data) for file, data in contents.items()
-               if read(tree, {file})[file] != data]
+    changed = [(file, data) for file, data in contents.items() if read(tree, {file})[file] != data]
     for file, data in changed:
         _write(tree / file, data)
     return len(changed)
 
 
 def state(tree: Path) -> str:
-    """"clean" (the series applies), "applied" (it can be taken back); an error otherwise."""
+    """ "clean" (the series applies), "applied" (it can be taken back); an error otherwise."""
     try:
         patched(tree)
         return "clean"
@@ -111,14 +110,19 @@ def _on_tree(action: str, tree: Path) -> int:
     version = source.need_supported(tree)
     now = state(tree)
     if action == "check":
-        print(f"the series is applied to {tree}" if now == "applied"
-              else f"the series applies to {tree} (Linux {version})")
+        print(
+            f"the series is applied to {tree}"
+            if now == "applied"
+            else f"the series applies to {tree} (Linux {version})"
+        )
     elif (action == "apply") == (now == "applied"):
         print(f"nothing to do: the series is {'' if now == 'applied' else 'not '}applied to {tree}")
     else:
         count = store(tree, patched(tree, reverse=action == "unapply"))
-        print(f"{len(patches())} patches {action[:-1] + 'ied' if action.endswith('y') else action},"
-              f" {count} files of {tree} changed")
+        print(
+            f"{len(patches())} patches {action[:-1] + 'ied' if action.endswith('y') else action},"
+            f" {count} files of {tree} changed"
+        )
     return 0
 
 
@@ -138,13 +142,22 @@ def _patch(scratch: Path, patch: Path, reverse: bool, tree: Path) -> None:
     argv += ["--reverse"] if reverse else []
     if shutil.which("patch") is None:
         argv = toolroot.command(argv, cwd=scratch)
-    done = subprocess.run(argv, cwd=scratch, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        argv,
+        cwd=scratch,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         version = source.version_of(tree) if (tree / "Makefile").exists() else "this version"
-        raise KvmrsError(f"{patch.name} does not apply to {_failed_file(done.stdout)} of Linux {version}",
-                         f"supported is Linux {source.SUPPORTED}.x as its maintainers released it",
-                         details=done.stdout)
+        raise KvmrsError(
+            f"{patch.name} does not apply to {_failed_file(done.stdout)} of Linux {version}",
+            f"supported is Linux {source.SUPPORTED}.x as its maintainers released it",
+            details=done.stdout,
+        )
 
 
 def _failed_file(output: str) -> str:

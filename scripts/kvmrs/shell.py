@@ -25,5 +25,7 @@ def main(_: List[str]) -> int:
 def _show(event: boot.Event) -> None:
     if event["ev"] == "ready":
         facts = event["facts"]
-        ui.say(f"  Linux {facts['kernel']}, {facts['cpus']} CPUs; kvm, kvm_rs and the selftests"
-               f" in /run/tests are there; echo rust >/sys/module/kvm/parameters/mmu_backend")
+        ui.say(
+            f"  Linux {facts['kernel']}, {facts['cpus']} CPUs; kvm, kvm_rs and the selftests"
+            f" in /run/tests are there; echo rust >/sys/module/kvm/parameters/mmu_backend"
+        )

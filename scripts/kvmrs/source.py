@@ -60,8 +60,10 @@ def version_of(tree: Path) -> str:
     try:
         lines = (tree / "Makefile").read_text().splitlines()[:6]
     except OSError as error:
-        raise KvmrsError(f"{tree} is not a kernel tree ({error.strerror})",
-                         "give the directory that holds the kernel's top Makefile") from error
+        raise KvmrsError(
+            f"{tree} is not a kernel tree ({error.strerror})",
+            "give the directory that holds the kernel's top Makefile",
+        ) from error
     parts = {line.split("=")[0].strip(): line.split("=")[1].strip() for line in lines if "=" in line}
     number = ".".join(parts.get(key, "") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
     return number.removesuffix(".0") + parts.get("EXTRAVERSION", "")
@@ -79,8 +81,10 @@ def need_clean(tree: Path) -> str:
     """The version of `tree`, a supported one that nobody has built in."""
     version = need_supported(tree)
     if (tree / ".config").exists():
-        raise KvmrsError(f"KERNEL_SRC={tree} has been built in",
-                         "use a clean tree (make mrproper), or KDIR= for a patched, built one")
+        raise KvmrsError(
+            f"KERNEL_SRC={tree} has been built in",
+            "use a clean tree (make mrproper), or KDIR= for a patched, built one",
+        )
     return version
 
 
@@ -107,12 +111,21 @@ def _fetch(folder: Path) -> None:
     options = _apt_options(folder)
     with ui.step(f"kernel source: package {packages.SOURCE}") as shown:
         for words in (["update", "--error-on=any"], ["download", packages.SOURCE]):
-            proc.run_logged(toolroot.command(packages.apt_get(*options, *words), cwd=folder),
-                            "source", shown, append=True, hint=bootstrap.NETWORK)
+            proc.run_logged(
+                toolroot.command(packages.apt_get(*options, *words), cwd=folder),
+                "source",
+                shown,
+                append=True,
+                hint=bootstrap.NETWORK,
+            )
         package = next(folder.glob(f"{packages.SOURCE}_*.deb"))
         tarball = f"usr/src/{packages.SOURCE}.tar.xz"
-        proc.run_logged(toolroot.command(["dpkg-deb", "-x", str(package), "unpacked"], cwd=folder),
-                        "source", shown, append=True)
+        proc.run_logged(
+            toolroot.command(["dpkg-deb", "-x", str(package), "unpacked"], cwd=folder),
+            "source",
+            shown,
+            append=True,
+        )
         os.replace(folder / "unpacked" / tarball, folder / f"{packages.SOURCE}.tar.xz")
         shutil.rmtree(folder / "unpacked")
         package.unlink()
@@ -125,19 +138,34 @@ def _apt_options(folder: Path) -> List[str]:
     (folder / "lists").mkdir(exist_ok=True)
     sources = folder / "sources.list"
     sources.write_text(f"deb {_mirror()} {packages.SOURCE_SUITE} main\n")
-    settings = {"Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": "-",
-                "Dir::State::lists": folder / "lists", "Dir::Cache": folder / "apt",
-                "APT::Sandbox::User": "root"}
+    settings = {
+        "Dir::Etc::sourcelist": sources,
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::lists": folder / "lists",
+        "Dir::Cache": folder / "apt",
+        "APT::Sandbox::User": "root",
+    }
     return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
 
 
 def _mirror() -> str:
     """The Debian mirror that the tools came from."""
     if toolroot.ensure() is None and not shutil.which("apt-get"):
-        raise KvmrsError("the kernel source comes from a Debian package, and there is no apt here",
-                         f"give a Linux {SUPPORTED} source tree: KERNEL_SRC=<directory>")
-    lines = toolroot.output(["apt-get", "indextargets", "--format", "$(REPO_URI)",
-                             "Created-By: Packages", "Label: Debian", "Component: main"])
+        raise KvmrsError(
+            "the kernel source comes from a Debian package, and there is no apt here",
+            f"give a Linux {SUPPORTED} source tree: KERNEL_SRC=<directory>",
+        )
+    lines = toolroot.output(
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(REPO_URI)",
+            "Created-By: Packages",
+            "Label: Debian",
+            "Component: main",
+        ]
+    )
     if not lines:
         raise KvmrsError("apt knows no Debian mirror", "run apt-get update and try again")
     return lines.splitlines()[0]
@@ -149,8 +177,11 @@ def _unpack(tarball: Optional[Path], tree: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     with ui.step("unpacking the kernel source") as shown:
-        proc.run_logged(toolroot.command(["tar", "-xJf", str(tarball), "-C", str(part),
-                                          "--strip-components=1"]), "unpack", shown)
+        proc.run_logged(
+            toolroot.command(["tar", "-xJf", str(tarball), "-C", str(part), "--strip-components=1"]),
+            "unpack",
+            shown,
+        )
     shutil.rmtree(tree, ignore_errors=True)
     part.rename(tree)
 
@@ -158,16 +189,30 @@ def _unpack(tarball: Optional[Path], tree: Path) -> None:
 def _unpack_files(tarball: Optional[Path], names: List[str], into: Path) -> None:
     """tar fails for names that do not exist: files that a patch creates, so that is no error."""
     members = [f"{packages.SOURCE}/{name}" for name in names]
-    toolroot.run(["tar", "-xJf", str(tarball), "-C", str(into), "--strip-components=1", *members],
-                 stderr=subprocess.DEVNULL)
+    toolroot.run(
+        ["tar", "-xJf", str(tarball), "-C", str(into), "--strip-components=1", *members],
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _copy(source: Path, into: Path, options: List[str]) -> bool:
     into.mkdir(parents=True, exist_ok=True)
     with ui.step(f"copying {source}") as shown:
         log = proc.run_logged(
-            toolroot.command(["rsync", "-aO", "--exclude=/.git", "--out-format=%n", *options,
-                              f"{source}/", f"{into}/"]), "copy", shown)
+            toolroot.command(
+                [
+                    "rsync",
+                    "-aO",
+                    "--exclude=/.git",
+                    "--out-format=%n",
+                    *options,
+                    f"{source}/",
+                    f"{into}/",
+                ]
+            ),
+            "copy",
+            shown,
+        )
     return any(not line.endswith("/") for line in log.read_text().splitlines())
 
 

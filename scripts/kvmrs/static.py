@@ -35,8 +35,10 @@ def main(_: List[str]) -> int:
     """static"""
     results = run()
     failed = [result.name for result in results if not result.ok]
-    print(f"static checks: {len(results) - len(failed)} of {len(results)} passed"
-          + (f"; FAILED: {', '.join(failed)}" if failed else ""))
+    print(
+        f"static checks: {len(results) - len(failed)} of {len(results)} passed"
+        + (f"; FAILED: {', '.join(failed)}" if failed else "")
+    )
     return 1 if failed else 0
 
 
@@ -46,8 +48,9 @@ def main_clippy(_: List[str]) -> int:
 
 
 def main_fmt(_: List[str]) -> int:
-    """fmt: rewrites the checkout's Rust files in the kernel's style."""
+    """fmt: rewrites the checkout's Rust files in the kernel's style, and these scripts."""
     _rustfmt([])
+    _black([])
     return 0
 
 
@@ -66,8 +69,9 @@ def clippy() -> None:
     if warnings:
         # kbuild takes a file with warnings for done: without this a second run would pass.
         shutil.rmtree(output)
-        raise KvmrsError(f"clippy has {len(warnings)} warnings", "see out/logs/clippy.log",
-                         details=log.read_text())
+        raise KvmrsError(
+            f"clippy has {len(warnings)} warnings", "see out/logs/clippy.log", details=log.read_text()
+        )
 
 
 def checkpatch_series() -> None:
@@ -106,14 +110,21 @@ def typed() -> None:
     toolroot.add("mypy", "mypy", packages.MYPY)
     with ui.step("mypy") as shown:
         cache = f"--cache-dir={paths.cache() / 'mypy'}"
-        proc.run_logged(toolroot.command(["mypy", cache, "--package", "kvmrs"],
-                                         cwd=paths.REPO / "scripts"), "mypy", shown)
+        proc.run_logged(
+            toolroot.command(["mypy", cache, "--package", "kvmrs"], cwd=paths.REPO / "scripts"),
+            "mypy",
+            shown,
+        )
+
+
+def scripts_formatted() -> None:
+    """black has nothing to change in the scripts."""
+    _black(["--check", "--diff"])
 
 
 def documents() -> None:
     """rustdoc builds the model crate's documents, and with them the core's, without a warning."""
-    _cargo(["doc", "--no-deps", "--document-private-items"], "rustdoc",
-           {"RUSTDOCFLAGS": "-D warnings"})
+    _cargo(["doc", "--no-deps", "--document-private-items"], "rustdoc", {"RUSTDOCFLAGS": "-D warnings"})
 
 
 def model_tests() -> None:
@@ -123,10 +134,16 @@ def model_tests() -> None:
 
 
 CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
-    ("rustfmt", formatted), ("unsafe only in rust/", unsafe_confined),
-    ("checkpatch of the series", checkpatch_series), ("checkpatch of C files", checkpatch_c),
-    ("clippy", clippy), ("types of the scripts", typed), ("rustdoc", documents),
-    ("model tests", model_tests))
+    ("rustfmt", formatted),
+    ("unsafe only in rust/", unsafe_confined),
+    ("checkpatch of the series", checkpatch_series),
+    ("checkpatch of C files", checkpatch_c),
+    ("clippy", clippy),
+    ("types of the scripts", typed),
+    ("format of the scripts", scripts_formatted),
+    ("rustdoc", documents),
+    ("model tests", model_tests),
+)
 
 
 def _result(name: str, check: Callable[[], None]) -> Result:
@@ -145,16 +162,49 @@ def _result(name: str, check: Callable[[], None]) -> Result:
 def _rustfmt(options: List[str]) -> None:
     files = [str(path) for path in rust_text.files()]
     with ui.step(f"rustfmt ({len(files)} files)") as shown:
-        proc.run_logged(toolroot.command(["rustfmt", "--edition", "2021", "--color", "never",
-                                          "--config-path", str(paths.REPO), *options, *files]),
-                        "rustfmt", shown, hint="make fmt")
+        proc.run_logged(
+            toolroot.command(
+                [
+                    "rustfmt",
+                    "--edition",
+                    "2021",
+                    "--color",
+                    "never",
+                    "--config-path",
+                    str(paths.REPO),
+                    *options,
+                    *files,
+                ]
+            ),
+            "rustfmt",
+            shown,
+            hint="make fmt",
+        )
+
+
+def _black(options: List[str]) -> None:
+    """The settings are in scripts/pyproject.toml."""
+    toolroot.add("black", "black", packages.BLACK)
+    with ui.step("black") as shown:
+        proc.run_logged(
+            toolroot.command(["black", "--quiet", *options, "."], cwd=paths.REPO / "scripts"),
+            "black",
+            shown,
+            hint="make fmt",
+        )
 
 
 def _checkpatch(words: List[str], name: str) -> None:
     tree = kernel.ensure()
     with ui.step(name) as shown:
-        proc.run_logged(toolroot.command(["perl", "scripts/checkpatch.pl", "--quiet", "--color=never",
-                                          "--show-types", *words], cwd=tree.path), name, shown)
+        proc.run_logged(
+            toolroot.command(
+                ["perl", "scripts/checkpatch.pl", "--quiet", "--color=never", "--show-types", *words],
+                cwd=tree.path,
+            ),
+            name,
+            shown,
+        )
 
 
 def _forbids_unsafe(root: Path) -> bool:
@@ -166,8 +216,15 @@ def _cargo(words: List[str], name: str, env: dict, crate: Path = MODEL) -> None:
     """cargo on the model crate, or another one, with its products in the cache."""
     if not (crate / "Cargo.toml").exists():
         raise KvmrsError(f"{crate} holds no crate", "the checkout is not complete: clone it again")
-    target = {"CARGO_TARGET_DIR": str(paths.cache() / f"{crate.name}-target"),
-              "CARGO_TERM_COLOR": "never"}
+    target = {
+        "CARGO_TARGET_DIR": str(paths.cache() / f"{crate.name}-target"),
+        "CARGO_TERM_COLOR": "never",
+    }
     with ui.step(name) as shown:
-        proc.run_logged(toolroot.command(["cargo", *words, f"-j{os.cpu_count() or 1}"], cwd=crate,
-                                         env={**target, **env}), name, shown)
+        proc.run_logged(
+            toolroot.command(
+                ["cargo", *words, f"-j{os.cpu_count() or 1}"], cwd=crate, env={**target, **env}
+            ),
+            name,
+            shown,
+        )

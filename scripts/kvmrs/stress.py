@@ -23,7 +23,9 @@ def main(words: List[str]) -> int:
     parser.add_argument("--seed", type=int, help="of a run to repeat")
     parser.add_argument("--backends", default="rust,c", help="of the VMs that live at once")
     given = parser.parse_args(words)
-    options = ["--backends", given.backends] + (["--seed", str(given.seed)] if given.seed is not None else [])
+    options = ["--backends", given.backends] + (
+        ["--seed", str(given.seed)] if given.seed is not None else []
+    )
     summary = run(given.flavor, given.seconds, options)
     ktap.closing(summary.passed, summary.failed, summary.skipped)
     return 1 if summary.failed else 0

@@ -24,15 +24,22 @@ class Summary:
     skipped: int
 
     def __add__(self, other: "Summary") -> "Summary":
-        return Summary(self.passed + other.passed, self.failed + other.failed,
-                       self.skipped + other.skipped)
+        return Summary(
+            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
+        )
 
 
 class Suite:
     """Takes the events of one boot. In the end, out/<name>.json has its results."""
 
-    def __init__(self, name: str, tests: List[Test], backends: List[str], mode: str = "",
-                 report: Optional[ktap.Report] = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        tests: List[Test],
+        backends: List[str],
+        mode: str = "",
+        report: Optional[ktap.Report] = None,
+    ) -> None:
         """`mode` tells this boot's rows from those of others that share `report`."""
         self.name = name
         self.mode = mode
@@ -72,8 +79,7 @@ class Suite:
     def rows(self) -> List[Result]:
         """What is written to out/."""
         mode = {"mode": self.mode} if self.mode else {}
-        return [{**mode, **{key: result.get(key) for key in KEYS}}
-                for result in self.results.values()]
+        return [{**mode, **{key: result.get(key) for key in KEYS}} for result in self.results.values()]
 
     def _result(self, result: Result) -> None:
         name, backend = result["test"], result["backend"]
@@ -89,9 +95,17 @@ class Suite:
             self.report.comment(f"{title} needed another attempt: {judged.note}")
 
     def _not_run(self, test: Test, backend: str, problem: str) -> None:
-        self._result({"test": test.name, "args": " ".join(test.args), "backend": backend,
-                      "result": "fail", "seconds": 0.0, "tail": [],
-                      "reason": f"not run to its end: {problem}"})
+        self._result(
+            {
+                "test": test.name,
+                "args": " ".join(test.args),
+                "backend": backend,
+                "result": "fail",
+                "seconds": 0.0,
+                "tail": [],
+                "reason": f"not run to its end: {problem}",
+            }
+        )
 
     def _close_report(self, ended: boot.Ended) -> None:
         """Everything that failed once more, where people look for it: at the end."""
@@ -100,13 +114,14 @@ class Suite:
             self.report.comment(line)
         parts = ", ".join(f"{name} {self._seconds(name):.0f} s" for name in self.backends)
         took = self._title(f"boot and tests took {ended.seconds:.0f} s ({parts})")
-        self.report.comment(f"{took}; results in out/{self.name}.json, console in"
-                            f" {ended.log.relative_to(paths.REPO)}")
+        self.report.comment(
+            f"{took}; results in out/{self.name}.json, console in"
+            f" {ended.log.relative_to(paths.REPO)}"
+        )
 
     def _title(self, *words: str) -> str:
         """Words about this boot."""
         return " ".join(word for word in (self.mode, *words) if word)
 
     def _seconds(self, backend: str) -> float:
-        return sum(result["seconds"] for result in self.results.values()
-                   if result["backend"] == backend)
+        return sum(result["seconds"] for result in self.results.values() if result["backend"] == backend)

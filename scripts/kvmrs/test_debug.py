@@ -62,18 +62,29 @@ def ensure(flavor: str) -> kernel.KernelTree:
     return tree
 
 
-def boot_with(name: str, tree: kernel.KernelTree, suite: Suite,
-              settings: List[Dict[str, str]]) -> boot.Ended:
+def boot_with(
+    name: str, tree: kernel.KernelTree, suite: Suite, settings: List[Dict[str, str]]
+) -> boot.Ended:
     """One boot of `tree` that runs the suite."""
     own = runner.static_program(ownselftests.CRATE, "kvmrs-selftests", "the project's own selftests")
     modules = host_modules.Modules(tree, module.ensure(tree))
     names = [test.name for test in suite.tests.values() if not isinstance(test, debug_list.Own)]
     files = {**modules.files(), **kselftest.ensure(tree).only(names), ownselftests.INSIDE: own}
-    work = {"backends": suite.backends, "heartbeat": HEARTBEAT,
-            "tests": [test.job() for test in suite.tests.values()]}
+    work = {
+        "backends": suite.backends,
+        "heartbeat": HEARTBEAT,
+        "tests": [test.job() for test in suite.tests.values()],
+    }
     job = {"modules": modules.job(), "settings": settings, "work": {"suite": work}}
-    machine = boot.Machine(name, tree.bzimage, files, job, cmdline=CMDLINE,
-                           boot_limit=BOOT_LIMIT, silence_limit=SILENCE_LIMIT)
+    machine = boot.Machine(
+        name,
+        tree.bzimage,
+        files,
+        job,
+        cmdline=CMDLINE,
+        boot_limit=BOOT_LIMIT,
+        silence_limit=SILENCE_LIMIT,
+    )
     return boot.run(machine, suite.on_event)
 
 
@@ -81,7 +92,9 @@ def _options(words: List[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="kvmrs test-debug", description=__doc__.splitlines()[0])
     parser.add_argument("flavor", nargs="*", help="flavors instead of all")
     parser.add_argument("--only", default="", help="names of tests, separated by commas")
-    parser.add_argument("--backend", choices=BACKENDS, default="rust", help="for tests that are not mixed")
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="rust", help="for tests that are not mixed"
+    )
     given = parser.parse_args(words)
     known = debug_list.flavors()
     for flavor in given.flavor:

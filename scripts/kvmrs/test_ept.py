@@ -68,8 +68,10 @@ def run(options: Options) -> Summary:
     files = {**programs.only(names), **_preload(), "/bin/bash": toolroot.file("/bin/bash")}
     rust = module.ensure(tree) if "rust" in options.backends else None
     report = ktap.Report(len(options.modes) * len(options.backends) * len(tests))
-    boots = [_Boot(Suite(NAME, tests, options.backends, mode, report), tree, rust, files)
-             for mode in options.modes]
+    boots = [
+        _Boot(Suite(NAME, tests, options.backends, mode, report), tree, rust, files)
+        for mode in options.modes
+    ]
     return _close(boots, _run_all(boots))
 
 
@@ -97,18 +99,26 @@ class _Boot:
 
     talking = threading.Lock()
 
-    def __init__(self, suite: Suite, tree: kernel.KernelTree, rust: Optional[Path],
-                 files: Dict[str, Path]) -> None:
+    def __init__(
+        self, suite: Suite, tree: kernel.KernelTree, rust: Optional[Path], files: Dict[str, Path]
+    ) -> None:
         self.suite = suite
         params = f"{bochs.VENDOR_PARAMS} {MODES[suite.mode]}".strip()
         modules = host_modules.Modules(tree, rust, vendor_params=params)
-        work = {"backends": suite.backends, "heartbeat": HEARTBEAT,
-                "tests": [test.job() for test in suite.tests.values()]}
-        job = {"modules": modules.job(), "settings": testlist.settings(LIST),
-               "work": {"suite": work}}
-        self.machine = boot.Machine(f"{NAME}-{suite.mode}", tree.bzimage,
-                                    {**modules.files(), **files}, job,
-                                    boot_limit=BOOT_LIMIT, silence_limit=SILENCE_LIMIT)
+        work = {
+            "backends": suite.backends,
+            "heartbeat": HEARTBEAT,
+            "tests": [test.job() for test in suite.tests.values()],
+        }
+        job = {"modules": modules.job(), "settings": testlist.settings(LIST), "work": {"suite": work}}
+        self.machine = boot.Machine(
+            f"{NAME}-{suite.mode}",
+            tree.bzimage,
+            {**modules.files(), **files},
+            job,
+            boot_limit=BOOT_LIMIT,
+            silence_limit=SILENCE_LIMIT,
+        )
 
     def run(self, settings: Path) -> boot.Ended:
         """In a thread of its own."""
@@ -116,7 +126,8 @@ class _Boot:
         found = ended.facts
         if found and (found.get("eptad"), found.get("pml")) != FACTS[self.suite.mode]:
             self.suite.failures.append(
-                f"{self.suite.mode}: the machine is in another mode: {boot.describe(found)}")
+                f"{self.suite.mode}: the machine is in another mode: {boot.describe(found)}"
+            )
         return ended
 
     def _on_event(self, event: boot.Event) -> None:
@@ -129,9 +140,24 @@ def _preload() -> Dict[str, Path]:
     source = FOLDER / "take_interrupts.c"
     library = paths.cache() / "take_interrupts.so"
     with ui.step(source.name) as shown:
-        proc.run_logged(toolroot.command(["clang", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror",
-                                          "-shared", "-fPIC", "-o", str(library), str(source)]),
-                        "ept-build", shown)
+        proc.run_logged(
+            toolroot.command(
+                [
+                    "clang",
+                    "-D_GNU_SOURCE",
+                    "-O2",
+                    "-Wall",
+                    "-Werror",
+                    "-shared",
+                    "-fPIC",
+                    "-o",
+                    str(library),
+                    str(source),
+                ]
+            ),
+            "ept-build",
+            shown,
+        )
     listed = library.with_suffix(".preload")
     listed.write_text(f"{PRELOAD}\n")
     return {PRELOAD: library, "/etc/ld.so.preload": listed}
@@ -144,5 +170,8 @@ def _options(words: List[str]) -> Options:
     parser.add_argument("--backend", choices=BACKENDS, help="one backend instead of both")
     given = parser.parse_args(words)
     only = [name for name in given.only.split(",") if name]
-    return Options([given.mode] if given.mode else list(MODES), only,
-                   [given.backend] if given.backend else list(BACKENDS))
+    return Options(
+        [given.mode] if given.mode else list(MODES),
+        only,
+        [given.backend] if given.backend else list(BACKENDS),
+    )

@@ -80,10 +80,15 @@ def _table(stages: List[Stage]) -> None:
     print(f"\n{'stage':<32}{'passed':>8}{'failed':>8}{'skipped':>9}{'time':>14}")
     for stage in stages:
         counts = stage.summary
-        print(f"{stage.name:<32}{counts.passed:>8}{counts.failed:>8}{counts.skipped:>9}"
-              f"{ui.clock(stage.seconds):>14}  {stage.remark}".rstrip())
+        print(
+            f"{stage.name:<32}{counts.passed:>8}{counts.failed:>8}{counts.skipped:>9}"
+            f"{ui.clock(stage.seconds):>14}  {stage.remark}".rstrip()
+        )
 
 
 def _sum(parts: List[Summary]) -> Summary:
-    return Summary(sum(part.passed for part in parts), sum(part.failed for part in parts),
-                   sum(part.skipped for part in parts))
+    return Summary(
+        sum(part.passed for part in parts),
+        sum(part.failed for part in parts),
+        sum(part.skipped for part in parts),
+    )

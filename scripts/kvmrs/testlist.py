@@ -28,19 +28,27 @@ class Test:
 
     def job(self) -> Dict[str, Any]:
         """As the runner reads it."""
-        return {"name": self.name, "program": f"{kselftest.INSIDE}/{self.name}", "args": self.args,
-                "timeout": self.timeout, "declined": self.declined, "attempts": self.attempts,
-                "explained": bool(self.fails)}
+        return {
+            "name": self.name,
+            "program": f"{kselftest.INSIDE}/{self.name}",
+            "args": self.args,
+            "timeout": self.timeout,
+            "declined": self.declined,
+            "attempts": self.attempts,
+            "explained": bool(self.fails),
+        }
 
 
-def select(suite: List[str], only: List[str], timeout: int,
-           args: Optional[List[str]], file: Path = FILE) -> List[Test]:
+def select(
+    suite: List[str], only: List[str], timeout: int, args: Optional[List[str]], file: Path = FILE
+) -> List[Test]:
     """The tests to run: all, or those named."""
     listed = names_in(file, suite)
     unknown = [name for name in only if name not in suite]
     if unknown:
-        raise KvmrsError(f"no such selftest: {' '.join(unknown)}",
-                         f"there are: {' '.join(sorted(suite))}")
+        raise KvmrsError(
+            f"no such selftest: {' '.join(unknown)}", f"there are: {' '.join(sorted(suite))}"
+        )
     return [_test(name, listed.get(name, {}), timeout, args) for name in only or suite]
 
 
@@ -51,8 +59,14 @@ def settings(file: Path = FILE) -> List[Dict[str, str]]:
 
 def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[str]]) -> Test:
     words = entry.get("args", "").split() if args is None else args
-    return Test(name, entry.get("timeout", timeout), words, entry.get("fails", ""),
-                entry.get("declined", 0), entry.get("attempts", 1))
+    return Test(
+        name,
+        entry.get("timeout", timeout),
+        words,
+        entry.get("fails", ""),
+        entry.get("declined", 0),
+        entry.get("attempts", 1),
+    )
 
 
 def names_in(file: Path, suite: List[str]) -> Dict[str, Dict[str, Any]]:
@@ -60,8 +74,10 @@ def names_in(file: Path, suite: List[str]) -> Dict[str, Dict[str, Any]]:
     listed: Dict[str, Dict[str, Any]] = _read(file).get("test", {})
     stale = [name for name in listed if name not in suite]
     if stale:
-        raise KvmrsError(f"{file.name} names tests that the kernel has not: {' '.join(stale)}",
-                         "remove them from the list")
+        raise KvmrsError(
+            f"{file.name} names tests that the kernel has not: {' '.join(stale)}",
+            "remove them from the list",
+        )
     return listed
 
 

@@ -62,8 +62,12 @@ def add(feature: str, program: str, names: List[str]) -> None:
         _install(feature, names)
 
 
-def command(argv: Sequence[str], cwd: Path = paths.REPO, mounts: Sequence[Path] = (),
-            env: Optional[Mapping[str, str]] = None) -> List[str]:
+def command(
+    argv: Sequence[str],
+    cwd: Path = paths.REPO,
+    mounts: Sequence[Path] = (),
+    env: Optional[Mapping[str, str]] = None,
+) -> List[str]:
     """The host command line that runs `argv` with the tools, for subprocess or proc.
 
     `mounts` are further directories to show at their own paths; `env` is added to a clean
@@ -78,14 +82,24 @@ def command(argv: Sequence[str], cwd: Path = paths.REPO, mounts: Sequence[Path] 
     return command_in(root, argv, cwd, shown, env)
 
 
-def run(argv: Sequence[str], cwd: Path = paths.REPO, mounts: Sequence[Path] = (),
-        env: Optional[Mapping[str, str]] = None, **options: Any) -> "subprocess.CompletedProcess[str]":
+def run(
+    argv: Sequence[str],
+    cwd: Path = paths.REPO,
+    mounts: Sequence[Path] = (),
+    env: Optional[Mapping[str, str]] = None,
+    **options: Any,
+) -> "subprocess.CompletedProcess[str]":
     """subprocess.run() with the tools; text mode, options such as check=, stdout= pass through."""
     return subprocess.run(command(argv, cwd, mounts, env), **{"text": True, **options})
 
 
-def popen(argv: Sequence[str], cwd: Path = paths.REPO, mounts: Sequence[Path] = (),
-          env: Optional[Mapping[str, str]] = None, **options: Any) -> "subprocess.Popen[Any]":
+def popen(
+    argv: Sequence[str],
+    cwd: Path = paths.REPO,
+    mounts: Sequence[Path] = (),
+    env: Optional[Mapping[str, str]] = None,
+    **options: Any,
+) -> "subprocess.Popen[Any]":
     """subprocess.Popen() with the tools, for a command to watch or to talk to."""
     return subprocess.Popen(command(argv, cwd, mounts, env), **options)
 
@@ -115,19 +129,41 @@ def default_root() -> Path:
     return paths.cache() / f"root-{packages.key()}"
 
 
-def command_in(root: Path, argv: Sequence[str], cwd: Path, mounts: Sequence[Path] = (),
-               env: Optional[Mapping[str, str]] = None) -> List[str]:
+def command_in(
+    root: Path,
+    argv: Sequence[str],
+    cwd: Path,
+    mounts: Sequence[Path] = (),
+    env: Optional[Mapping[str, str]] = None,
+) -> List[str]:
     """Like command(), in a given root."""
     shown = [*(name for name in SYSTEM if os.path.exists(name)), *map(str, mounts)]
     values = [f"{name}={value}" for name, value in {**_environment(), **(env or {})}.items()]
-    return ["unshare", "-m", "sh", "-c", ENTER, "enter", str(root), str(cwd), *shown, "--",
-            *values, *argv]
+    return [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        ENTER,
+        "enter",
+        str(root),
+        str(cwd),
+        *shown,
+        "--",
+        *values,
+        *argv,
+    ]
 
 
 def _environment() -> Dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8",
-            "CARGO_HOME": str(paths.cache() / "cargo"), **kept}
+    return {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LC_ALL": "C.UTF-8",
+        "CARGO_HOME": str(paths.cache() / "cargo"),
+        **kept,
+    }
 
 
 def _installed_on_host() -> bool:
@@ -142,5 +178,4 @@ def _install(what: str, names: List[str]) -> None:
     """On the host itself."""
     with lock.hold(f"installing {what}", "tools"), ui.step(f"installing {what} with apt-get") as shown:
         proc.run_logged(packages.apt_get("update"), "apt", shown, hint=bootstrap.NETWORK)
-        proc.run_logged(packages.install(*names), "apt", shown, append=True,
-                        hint=bootstrap.NETWORK)
+        proc.run_logged(packages.install(*names), "apt", shown, append=True, hint=bootstrap.NETWORK)

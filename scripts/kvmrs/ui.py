@@ -56,8 +56,12 @@ class step:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
         self._stop.set()
         self._thread.join()
         word = "done" if kind is None else "FAILED"
@@ -86,6 +90,7 @@ def _terminal() -> bool:
 
 def _width() -> int:
     import shutil
+
     return shutil.get_terminal_size().columns
 
 
