@@ -23,7 +23,7 @@ BUILD_LIMIT, LIMIT = 900, 600
 that cargo started, too."""
 SLICE = 30
 """Seconds of each test in a round of the soak."""
-HISTORIES = 200
+HISTORIES_A_SECOND = 200
 """Histories that a second is enough for."""
 BEFORE, AFTER = 5, 6
 """Lines around a panic that belong to it: the schedule's file before, the message after."""
@@ -98,7 +98,7 @@ def main_soak(words: List[str]) -> int:
             left = start + seconds - time.monotonic()
             part = max(1, int(min(SLICE, left / 10)))
             for stage in stages:
-                _run(stage, tally, {"MODEL_SECONDS": part, "PROPTEST_CASES": HISTORIES * part})
+                _run(stage, tally, {"MODEL_SECONDS": part, "PROPTEST_CASES": HISTORIES_A_SECOND * part})
             rounds += 1
         verdict = "no failure"
     except KeyboardInterrupt:
@@ -142,7 +142,7 @@ def _run(stage: Stage, tally: Tally, settings: Mapping[str, int]) -> None:
 
 
 def _log(stage: Stage) -> str:
-    return f"model-{stage.feature or 'host'}"
+    return f"model-{stage.feature or 'histories'}"
 
 
 def _complaint(log: Path) -> str:
@@ -159,7 +159,7 @@ def _complaint(log: Path) -> str:
 
 def _command(argv: List[str], settings: Mapping[str, str]) -> List[str]:
     env = {
-        "CARGO_TARGET_DIR": str(paths.cache() / "host-target"),
+        "CARGO_TARGET_DIR": str(paths.cache() / "model-target"),
         "CARGO_TERM_COLOR": "never",
         "RUST_BACKTRACE": "0",
         **settings,

@@ -126,7 +126,7 @@ def _need_healthy(chosen: List[Mutant]) -> None:
 
 def _cargo(words: List[str], timeout: int) -> Tuple[int, str, float]:
     argv = ["cargo", "test", "--no-fail-fast", f"-j{os.cpu_count() or 1}", *words]
-    return _command(argv, _tree() / "selftests" / "host", timeout)
+    return _command(argv, _tree() / "selftests" / "model", timeout)
 
 
 def _command(argv: List[str], cwd: Path, timeout: int) -> Tuple[int, str, float]:

@@ -21,7 +21,7 @@ from .errors import KvmrsError
 
 DOCUMENT = paths.REPO / "docs" / "bug-museum.md"
 MUTANTS = paths.REPO / "selftests" / "museum"
-TESTS = paths.REPO / "selftests" / "host" / "tests"
+TESTS = paths.REPO / "selftests" / "model" / "tests"
 BUGS = 47
 
 _LINE = re.compile(r"^\| *(\d+) *\|.*\|([^|]*)\|\s*$", re.MULTILINE)

@@ -13,7 +13,7 @@ from . import kernel, lock, module, packages, paths, proc, runner, rust_text, se
 from .errors import KvmrsError
 
 SAFE = ("tdp_mmu", "pfncache", "xen")
-MODEL = paths.REPO / "selftests" / "host"
+MODEL = paths.REPO / "selftests" / "model"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def documents() -> None:
 
 def model_tests() -> None:
     """The core, built for user space: unit, property and compile-fail tests. The runner's own."""
-    _cargo(["test"], "host-tests", {})
+    _cargo(["test"], "model-tests", {})
     _cargo(["test"], "runner-tests", {}, runner.CRATE)
 
 
