@@ -4,39 +4,39 @@
 import errno
 import importlib
 import sys
-from typing import Dict, List, Tuple
+from typing import List
 
-from . import paths, privilege
-from .errors import KvmrsError
+from .base import paths, privilege
+from .base.errors import KvmrsError
 
-COMMANDS: Dict[str, Tuple[str, str]] = {
-    "doctor": ("doctor", "main"),
-    "kernel": ("kernel", "main"),
-    "module": ("module", "main"),
-    "install": ("module", "main_install"),
-    "patch": ("series", "main"),
-    "static": ("static", "main"),
-    "clippy": ("static", "main_clippy"),
-    "fmt": ("static", "main_fmt"),
-    "rust-analyzer": ("module", "main_rust_analyzer"),
-    "clean": ("clean", "main"),
-    "demo": ("demo", "main"),
-    "test": ("testall", "main"),
-    "selftests": ("selftests", "main"),
-    "test-ept": ("test_ept", "main"),
-    "life": ("life", "main"),
-    "allocfail": ("allocfail", "main"),
-    "ownselftests": ("ownselftests", "main"),
-    "museum": ("museum", "main"),
-    "mutants": ("mutants", "main"),
-    "model": ("model", "main"),
-    "model-soak": ("model", "main_soak"),
-    "test-debug": ("test_debug", "main"),
-    "stress": ("stress", "main"),
-    "bench": ("bench", "main"),
-    "shell": ("shell", "main"),
-}
-"""Command -> (module, function taking the arguments and returning the exit code).
+COMMANDS = (
+    "doctor",
+    "kernel",
+    "module",
+    "install",
+    "patch",
+    "static",
+    "clippy",
+    "fmt",
+    "rust-analyzer",
+    "clean",
+    "demo",
+    "test",
+    "selftests",
+    "test-ept",
+    "life",
+    "allocfail",
+    "ownselftests",
+    "museum",
+    "mutants",
+    "model",
+    "model-soak",
+    "test-debug",
+    "stress",
+    "bench",
+    "shell",
+)
+"""Each is a module of commands/, whose main() takes the arguments and returns the exit code.
 
 Modules are imported when used, so that `doctor` works where nothing else does."""
 
@@ -45,9 +45,9 @@ def main(words: List[str]) -> int:
     if not words or words[0] not in COMMANDS:
         print(f"usage: python3 -m kvmrs {{{'|'.join(COMMANDS)}}} ...", file=sys.stderr)
         return 2
-    name, function = COMMANDS[words[0]]
     try:
-        return getattr(importlib.import_module(f".{name}", __package__), function)(words[1:])
+        command = importlib.import_module(f".commands.{words[0].replace('-', '_')}", __package__)
+        return command.main(words[1:])
     except KvmrsError as error:
         if error.details:
             print(error.details.rstrip(), file=sys.stderr)

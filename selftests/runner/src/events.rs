@@ -10,7 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::sync::OnceLock;
 
-/// What the host script is told. `scripts/kvmrs/boot.py` reads them by their "ev".
+/// What the host script is told. `scripts/kvmrs/machine/boot.py` reads them by their "ev".
 #[derive(Serialize)]
 #[serde(tag = "ev", rename_all = "lowercase")]
 pub enum Event<'a> {

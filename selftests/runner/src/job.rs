@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the host script asks for. `scripts/kvmrs/boot.py` writes these as JSON.
+//! What the host script asks for. `scripts/kvmrs/machine/boot.py` writes these as JSON.
 
 use serde::Deserialize;
 

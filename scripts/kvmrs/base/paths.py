@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where things are. Everything that can be made again lives in the cache or in out/."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import List
+
+REPO = Path(__file__).resolve().parents[3]
+"""The checkout. It is visible at this same path inside the tools root."""
+
+SERIES = REPO / "patches" / "7.3"
+CONFIGS = REPO / "scripts" / "config"
+
+
+def cache() -> Path:
+    """Tools root, kernel trees, build products: ${XDG_CACHE_HOME:-~/.cache}/kvm_rs."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return _made(Path(base).absolute() / "kvm_rs")
+
+
+def of_checkout(name: str) -> Path:
+    """A directory in the cache for this checkout alone: products of two never mix, or pass for
+    each other's."""
+    return cache() / f"{name}-{hashlib.sha256(str(REPO).encode()).hexdigest()[:6]}"
+
+
+def out() -> Path:
+    """Results for people and CI: selftests.json, bench.json, logs."""
+    return _made(REPO / "out")
+
+
+def logs() -> Path:
+    """Full output of every long step; errors name the file in here."""
+    return _made(out() / "logs")
+
+
+def given() -> List[Path]:
+    """Directories outside the checkout and the cache that the user named."""
+    names = (os.environ.get(name) for name in ("KDIR", "KERNEL_SRC", "INSTALL_MOD_PATH"))
+    return [Path(name).absolute() for name in names if name and Path(name).is_dir()]
+
+
+def _made(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path

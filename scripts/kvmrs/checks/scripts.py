@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Checks of these scripts: types and format. The settings are in scripts/pyproject.toml."""
+
+from typing import List
+
+from ..base import paths, proc, ui
+from ..tools import packages, toolroot
+
+SCRIPTS = paths.REPO / "scripts"
+
+
+def typed() -> None:
+    """The types fit."""
+    toolroot.add("mypy", "mypy", packages.MYPY)
+    with ui.step("mypy") as shown:
+        cache = f"--cache-dir={paths.cache() / 'mypy'}"
+        proc.run_logged(
+            toolroot.command(["mypy", cache, "--package", "kvmrs"], cwd=SCRIPTS), "mypy", shown
+        )
+
+
+def write_format() -> None:
+    """Rewrites the files in the style of black."""
+    _black([])
+
+
+def formatted() -> None:
+    """black has nothing to change."""
+    _black(["--check", "--diff"])
+
+
+def _black(options: List[str]) -> None:
+    toolroot.add("black", "black", packages.BLACK)
+    with ui.step("black") as shown:
+        proc.run_logged(
+            toolroot.command(["black", "--quiet", *options, "."], cwd=SCRIPTS),
+            "black",
+            shown,
+            hint="make fmt",
+        )

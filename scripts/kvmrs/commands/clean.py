@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0
+"""clean: results and build products; clean --all: the tools and kernel source as well.
+
+It waits for every run that builds something: none loses its tree under its feet.
+"""
+
+import contextlib
+import shutil
+from pathlib import Path
+from typing import List
+
+from ..base import lock, paths, ui
+from ..base.errors import KvmrsError
+
+KEPT = ("root-", "source", "cargo")
+
+
+def main(words: List[str]) -> int:
+    """clean [--all]"""
+    everything = "--all" in words
+    with contextlib.ExitStack() as held:
+        for part in lock.folder().iterdir():
+            held.enter_context(lock.hold("cleaning", part.name))
+        doomed = [
+            path
+            for path in paths.cache().iterdir()
+            if path != lock.folder() and (everything or not path.name.startswith(KEPT))
+        ]
+        for path in [*doomed, paths.out()]:
+            _remove(path)
+    return 0
+
+
+def _remove(path: Path) -> None:
+    """Never follows a mount: a root that something is mounted in stays, with an error."""
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    inside = [place for place in mounts if place == str(path) or place.startswith(f"{path}/")]
+    if inside:
+        raise KvmrsError(f"{inside[0]} is a mount", f"umount {inside[0]} and try again")
+    with ui.step(f"removing {path}"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

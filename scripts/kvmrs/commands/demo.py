@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A Linux guest on the Rust TDP MMU, in front of a person.
+
+    demo
+
+Boots the patched host, loads kvm_rs.ko into it, and boots an unmodified Linux guest there with
+an unmodified QEMU. KVM's own figures of the guest's VM are shown while it works, while dirty
+logging splits its huge pages and gives them back, and until nothing of it is left.
+"""
+
+from pathlib import Path
+from typing import Any, Dict, List
+
+from ..base import paths, ui
+from ..build import crates, kernel, module
+from ..machine import accel, boot, demo_view, initramfs, kvm_modules
+from ..tools import build_machine, toolroot
+
+CRATE = paths.REPO / "selftests" / "guest"
+QEMU = "/usr/bin/qemu-system-x86_64"
+QMP = "/tmp/qmp"
+DISK = "/tmp/disk"
+DISK_MIB = 320
+GUEST_MIB = 512
+ROUNDS = 1
+CYCLES = 2
+LIMIT = 90
+"""Seconds that any one thing may take, on a slow and busy machine."""
+
+
+def main(_: List[str]) -> int:
+    tree = kernel.ensure()
+    rust = module.ensure(tree)
+    image = _guest_image(crates.static_program(CRATE, "kvmrs-memwork", "the guest's program"))
+    modules = kvm_modules.Modules(tree, rust)
+    files = {**modules.files(), "/guest/bzImage": tree.bzimage, "/guest/initrd": image}
+    job = {"modules": modules.job(load_rust=False), "share": boot.SHARE_TAG, "work": {"demo": _work()}}
+    machine = boot.Machine("demo", tree, files, job, memory="2G", share=True)
+    view = demo_view.View(accel.choose(), _identity(rust))
+    ended = boot.run(machine, view.on_event)
+    view.close()
+    ended.demand_success()
+    ui.say(f"\nThe host's kernel log is clean. All of this took {ui.clock(ended.seconds)}.")
+    return 0
+
+
+def _identity(rust: Path) -> str:
+    """Which kvm_rs.ko this is: its size, and the commit where there is one."""
+    commit = build_machine.output_of(
+        "git", "-C", str(paths.REPO), "describe", "--always", "--dirty"
+    ).strip()
+    return f"kvm_rs.ko, {rust.stat().st_size >> 10} KiB" + (f", commit {commit}" if commit else "")
+
+
+def _guest_image(program: Path) -> Path:
+    """The guest's initramfs: busybox, a script as init, and the program that works."""
+    image = paths.cache() / "guest.cpio"
+    with open(image, "wb") as file:
+        archive = initramfs.Archive(file)
+        for name in ("dev", "proc", "sys", "bin"):
+            archive.folder(name)
+        archive.character("dev/console", 5, 1)
+        archive.file("init", CRATE / "init")
+        archive.file("bin/memwork", program)
+        archive.file("bin/busybox", toolroot.file(initramfs.BUSYBOX))
+        for applet in ("sh", "mount", "poweroff"):
+            archive.link(f"bin/{applet}", "busybox")
+        archive.close()
+    return image
+
+
+def _work() -> Dict[str, Any]:
+    """As the runner reads it."""
+    argv = [
+        QEMU,
+        "-accel",
+        "kvm",
+        "-cpu",
+        "host",
+        "-smp",
+        "2",
+        "-m",
+        str(GUEST_MIB),
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-kernel",
+        "/tmp/bzImage",
+        "-initrd",
+        "/tmp/initrd",
+        "-append",
+        "console=ttyS0 quiet panic=-1",
+        "-drive",
+        f"file={DISK},format=raw,if=virtio",
+        "-serial",
+        "stdio",
+        "-qmp",
+        f"unix:{QMP},server=on,wait=off",
+    ]
+    return {
+        "module": f"{kvm_modules.INSIDE}/kvm_rs.ko",
+        "name": "kvm_rs",
+        "files": ["/guest/bzImage", "/guest/initrd"],
+        "disk": DISK,
+        "disk_size": DISK_MIB << 20,
+        "argv": argv,
+        "qmp": QMP,
+        "rounds": ROUNDS,
+        "cycles": CYCLES,
+        "limit": LIMIT,
+    }

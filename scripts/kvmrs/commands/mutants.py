@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make mutants: cargo-mutants changes one operator of tdp_mmu/ at a time, and tests look for it.
+
+It works on a crate's own files, so the copy has tdp_mmu/ in the crate. Tests that take long by
+themselves are left out, and the others linked into one program: every mutant is built anew. As long
+as no source file changes, a run goes on where the last one was stopped.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Dict, List, Set, Tuple
+
+from ..base import lock, paths, proc, ui
+from ..base.errors import KvmrsError
+from ..build import model_copy
+from ..tools import toolroot
+
+VERSION = "25.3.1"
+"""The cargo-mutants to use: the tools' cargo is older than what the latest wants."""
+
+DOCUMENT = paths.REPO / "docs" / "mutants.md"
+LEFT_OUT = ("compile_fail", "loom", "shuttle", "stress")
+SETTINGS = {
+    "CARGO_PROFILE_DEV_OPT_LEVEL": "0",
+    "CARGO_PROFILE_DEV_DEBUG": "0",
+    "CARGO_INCREMENTAL": "1",
+    "PROPTEST_CASES": "48",
+    "PROPTEST_MAX_SHRINK_ITERS": "0",
+}
+"""A build takes longer than its tests do; what fails need not be made small."""
+
+PATIENCE = 120
+"""Seconds for the tests, which take two. Cargo-mutants measures that, but when it begins."""
+
+SOME_MISSED, SOME_TIMED_OUT = 2, 3
+
+OUTCOMES = {
+    "killed": "caught",
+    "killed by hanging": "timeout",
+    "do not compile": "unviable",
+    "killed, or do not compile, in earlier runs": "previously_caught",
+    "survive": "missed",
+}
+"""What becomes of mutants, and cargo-mutants' list of them."""
+
+Survivor = Tuple[str, str]
+
+
+def main(words: List[str]) -> int:
+    """mutants [options of cargo mutants, such as --shard 0/8]"""
+    with lock.hold("running cargo-mutants", "mutants"):
+        program = _install()
+        sources = _layout(model_copy.sources())
+        model_copy.sync(_folder() / "tree", sources)
+        if _same_as_last_time(sources) and "--iterate" not in words:
+            words = [*words, "--iterate"]
+        code = toolroot.run(_command(program, words), cwd=_folder() / "tree", env=_env()).returncode
+    if code not in (0, SOME_MISSED, SOME_TIMED_OUT):
+        raise KvmrsError(f"cargo-mutants failed (exit {code})", "it says why above")
+    print("mutants: " + ", ".join(f"{len(_listed(name))} {what}" for what, name in OUTCOMES.items()))
+    fresh = sorted(_survivors() - _explained())
+    for file, mutation in fresh:
+        print(f"not explained in {DOCUMENT.name}: {file}: {mutation}")
+    return 1 if fresh else 0
+
+
+def _command(program: Path, words: List[str]) -> List[str]:
+    """Walks and guests without progress fail by themselves, so patience with a busy machine is
+    cheap."""
+    return [
+        str(program),
+        "mutants",
+        "--in-place",
+        "--no-shuffle",
+        "--cap-lints=true",
+        "--colors=never",
+        f"--minimum-test-timeout={PATIENCE}",
+        "--output",
+        str(paths.out()),
+        "--file",
+        "src/tdp_mmu/*.rs",
+        *words,
+    ]
+
+
+def _env() -> Dict[str, str]:
+    return {
+        "CARGO_TARGET_DIR": str(_folder() / "target"),
+        "CARGO_BUILD_JOBS": str(os.cpu_count() or 1),
+        **SETTINGS,
+    }
+
+
+def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
+    """A package of its own: tdp_mmu/ in its sources, its tests one program."""
+    wanted, tests = {}, []
+    for name, data in sources.items():
+        name = name.replace("selftests/model/", "").replace("tdp_mmu/", "src/tdp_mmu/")
+        test = re.fullmatch(r"tests/(\w+)\.rs", name)
+        if name.startswith("tests/ui/") or test and test[1] in LEFT_OUT:
+            continue
+        tests += [test[1]] if test else []
+        wanted[name.replace("tests/", "tests/all/")] = _repathed(name, data.decode()).encode()
+    modules = "".join(f'#[path = "all/{test}.rs"]\nmod {test};\n' for test in sorted(tests))
+    return {**wanted, "tests/all.rs": modules.encode()}
+
+
+def _repathed(name: str, text: str) -> str:
+    if name == "Cargo.toml":
+        return re.sub(r"\[\[test\]\]\n(?:[^\n]+\n)+", "", text)
+    return text.replace('"../../../tdp_mmu/', '"tdp_mmu/').replace('"../../../../rust/', '"../../rust/')
+
+
+def _same_as_last_time(sources: Dict[str, bytes]) -> bool:
+    """Whether the last run's results are those of these very files. Takes note of them."""
+    digest = hashlib.sha256()
+    for name, data in sorted(sources.items()):
+        digest.update(f"{name} {len(data)}\n".encode() + data)
+    note = _folder() / "sources"
+    same = note.exists() and note.read_text() == digest.hexdigest()
+    note.write_text(digest.hexdigest())
+    return same
+
+
+def _listed(name: str) -> List[str]:
+    """The mutants on one of cargo-mutants' lists; of earlier runs there may be none."""
+    path = paths.out() / "mutants.out" / f"{name}.txt"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _survivors() -> Set[Survivor]:
+    """What no test noticed in the last run; a mutant that hangs was noticed."""
+    found = (re.match(r"src/tdp_mmu/(\w+\.rs):\d+:\d+: (.*)", line) for line in _listed("missed"))
+    return {(match[1], match[2]) for match in found if match}
+
+
+def _explained() -> Set[Survivor]:
+    """The survivors that the document lists. Lines move, so they do not count."""
+    rows = re.findall(r"^\| (\w+\.rs):\d+[:\d]* \| `([^`]*)`", DOCUMENT.read_text(), re.MULTILINE)
+    return {(file, mutation.replace("\\|", "|")) for file, mutation in rows}
+
+
+def _install() -> Path:
+    root = _folder() / VERSION
+    program = root / "bin" / "cargo-mutants"
+    if not program.exists():
+        with ui.step(f"building cargo-mutants {VERSION}") as shown:
+            argv = [
+                "cargo",
+                "install",
+                "cargo-mutants",
+                "--version",
+                VERSION,
+                "--locked",
+                "--root",
+                str(root),
+            ]
+            proc.run_logged(toolroot.command(argv), "cargo-mutants", shown)
+    return program
+
+
+def _folder() -> Path:
+    path = paths.cache() / "mutants"
+    path.mkdir(exist_ok=True)
+    return path

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel patches: do they apply, to a kernel tree or to the source that `kernel` builds?"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import List
+
+from ..base.errors import KvmrsError
+from ..build import series, source
+
+
+def main(words: List[str]) -> int:
+    """patch check|apply|unapply [TREE]"""
+    if not words or words[0] not in ("check", "apply", "unapply") or len(words) > 2:
+        raise KvmrsError("usage: patch check|apply|unapply <kernel tree>")
+    given = words[1] if len(words) == 2 else os.environ.get("KDIR")
+    if given:
+        return _on_tree(words[0], Path(given).absolute())
+    if words[0] != "check":
+        raise KvmrsError("which kernel tree?", f"make patch-{words[0]} KDIR=<kernel tree>")
+    return _check_source()
+
+
+def _on_tree(action: str, tree: Path) -> int:
+    version = source.need_supported(tree)
+    now = series.state(tree)
+    if action == "check":
+        print(
+            f"the series is applied to {tree}"
+            if now == "applied"
+            else f"the series applies to {tree} (Linux {version})"
+        )
+    elif (action == "apply") == (now == "applied"):
+        print(f"nothing to do: the series is {'' if now == 'applied' else 'not '}applied to {tree}")
+    else:
+        count = series.store(tree, series.patched(tree, reverse=action == "unapply"))
+        print(
+            f"{len(series.patches())} patches {action[:-1] + 'ied' if action.endswith('y') else action},"
+            f" {count} files of {tree} changed"
+        )
+    return 0
+
+
+def _check_source() -> int:
+    """Checks against the pristine source, of which only the touched files are unpacked."""
+    origin = source.ensure()
+    with tempfile.TemporaryDirectory(prefix="kvm_rs-source-") as name:
+        origin.extract({*series.files_of(series.patches()), "Makefile"}, Path(name))
+        series.patched(Path(name))
+    print(f"the series ({len(series.patches())} patches) applies to Linux {origin.version}")
+    return 0

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The checks that need no boot: format, lints, style, where `unsafe` may be, documents."""
+
+from typing import List
+
+from ..stages import static
+
+
+def main(_: List[str]) -> int:
+    """static"""
+    results = static.run()
+    failed = [result.name for result in results if not result.ok]
+    print(
+        f"static checks: {len(results) - len(failed)} of {len(results)} passed"
+        + (f"; FAILED: {', '.join(failed)}" if failed else "")
+    )
+    return 1 if failed else 0

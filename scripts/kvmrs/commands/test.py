@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make test: every stage, each to its end, a table, and one line that sums up.
+
+A stage that breaks is a failure and does not stop the others: one run tells everything. The
+longest one, a single boot, has the others beside it where the machine is big enough.
+"""
+
+import functools
+import sys
+import time
+from dataclasses import dataclass
+from typing import Callable, List, Sequence, Tuple
+
+from ..base import aside, ui
+from ..base.errors import KvmrsError
+from ..stages import allocfail, life, model, own_selftests, selftests, selftests_ept, static
+from ..suite.results import Summary
+from ..suite.testlist import BACKENDS
+
+
+@dataclass
+class Stage:
+    """A finished stage."""
+
+    name: str
+    summary: Summary
+    seconds: float
+    remark: str = ""
+
+
+def main(_: List[str]) -> int:
+    """test"""
+    stages = _all()
+    _table(stages)
+    return sum((stage.summary for stage in stages), Summary(0, 0, 0)).close()
+
+
+def _all() -> List[Stage]:
+    """The checks first: they build everything that the other stages use."""
+    runs = [(name, functools.partial(_run, name, stage)) for name, stage in STAGES]
+    checks, longest, others = runs[0], runs[1], runs[2:]
+    if not aside.possible():
+        return [run() for _, run in runs]
+    done = [checks[1]()]
+    beside = aside.Aside(others)
+    done.append(longest[1]())
+    return [*done, *beside.results()]
+
+
+def _run(name: str, stage: Callable[[], Summary]) -> Stage:
+    start = time.monotonic()
+    ui.say(f"== {name}")
+    try:
+        return Stage(name, stage(), time.monotonic() - start)
+    except KvmrsError as error:
+        if error.details:
+            print(error.details.rstrip(), file=sys.stderr)
+        print(f"kvm_rs: error: {error}", file=sys.stderr, flush=True)
+        return Stage(name, Summary(0, 1, 0), time.monotonic() - start, str(error))
+
+
+def _static() -> Summary:
+    results = static.run()
+    passed = sum(result.ok for result in results)
+    return Summary(passed, len(results) - passed, 0)
+
+
+STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
+    ("static checks and model tests", _static),
+    ("kernel selftests, C and Rust", lambda: selftests.run(selftests.Options())),
+    ("kernel selftests on EPT", lambda: selftests_ept.run(selftests_ept.Options())),
+    ("own selftests, C and Rust", lambda: own_selftests.run([], list(BACKENDS))),
+    ("module life", life.run),
+    ("model checkers", model.run),
+    ("failing allocations", lambda: allocfail.run(list(BACKENDS))),
+)
+
+
+def _table(stages: List[Stage]) -> None:
+    print(f"\n{'stage':<32}{'passed':>8}{'failed':>8}{'skipped':>9}{'time':>14}")
+    for stage in stages:
+        counts = stage.summary
+        print(
+            f"{stage.name:<32}{counts.passed:>8}{counts.failed:>8}{counts.skipped:>9}"
+            f"{ui.clock(stage.seconds):>14}  {stage.remark}".rstrip()
+        )

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The MMU's tests and a short stress run on kernels that watch: lockdep, KASAN, KCSAN.
+
+    test-debug [FLAVOR...] [--only NAME[,NAME...]] [--backend c|rust]
+
+One boot for each flavor; out/test-debug.json has every result. What the kernel reports in its
+log fails the run, unless selftests/klog-allow.toml lists it as the C code's.
+"""
+
+import argparse
+from typing import List, Sequence, Tuple
+
+from ..base import ui
+from ..base.errors import KvmrsError
+from ..build import kernel, kselftest
+from ..stages import debug_kernels
+from ..suite import debug_list, ktap
+from ..suite.results import Result, Suite, Summary
+from ..suite.testlist import BACKENDS
+
+NAME = "test-debug"
+
+
+def main(words: List[str]) -> int:
+    given = _options(words)
+    flavors = given.flavor or debug_list.flavors()
+    only = [name for name in given.only.split(",") if name]
+    return _run(flavors, only, given.backend).close()
+
+
+def _run(flavors: Sequence[str], only: Sequence[str], backend: str) -> Summary:
+    """Builds, boots once a flavor, judges."""
+    kernels = [_prepare(flavor) for flavor in flavors]
+    chosen = [[test for test in plan.tests if not only or test.name in only] for _, plan in kernels]
+    report = ktap.Report(sum(map(len, chosen)))
+    total = Summary(0, 0, 0)
+    rows: List[Result] = []
+    for flavor, (tree, plan), tests in zip(flavors, kernels, chosen):
+        suite = Suite(NAME, tests, [backend], flavor, report)
+        total += suite.close(
+            debug_kernels.boot_with(f"{NAME}-{flavor}", tree, suite, plan.settings), rows
+        )
+        rows += suite.rows()
+    return total
+
+
+def _prepare(flavor: str) -> Tuple[kernel.KernelTree, debug_list.Plan]:
+    ui.say(f"  flavor {flavor}")
+    tree = debug_kernels.ensure(flavor)
+    return tree, debug_list.plan(flavor, kselftest.ensure(tree).suite)
+
+
+def _options(words: List[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="kvmrs test-debug", description=__doc__.splitlines()[0])
+    parser.add_argument("flavor", nargs="*", help="flavors instead of all")
+    parser.add_argument("--only", default="", help="names of tests, separated by commas")
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="rust", help="for tests that are not mixed"
+    )
+    given = parser.parse_args(words)
+    known = debug_list.flavors()
+    for flavor in given.flavor:
+        if flavor not in known:
+            raise KvmrsError(f"there is no debug kernel {flavor!r}", f"known: {', '.join(known)}")
+    return given

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One boot of a kernel of any flavor, with what runs on the debug kernels."""
+
+import os
+from typing import Dict, List
+
+from ..base import ui
+from ..build import kernel, kselftest, module
+from ..machine import boot, kvm_modules
+from ..suite import own_tests
+from ..suite.own_tests import RustTest
+from ..suite.results import Suite
+
+CMDLINE = "numa=fake=2 no5lvl"
+"""Two nodes, so that pages can move between them. Page tables of four levels: an interrupt while
+the kernel identifies its processor meets a KASAN that takes five for four, and its first report is
+its last."""
+BOOT_LIMIT = 600
+SILENCE_LIMIT = 300
+
+
+def ensure(flavor: str) -> kernel.KernelTree:
+    """The kernel of that flavor; with KDIR=, the user's, which then has to be one."""
+    tree = kernel.ensure(flavor)
+    if os.environ.get("KDIR"):
+        ui.say(f"  KDIR={tree.path} is taken for a kernel of flavor {flavor}")
+    return tree
+
+
+def boot_with(
+    name: str, tree: kernel.KernelTree, suite: Suite, settings: List[Dict[str, str]]
+) -> boot.Ended:
+    """One boot of `tree` that runs the suite."""
+    modules = kvm_modules.Modules(tree, module.ensure(tree))
+    names = [test.name for test in suite.tests.values() if not isinstance(test, RustTest)]
+    files = {
+        **modules.files(),
+        **kselftest.ensure(tree).only(names),
+        own_tests.INSIDE: own_tests.program(),
+    }
+    job = {"modules": modules.job(), "settings": settings, "work": suite.work()}
+    machine = boot.Machine(
+        name, tree, files, job, cmdline=CMDLINE, boot_limit=BOOT_LIMIT, silence_limit=SILENCE_LIMIT
+    )
+    return boot.run(machine, suite.on_event)

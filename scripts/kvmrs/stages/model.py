@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The model crate under model checkers; see docs/model.md.
+
+`make model` does the same in each run. `make model-soak` goes on with other random numbers until
+its time is over or it is interrupted, and then says what it has done.
+"""
+
+import os
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Mapping, Sequence
+
+from ..base import paths, proc, ui
+from ..base.errors import KvmrsError
+from ..build import crates
+from ..suite.results import Summary
+from ..tools import toolroot
+
+LINE = re.compile(r"model: (.+): (\d+) interleavings")
+BUILD_LIMIT, LIMIT = 900, 600
+"""Seconds for a build and a stage, after which something waits for ever. `timeout` ends the tests
+that cargo started, too."""
+SLICE = 30
+"""Seconds of each test in a round of the soak."""
+HISTORIES_A_SECOND = 200
+"""Histories that a second is enough for."""
+BEFORE, AFTER = 5, 6
+"""Lines around a panic that belong to it: the schedule's file before, the message after."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Tests that are built in the same way."""
+
+    name: str
+    tests: Sequence[str]
+    feature: str = ""
+
+    def cargo(self, words: Sequence[str], limit: int) -> List[str]:
+        features = ["--features", self.feature] if self.feature else []
+        tests = [word for test in self.tests for word in ("--test", test)]
+        jobs = f"-j{os.cpu_count() or 1}"
+        return ["timeout", "-k", "5", str(limit), "cargo", "test", jobs, *features, *tests, *words]
+
+
+HISTORIES = Stage("histories, and the machine's own threads", ("history", "stress"))
+LOOM = Stage("loom", ("loom",), "loom")
+SHUTTLE = Stage("shuttle", ("shuttle",), "shuttle")
+
+
+@dataclass
+class Tally:
+    """Interleavings by scenario."""
+
+    counts: Counter = field(default_factory=Counter)
+
+    def hear(self, line: str) -> None:
+        """Reads a line of a test's output; shows those that count."""
+        found = LINE.search(line)
+        if found:
+            self.counts[found[1]] += int(found[2])
+            ui.say(f"    {found[1]}: {int(found[2]):,}")
+
+    def report(self) -> None:
+        for name, count in sorted(self.counts.items()):
+            print(f"{name:<48}{count:>14,}")
+        print(f"{'interleavings':<48}{sum(self.counts.values()):>14,}", flush=True)
+
+
+def run() -> Summary:
+    """Every stage; each scenario of the checkers counts as a test."""
+    tally = Tally()
+    for stage in (HISTORIES, LOOM, SHUTTLE):
+        _build(stage)
+        _run(stage, tally, {})
+    tally.report()
+    return Summary(len(tally.counts), 0, 0)
+
+
+def soak(seconds: float) -> None:
+    """Rounds of what takes random numbers, until the time is over."""
+    stages = (SHUTTLE, HISTORIES)
+    for stage in stages:
+        _build(stage)
+    start, tally, rounds = time.monotonic(), Tally(), 0
+    verdict = "failed"
+    try:
+        while time.monotonic() < start + seconds:
+            left = start + seconds - time.monotonic()
+            part = max(1, int(min(SLICE, left / 10)))
+            for stage in stages:
+                _run(stage, tally, {"MODEL_SECONDS": part, "PROPTEST_CASES": HISTORIES_A_SECOND * part})
+            rounds += 1
+        verdict = "no failure"
+    except KeyboardInterrupt:
+        verdict = "stopped, no failure"
+    finally:
+        tally.report()
+        taken = ui.clock(time.monotonic() - start)
+        print(f"model-soak: {verdict} in {taken}, {rounds} rounds", flush=True)
+
+
+def _build(stage: Stage) -> None:
+    with ui.step(f"building for {stage.name}") as shown:
+        argv = stage.cargo(["--no-run"], BUILD_LIMIT)
+        proc.run_logged(_command(argv, {}), f"{_log(stage)}-build", shown)
+
+
+def _run(stage: Stage, tally: Tally, settings: Mapping[str, int]) -> None:
+    env = {name: str(value) for name, value in settings.items()}
+    argv = stage.cargo(["--", "--nocapture"], LIMIT)
+    with ui.step(stage.name) as shown:
+        try:
+            proc.run_logged(
+                _command(argv, env),
+                _log(stage),
+                shown,
+                on_line=tally.hear,
+                hint="docs/model.md says how to read it",
+            )
+        except KvmrsError as error:
+            error.details = _complaint(paths.logs() / f"{_log(stage)}.log")
+            raise
+
+
+def _log(stage: Stage) -> str:
+    return f"model-{stage.feature or 'histories'}"
+
+
+def _complaint(log: Path) -> str:
+    """What the tests said: cargo's own last words are about cargo."""
+    lines = log.read_text(errors="replace").splitlines()
+    panics = [number for number, line in enumerate(lines) if "panicked at" in line]
+    first = panics[0] if panics else len(lines)
+    smallest = [number for number, line in enumerate(lines) if "minimal failing input" in line]
+    shown = lines[max(0, first - BEFORE) : first + AFTER]
+    for number in smallest:
+        shown += lines[number : number + proc.TAIL]
+    return "\n".join(shown + [line for line in lines if line.endswith("... FAILED")])
+
+
+def _command(argv: List[str], settings: Mapping[str, str]) -> List[str]:
+    env = {**crates.environment(crates.MODEL), "RUST_BACKTRACE": "0", **settings}
+    return toolroot.command(argv, cwd=crates.MODEL, env=env)

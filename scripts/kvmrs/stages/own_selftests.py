@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The project's own selftests, those of selftests/rust and of selftests/c, in one boot.
+
+They are judged like the kernel's: what passes on C must pass on Rust. None is known to fail.
+"""
+
+from pathlib import Path
+from typing import Dict, List
+
+from ..build import kernel, kselftest, module
+from ..machine import boot, kvm_modules
+from ..suite import own_tests
+from ..suite.results import Suite, Summary
+
+NAME = "own-selftests"
+CMDLINE = "hugepagesz=1G hugepages=1"
+"""A page of 1G must be set aside while memory is still in one piece."""
+HUGE_PAGES = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+SETTINGS = [{"path": HUGE_PAGES, "value": "64"}]
+
+
+def run(only: List[str], backends: List[str]) -> Summary:
+    """Builds, boots, runs, judges; out/own-selftests.json has every result."""
+    tree = kernel.ensure()
+    program = own_tests.program()
+    tests = own_tests.select([*own_tests.listed(program), *own_tests.C_TESTS], only)
+    modules = kvm_modules.Modules(tree, module.ensure(tree))
+    suite = Suite(NAME, list(tests), backends)
+    job = {"modules": modules.job(), "settings": SETTINGS, "work": suite.work()}
+    files = {**modules.files(), own_tests.INSIDE: program, **_c_programs(tree)}
+    machine = boot.Machine(NAME, tree, files, job, cmdline=CMDLINE)
+    return suite.close(boot.run(machine, lambda event: suite.on_event(_plain(event))))
+
+
+def _c_programs(tree: kernel.KernelTree) -> Dict[str, Path]:
+    programs = kselftest.ensure(tree).files()
+    places = [f"{kselftest.INSIDE}/{test.name}" for test in own_tests.C_TESTS]
+    return {place: programs[place] for place in places}
+
+
+def _plain(event: boot.Event) -> boot.Event:
+    """The only argument of a test is its name: nobody wants to read it twice."""
+    return {**event, "args": ""} if "args" in event else event

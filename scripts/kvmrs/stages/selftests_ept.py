@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel's MMU selftests on EPT, on C and on Rust, in each mode of an Intel processor.
+
+Three boots: with accessed/dirty bits and page modification logging, without accessed/dirty
+bits (and so without that log, which needs them), and without the log alone.
+"""
+
+import contextlib
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from ..base import paths, proc, ui
+from ..build import kernel, kselftest, module
+from ..machine import bochs, boot, kvm_modules
+from ..suite import ktap, testlist
+from ..suite.results import Result, Suite, Summary
+from ..tools import toolroot
+
+NAME = "selftests-ept"
+FOLDER = paths.REPO / "selftests" / "ept"
+LIST = FOLDER / "ept.toml"
+MODES = {"ad+pml": "", "eptad=0": "eptad=0", "pml=0": "pml=0"}
+"""What a row says -> parameters of kvm-intel.ko."""
+FACTS = {"ad+pml": ("Y", "Y"), "eptad=0": ("N", "N"), "pml=0": ("Y", "N")}
+"""What the machine must say of eptad and pml: an ignored parameter tests nothing."""
+
+TIMEOUT = 60
+HEARTBEAT = 5
+"""Seconds of the machine's clock, which are longer than a person's."""
+BOOT_LIMIT = 900
+SILENCE_LIMIT = 400
+"""Seconds of a person's: a busy machine interprets slowly, and that is no failure."""
+
+PRELOAD = "/lib/take_interrupts.so"
+
+
+@dataclass
+class Options:
+    """What of the list to run, and in which modes; everything, if nothing is said."""
+
+    modes: List[str] = field(default_factory=lambda: list(MODES))
+    only: List[str] = field(default_factory=list)
+    backends: List[str] = field(default_factory=lambda: list(testlist.BACKENDS))
+
+
+def run(options: Options) -> Summary:
+    """Builds, boots once a mode, judges; out/selftests-ept.json has every result."""
+    bochs.ensure()
+    tree = kernel.ensure()
+    programs = kselftest.ensure(tree)
+    names = options.only or list(testlist.names_in(LIST, programs.suite))
+    tests = testlist.select(programs.suite, names, TIMEOUT, None, LIST)
+    files = {**programs.only(names), **_preload(), "/bin/bash": toolroot.file("/bin/bash")}
+    rust = module.ensure(tree) if "rust" in options.backends else None
+    report = ktap.Report(len(options.modes) * len(options.backends) * len(tests))
+    boots = [
+        _Boot(Suite(NAME, tests, options.backends, mode, report), tree, rust, files)
+        for mode in options.modes
+    ]
+    return _close(boots, _run_all(boots))
+
+
+def _run_all(boots: List["_Boot"]) -> List[boot.Ended]:
+    """As many at once as there are processors: each emulator uses one."""
+    ui.say("  accelerator: none (Bochs interprets an Intel processor)")
+    processors = len(os.sched_getaffinity(0))
+    with contextlib.ExitStack() as media, ThreadPoolExecutor(processors) as pool:
+        settings = [media.enter_context(bochs.prepared(each.machine)) for each in boots]
+        return list(pool.map(_Boot.run, boots, settings))
+
+
+def _close(boots: List["_Boot"], ends: List[boot.Ended]) -> Summary:
+    """What went wrong comes last, mode by mode."""
+    total = Summary(0, 0, 0)
+    rows: List[Result] = []
+    for each, ended in zip(boots, ends):
+        total += each.suite.close(ended, rows)
+        rows += each.suite.rows()
+    return total
+
+
+class _Boot:
+    """One mode: every test on each backend."""
+
+    talking = threading.Lock()
+
+    def __init__(
+        self, suite: Suite, tree: kernel.KernelTree, rust: Optional[Path], files: Dict[str, Path]
+    ) -> None:
+        self.suite = suite
+        params = f"{bochs.VENDOR_PARAMS} {MODES[suite.mode]}".strip()
+        modules = kvm_modules.Modules(tree, rust, vendor_params=params)
+        job = {
+            "modules": modules.job(),
+            "settings": testlist.settings(LIST),
+            "work": suite.work(HEARTBEAT),
+        }
+        self.machine = boot.Machine(
+            f"{NAME}-{suite.mode}",
+            tree,
+            {**modules.files(), **files},
+            job,
+            boot_limit=BOOT_LIMIT,
+            silence_limit=SILENCE_LIMIT,
+        )
+
+    def run(self, settings: Path) -> boot.Ended:
+        """In a thread of its own."""
+        ended = bochs.run(self.machine, settings, self._on_event)
+        found = ended.facts
+        if found and (found.get("eptad"), found.get("pml")) != FACTS[self.suite.mode]:
+            self.suite.failures.append(
+                f"{self.suite.mode}: the machine is in another mode: {boot.describe(found)}"
+            )
+        return ended
+
+    def _on_event(self, event: boot.Event) -> None:
+        with self.talking:
+            self.suite.on_event(event)
+
+
+def _preload() -> Dict[str, Path]:
+    """The library that works around Bochs, and the file that has every program load it."""
+    source = FOLDER / "take_interrupts.c"
+    library = paths.cache() / "take_interrupts.so"
+    with ui.step(source.name) as shown:
+        proc.run_logged(
+            toolroot.command(
+                [
+                    "clang",
+                    "-D_GNU_SOURCE",
+                    "-O2",
+                    "-Wall",
+                    "-Werror",
+                    "-shared",
+                    "-fPIC",
+                    "-o",
+                    str(library),
+                    str(source),
+                ]
+            ),
+            "ept-build",
+            shown,
+        )
+    listed = library.with_suffix(".preload")
+    listed.write_text(f"{PRELOAD}\n")
+    return {PRELOAD: library, "/etc/ld.so.preload": listed}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The checks that need no boot, one after the other."""
+
+import time
+from dataclasses import dataclass
+from typing import Callable, List, Sequence, Tuple
+
+from ..base import ui
+from ..base.errors import KvmrsError
+from ..checks import kernel_style, python_imports, rust, scripts
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of one check; `details` says what failed."""
+
+    name: str
+    ok: bool
+    seconds: float
+    details: str = ""
+
+
+CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
+    ("rustfmt", rust.formatted),
+    ("unsafe only in rust/", rust.unsafe_confined),
+    ("checkpatch of the series", kernel_style.patches),
+    ("checkpatch of C files", kernel_style.c_files),
+    ("clippy", rust.clippy),
+    ("types of the scripts", scripts.typed),
+    ("format of the scripts", scripts.formatted),
+    ("scripts import one way", python_imports.one_way),
+    ("rustdoc", rust.documents),
+    ("model tests", rust.model_tests),
+)
+
+
+def run() -> List[Result]:
+    """Runs every check, shows each outcome as it comes, and returns them all."""
+    return [result_of(name, check) for name, check in CHECKS]
+
+
+def result_of(name: str, check: Callable[[], None]) -> Result:
+    start = time.monotonic()
+    try:
+        check()
+        result = Result(name, True, time.monotonic() - start)
+    except KvmrsError as error:
+        result = Result(name, False, time.monotonic() - start, f"{error.details}\n{error}".strip())
+    ui.say(f"{'ok    ' if result.ok else 'not ok'} {name} ({ui.clock(result.seconds)})")
+    for line in result.details.splitlines():
+        ui.say(f"# {line}")
+    return result

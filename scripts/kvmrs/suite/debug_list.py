@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What to run on a debug kernel: selftests/debug.toml."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List
+
+from ..base import paths
+from . import testlist
+from .own_tests import RustTest
+
+FILE = paths.REPO / "selftests" / "debug.toml"
+TIMEOUT = 300
+"""Seconds a test: the slowest of these kernels takes ten times as long as the first one."""
+STRESS_GRACE = 280
+"""Seconds that a stress run may take for its end: a phase, swap that comes back, VMs that go."""
+
+
+@dataclass
+class Plan:
+    """The tests of one flavor in order, and files of /proc and /sys to write before them."""
+
+    tests: List[testlist.Test]
+    settings: List[Dict[str, str]]
+
+
+def flavors() -> List[str]:
+    return list(_read()["flavor"])
+
+
+def plan(flavor: str, suite: List[str]) -> Plan:
+    """Everything for one flavor; `suite` are the kernel's tests by name."""
+    listed, special = _read(), _read()["flavor"].get(flavor, {})
+    last = [name for name, entry in listed["test"].items() if entry.get("last")]
+    tests = testlist.select(suite, list(testlist.names_in(FILE, suite)), TIMEOUT, None, FILE)
+    c_programs = [
+        testlist.Test(name, entry.get("timeout", TIMEOUT)) for name, entry in listed["c"].items()
+    ]
+    own = [
+        RustTest(name, entry.get("timeout", TIMEOUT), mixed=entry.get("mixed", False))
+        for name, entry in listed["own"].items()
+    ]
+    watcher = [
+        RustTest(f"{name}_watches", TIMEOUT, ["watcher", name], mixed=True)
+        for name in [special.get("watcher")]
+        if name
+    ]
+    in_order = [
+        *(test for test in tests if test.name not in last),
+        *c_programs,
+        *own,
+        stress(listed["stress"]["seconds"]),
+        *watcher,
+        *(test for test in tests if test.name in last),
+    ]
+    return Plan(in_order, testlist.settings(FILE) + _pairs(special.get("settings", {})))
+
+
+def stress(seconds: int, *options: str) -> RustTest:
+    """The stress run; it makes VMs on both backends."""
+    return RustTest(
+        "stress", seconds + STRESS_GRACE, ["stress", "--seconds", str(seconds), *options], mixed=True
+    )
+
+
+def _pairs(table: Dict[str, Any]) -> List[Dict[str, str]]:
+    return [{"path": path, "value": str(value)} for path, value in table.items()]
+
+
+def _read(file: Path = FILE) -> Dict[str, Any]:
+    return tomllib.loads(file.read_text())

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The project's own selftests: those in the program of selftests/rust, and two of selftests/c."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List
+
+from ..base import paths
+from ..base.errors import KvmrsError
+from ..build import crates
+from . import testlist
+
+CRATE = paths.REPO / "selftests" / "rust"
+INSIDE = "/tests/kvmrs-selftests"
+
+
+@dataclass
+class Test(testlist.Test):
+    """A mixed test makes VMs on both backends, whichever was chosen."""
+
+    mixed: bool = False
+
+    def job(self) -> Dict[str, Any]:
+        return {**super().job(), "mixed": self.mixed}
+
+
+@dataclass
+class RustTest(Test):
+    """A test in the program of selftests/rust, or one of its commands, which `args` are then."""
+
+    def job(self) -> Dict[str, Any]:
+        return {**super().job(), "program": INSIDE, "args": self.args or [self.name]}
+
+
+C_TESTS = [
+    Test("mmu_backend_test", testlist.TIMEOUT, mixed=True),
+    Test("huge_page_recovery_test", testlist.TIMEOUT),
+]
+"""Of selftests/c; the other programs there have stages of their own."""
+
+
+def program() -> Path:
+    """The program of selftests/rust."""
+    return crates.static_program(CRATE, "kvmrs-selftests", "the project's own selftests")
+
+
+def listed(program: Path) -> List[Test]:
+    """As the program lists them; it knows their names and what each needs."""
+    done = subprocess.run([program, "--list"], text=True, capture_output=True)
+    if done.returncode != 0:
+        raise KvmrsError(done.stderr.strip() or f"{program.name} does not list its tests")
+    return [RustTest(**entry) for entry in json.loads(done.stdout)]
+
+
+def select(tests: List[Test], only: List[str]) -> List[Test]:
+    names = [test.name for test in tests]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise KvmrsError(f"no such selftest: {' '.join(unknown)}", f"there are: {' '.join(names)}")
+    return [test for test in tests if not only or test.name in only]

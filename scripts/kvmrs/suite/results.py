@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Results of a suite of tests: shown as they come, judged, summed up, written to out/."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+from typing import Counter as CounterType
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from ..base import paths
+from ..machine import boot
+from . import ktap, verdict
+from .testlist import Test
+
+Result = Dict[str, Any]
+HEARTBEAT = 20
+"""Seconds between two signs of life of a test."""
+KEYS = ("test", "args", "backend", "result", "seconds", "reason", "complaint", "vms")
+
+
+@dataclass
+class Summary:
+    """What `make test` adds up; a test that fails as listed counts as skipped."""
+
+    passed: int
+    failed: int
+    skipped: int
+
+    def __add__(self, other: "Summary") -> "Summary":
+        return Summary(
+            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
+        )
+
+    def close(self) -> int:
+        """Prints the line that CI reads; returns the exit code of a command."""
+        ktap.closing(self.passed, self.failed, self.skipped)
+        return 1 if self.failed else 0
+
+
+class Suite:
+    """Takes the events of one boot. In the end, out/<name>.json has its results."""
+
+    def __init__(
+        self,
+        name: str,
+        tests: List[Test],
+        backends: List[str],
+        mode: str = "",
+        report: Optional[ktap.Report] = None,
+    ) -> None:
+        """`mode` tells this boot's rows from those of others that share `report`."""
+        self.name = name
+        self.mode = mode
+        self.tests = {test.name: test for test in tests}
+        self.backends = backends
+        self.results: Dict[Tuple[str, str], Result] = {}
+        self.outcomes: CounterType[str] = Counter()
+        self.failures: List[str] = []
+        self.running = ""
+        self.report = report or ktap.Report(len(tests) * len(backends))
+
+    def work(self, heartbeat: int = HEARTBEAT) -> Dict[str, Any]:
+        """As the runner reads it."""
+        return {
+            "suite": {
+                "backends": self.backends,
+                "heartbeat": heartbeat,
+                "tests": [test.job() for test in self.tests.values()],
+            }
+        }
+
+    def on_event(self, event: boot.Event) -> None:
+        if event["ev"] == "ready":
+            self.report.comment(self._title(boot.describe(event["facts"])))
+        elif event["ev"] == "start":
+            self.running = self._title(event["backend"], event["test"])
+        elif event["ev"] == "alive":
+            self.report.comment(f"{self.running}: {event['seconds']} s, {event['line']}")
+        elif event["ev"] == "result":
+            self._result(event)
+
+    def close(self, ended: boot.Ended, earlier: Sequence[Result] = ()) -> Summary:
+        """Writes the results after `earlier` ones of other boots.
+
+        A test that a dead machine did not run has failed.
+        """
+        for backend in self.backends:
+            for test in self.tests.values():
+                if (test.name, backend) not in self.results:
+                    self._not_run(test, backend, ended.problem)
+        rows = json.dumps([*earlier, *self.rows()], indent=1)
+        (paths.out() / f"{self.name}.json").write_text(rows + "\n")
+        self._close_report(ended)
+        skipped = self.outcomes["skip"] + self.outcomes["xfail"]
+        return Summary(self.outcomes["pass"], len(self.failures), skipped)
+
+    def rows(self) -> List[Result]:
+        """What is written to out/."""
+        mode = {"mode": self.mode} if self.mode else {}
+        return [{**mode, **{key: result.get(key) for key in KEYS}} for result in self.results.values()]
+
+    def _result(self, result: Result) -> None:
+        name, backend = result["test"], result["backend"]
+        self.results[name, backend] = result
+        on_c = None if backend == "c" else self.results.get((name, "c"), {}).get("result")
+        judged = verdict.judge(result, on_c, self.tests[name].fails)
+        title = self._title(backend, name, result["args"])
+        self.outcomes[judged.outcome] += 1
+        if judged.failed:
+            self.failures.append(f"{title}: {judged.note}")
+        self.report.result(title, judged.outcome, result["seconds"], judged.note, result["tail"])
+        if judged.outcome == "pass" and judged.note:
+            self.report.comment(f"{title} needed another attempt: {judged.note}")
+
+    def _not_run(self, test: Test, backend: str, problem: str) -> None:
+        self._result(
+            {
+                "test": test.name,
+                "args": " ".join(test.args),
+                "backend": backend,
+                "result": "fail",
+                "seconds": 0.0,
+                "tail": [],
+                "reason": f"not run to its end: {problem}",
+            }
+        )
+
+    def _close_report(self, ended: boot.Ended) -> None:
+        """Everything that failed once more, where people look for it: at the end."""
+        self.failures += [self._title(line) for line in ended.complaints()]
+        for line in [*(f"FAILED {line}" for line in self.failures), *ended.remarks()]:
+            self.report.comment(line)
+        parts = ", ".join(f"{name} {self._seconds(name):.0f} s" for name in self.backends)
+        took = self._title(f"boot and tests took {ended.seconds:.0f} s ({parts})")
+        self.report.comment(
+            f"{took}; results in out/{self.name}.json, console in"
+            f" {ended.log.relative_to(paths.REPO)}"
+        )
+
+    def _title(self, *words: str) -> str:
+        """Words about this boot."""
+        return " ".join(word for word in (self.mode, *words) if word)
+
+    def _seconds(self, backend: str) -> float:
+        return sum(result["seconds"] for result in self.results.values() if result["backend"] == backend)

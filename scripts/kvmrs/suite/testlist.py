@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What to run of the kernel's suite and how: a list such as selftests/kselftest.toml, and the
+choice of a run."""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from ..base import paths
+from ..base.errors import KvmrsError
+from ..build import kselftest
+
+FILE = paths.REPO / "selftests" / "kselftest.toml"
+TIMEOUT = 120
+BACKENDS = ("c", "rust")
+
+
+@dataclass
+class Test:
+    """A test of the suite. `fails` is why it fails on C, if it does; one that fails by chance
+    may fail, but not `attempts` times in a row."""
+
+    name: str
+    timeout: int
+    args: List[str] = field(default_factory=list)
+    fails: str = ""
+    declined: int = 0
+    attempts: int = 1
+
+    def job(self) -> Dict[str, Any]:
+        """As the runner reads it."""
+        return {
+            "name": self.name,
+            "program": f"{kselftest.INSIDE}/{self.name}",
+            "args": self.args,
+            "timeout": self.timeout,
+            "declined": self.declined,
+            "attempts": self.attempts,
+            "explained": bool(self.fails),
+        }
+
+
+def select(
+    suite: List[str], only: List[str], timeout: int, args: Optional[List[str]], file: Path = FILE
+) -> List[Test]:
+    """The tests to run: all, or those named."""
+    listed = names_in(file, suite)
+    unknown = [name for name in only if name not in suite]
+    if unknown:
+        raise KvmrsError(
+            f"no such selftest: {' '.join(unknown)}", f"there are: {' '.join(sorted(suite))}"
+        )
+    return [_test(name, listed.get(name, {}), timeout, args) for name in only or suite]
+
+
+def settings(file: Path = FILE) -> List[Dict[str, str]]:
+    """Files of /proc and /sys to write before the first test."""
+    return [{"path": path, "value": str(value)} for path, value in _read(file)["settings"].items()]
+
+
+def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[str]]) -> Test:
+    words = entry.get("args", "").split() if args is None else args
+    return Test(
+        name,
+        entry.get("timeout", timeout),
+        words,
+        entry.get("fails", ""),
+        entry.get("declined", 0),
+        entry.get("attempts", 1),
+    )
+
+
+def names_in(file: Path, suite: List[str]) -> Dict[str, Dict[str, Any]]:
+    """Entries of the list; one for a test that does not exist is a mistake, not a comment."""
+    listed: Dict[str, Dict[str, Any]] = _read(file).get("test", {})
+    stale = [name for name in listed if name not in suite]
+    if stale:
+        raise KvmrsError(
+            f"{file.name} names tests that the kernel has not: {' '.join(stale)}",
+            "remove them from the list",
+        )
+    return listed
+
+
+def _read(file: Path) -> Dict[str, Any]:
+    return tomllib.loads(file.read_text())
