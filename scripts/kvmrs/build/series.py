@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0
 """The host-kernel patches: apply, check, unapply, all or nothing.
 
-Patches are applied to copies of the files they touch, in a scratch directory; the tree sees
-the outcome only when every patch went in, and only files whose contents differ are written.
-So a failed patch changes nothing, and make rebuilds no more than it must.
+A user's tree is patched in place. Build trees are brought from any older series to this one:
+git applies the patches to copies of the originals, and only files whose contents differ are
+written, so that make rebuilds no more than it must.
 """
 
 import os
+import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Set
 
 from ..base import paths
 from ..base.errors import KvmrsError
-from ..tools import toolroot
+from ..tools import git_apply
 from . import source
 
 Contents = Dict[str, Optional[bytes]]
 """File name in the tree -> contents, None where it does not exist."""
+
+ABSENT = ".kvm_rs-absent"
+"""Ends the name of a marker for a file that the original tree does not have."""
 
 
 def patches() -> List[Path]:
@@ -42,53 +45,38 @@ def files_of(series: Sequence[Path]) -> Set[str]:
     return found
 
 
-def patched(originals: Path, reverse: bool = False) -> Contents:
-    """What the touched files of `originals` become with the series applied (or taken back)."""
-    series = patches()
-    files = files_of(series)
-    with tempfile.TemporaryDirectory(prefix="kvm_rs-patch-") as name:
-        scratch = Path(name)
-        for file, data in read(originals, files).items():
-            _write(scratch / file, data)
-        for patch in reversed(series) if reverse else series:
-            _patch(scratch, patch, reverse, originals)
-        return read(scratch, files)
+def is_applied(tree: Path) -> bool:
+    """Whether the series is in the tree; an error if it is not and does not apply either."""
+    if not git_apply.problem_of(tree, patches()):
+        return False
+    if not git_apply.problem_of(tree, patches(), reverse=True):
+        return True
+    raise _misfit(tree)
 
 
-def read(tree: Path, files: Set[str]) -> Contents:
-    return {file: (tree / file).read_bytes() if (tree / file).exists() else None for file in files}
+def need_to_apply(tree: Path) -> None:
+    """An error unless the series applies to the tree, which is not changed."""
+    if git_apply.problem_of(tree, patches()):
+        raise _misfit(tree)
 
 
-def store(tree: Path, contents: Contents) -> int:
-    """Writes what differs, each file at once; returns how many. Other files keep their times."""
-    changed = [(file, data) for file, data in contents.items() if read(tree, {file})[file] != data]
-    for file, data in changed:
-        _write(tree / file, data)
-    return len(changed)
+def apply(tree: Path) -> None:
+    git_apply.apply(tree, patches())
 
 
-def state(tree: Path) -> str:
-    """ "clean" (the series applies), "applied" (it can be taken back); an error otherwise."""
-    try:
-        patched(tree)
-        return "clean"
-    except KvmrsError:
-        try:
-            patched(tree, reverse=True)
-            return "applied"
-        except KvmrsError:
-            pass
-        raise
+def unapply(tree: Path) -> None:
+    git_apply.apply(tree, patches(), reverse=True)
 
 
 def sync(tree: Path, pristine: Path) -> int:
     """Brings `tree` to pristine + series, whatever older series it holds now.
 
     `pristine` keeps the originals of every file that any series touched, so that an
-    interrupted run, or a patch that was dropped, leaves no trace.
+    interrupted run, or a patch that was dropped, leaves no trace. Returns how many files
+    were written.
     """
     _save_originals(tree, pristine, files_of(patches()))
-    return store(tree, {**_originals(pristine), **patched(pristine)})
+    return _store(tree, {**_originals(pristine), **_patched(pristine, patches())})
 
 
 def touched(pristine: Path) -> List[str]:
@@ -96,41 +84,42 @@ def touched(pristine: Path) -> List[str]:
     return sorted(_originals(pristine)) if pristine.exists() else []
 
 
-def _patch(scratch: Path, patch: Path, reverse: bool, tree: Path) -> None:
-    """No fuzz: a hunk that only fits roughly may land in the wrong place."""
-    argv = ["patch", "-p1", "--fuzz=0", "--forward", "--no-backup-if-mismatch", "-i", str(patch)]
-    argv += ["--reverse"] if reverse else []
-    if shutil.which("patch") is None:
-        argv = toolroot.command(argv, cwd=scratch)
-    done = subprocess.run(
-        argv,
-        cwd=scratch,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        version = source.version_of(tree) if (tree / "Makefile").exists() else "this version"
-        raise KvmrsError(
-            f"{patch.name} does not apply to {_failed_file(done.stdout)} of Linux {version}",
-            f"supported is Linux {source.SUPPORTED}.x as its maintainers released it",
-            details=done.stdout,
-        )
+def _patched(originals: Path, series: Sequence[Path]) -> Contents:
+    """What the touched files of `originals` become with these patches applied."""
+    files = files_of(series)
+    with tempfile.TemporaryDirectory(prefix="kvm_rs-patch-") as name:
+        for file, data in _read(originals, files).items():
+            _write(Path(name, file), data)
+        try:
+            git_apply.apply(Path(name), series)
+        except KvmrsError as error:
+            raise _misfit(Path(name)) from error
+        return _read(Path(name), files)
 
 
-def _failed_file(output: str) -> str:
-    """The file that patch was at when it first failed, from what it printed."""
-    current = "a file"
-    for line in output.splitlines():
-        if line.startswith("patching file "):
-            current = line.split(" ", 2)[2].strip("'")
-        elif line.startswith("|+++ b/"):
-            current = line.split("\t")[0][7:]
-        elif "FAILED" in line or "File to patch" in line or "Reversed" in line:
-            break
-    return current
+def _misfit(tree: Path) -> KvmrsError:
+    """The error for the first patch that does not apply."""
+    series = patches()
+    problems = (git_apply.problem_of(tree, series[:count + 1]) for count in range(len(series)))
+    patch, problem = next((patch, text) for patch, text in zip(series, problems) if text)
+    found = re.search(r"error: (?:patch failed: )?([^:\n]+)", problem)
+    version = source.version_of(tree) if (tree / "Makefile").exists() else "this version"
+    return KvmrsError(f"{patch.name} does not apply to {found[1] if found else 'a file'} of Linux {version}",
+                      f"supported is Linux {source.SUPPORTED}.x as its maintainers released it",
+                      details=problem)
+
+
+def _read(tree: Path, files: Set[str]) -> Contents:
+    return {file: (tree / file).read_bytes() if (tree / file).exists() else None for file in files}
+
+
+def _store(tree: Path, contents: Contents) -> int:
+    """Writes what differs, each file at once; returns how many. Other files keep their times."""
+    changed = [(file, data) for file, data in contents.items()
+               if _read(tree, {file})[file] != data]
+    for file, data in changed:
+        _write(tree / file, data)
+    return len(changed)
 
 
 def _save_originals(tree: Path, pristine: Path, files: Set[str]) -> None:
@@ -138,9 +127,6 @@ def _save_originals(tree: Path, pristine: Path, files: Set[str]) -> None:
     for file in files - set(touched(pristine)):
         data = (tree / file).read_bytes() if (tree / file).exists() else None
         _write(pristine / (file if data is not None else file + ABSENT), data or b"")
-
-
-ABSENT = ".kvm_rs-absent"
 
 
 def _originals(pristine: Path) -> Contents:

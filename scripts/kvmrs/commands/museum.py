@@ -21,7 +21,7 @@ from ..checks import museum_list
 from ..checks.museum_list import Mutant
 from ..suite import ktap
 from ..suite.results import Summary
-from ..tools import toolroot
+from ..tools import git_apply, toolroot
 
 BUILD_TIMEOUT, TIMEOUT = 900, 120
 """Seconds for a build, and for tests: a mutant that hangs was not caught by an assertion."""
@@ -87,11 +87,11 @@ def _try_all(chosen: List[Mutant]) -> List[Result]:
 def _try(mutant: Mutant) -> Result:
     """Applies, builds and runs; the copy is left as the mutant made it."""
     result = Result(mutant.name, mutant.bug, f"{mutant.file}::{mutant.test}", False)
-    argv = ["patch", "-p1", "--fuzz=0", "--forward", "--no-backup-if-mismatch", "-i", str(mutant.patch)]
-    code, text, _ = _command(argv, _tree(), 60)
-    if code:
-        result.how = f"the patch does not apply: {text.strip().splitlines()[-1]}"
+    problem = git_apply.problem_of(_tree(), [mutant.patch])
+    if problem:
+        result.how = f"the patch does not apply: {problem.strip().splitlines()[-1]}"
         return result
+    git_apply.apply(_tree(), [mutant.patch])
     code, text, result.build_seconds = _cargo(["--no-run", "--test", mutant.file], BUILD_TIMEOUT)
     if code:
         errors = [line for line in text.splitlines() if line.startswith("error")]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel patches: do they apply, to a kernel tree or to the source that `kernel` builds?"""
+"""The kernel patches: do they apply, to a kernel tree or to the source that `kernel` builds?
+
+patch check|apply|unapply [TREE]
+"""
 
 import os
 import tempfile
@@ -11,7 +14,6 @@ from ..build import series, source
 
 
 def main(words: List[str]) -> int:
-    """patch check|apply|unapply [TREE]"""
     if not words or words[0] not in ("check", "apply", "unapply") or len(words) > 2:
         raise KvmrsError("usage: patch check|apply|unapply <kernel tree>")
     given = words[1] if len(words) == 2 else os.environ.get("KDIR")
@@ -24,20 +26,21 @@ def main(words: List[str]) -> int:
 
 def _on_tree(action: str, tree: Path) -> int:
     version = source.need_supported(tree)
-    now = series.state(tree)
+    applied = series.is_applied(tree)
     if action == "check":
         print(
             f"the series is applied to {tree}"
-            if now == "applied"
+            if applied
             else f"the series applies to {tree} (Linux {version})"
         )
-    elif (action == "apply") == (now == "applied"):
-        print(f"nothing to do: the series is {'' if now == 'applied' else 'not '}applied to {tree}")
+    elif (action == "apply") == applied:
+        print(f"nothing to do: the series is {'' if applied else 'not '}applied to {tree}")
     else:
-        count = series.store(tree, series.patched(tree, reverse=action == "unapply"))
+        change = series.apply if action == "apply" else series.unapply
+        change(tree)
         print(
-            f"{len(series.patches())} patches {action[:-1] + 'ied' if action.endswith('y') else action},"
-            f" {count} files of {tree} changed"
+            f"{len(series.patches())} patches {action[:-1]}ied, {len(series.files_of(series.patches()))}"
+            f" files of {tree} changed"
         )
     return 0
 
@@ -47,6 +50,6 @@ def _check_source() -> int:
     origin = source.ensure()
     with tempfile.TemporaryDirectory(prefix="kvm_rs-source-") as name:
         origin.extract({*series.files_of(series.patches()), "Makefile"}, Path(name))
-        series.patched(Path(name))
+        series.need_to_apply(Path(name))
     print(f"the series ({len(series.patches())} patches) applies to Linux {origin.version}")
     return 0

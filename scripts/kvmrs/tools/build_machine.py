@@ -28,7 +28,6 @@ PROGRAMS = (
     "bc",
     "cpio",
     "rsync",
-    "patch",
     "perl",
     "xz",
     "depmod",

@@ -30,6 +30,9 @@ MYPY = ["mypy"]
 BLACK = ["black"]
 """They check the types and the format of the scripts; `static` and `fmt` alone need them."""
 
+GIT = ["git"]
+"""For machines that have no git: it applies the patches."""
+
 DISK_GB = 12
 """For everything: tools 3 GB, a built kernel 3 GB, selftests, and room for a debug kernel."""
 
