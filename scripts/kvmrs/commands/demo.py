@@ -14,7 +14,7 @@ from typing import Any, Dict, List
 from ..base import paths, ui
 from ..build import crates, kernel, module
 from ..machine import accel, boot, demo_view, initramfs, kvm_modules
-from ..tools import build_machine, toolroot
+from ..tools import build_machine
 
 CRATE = paths.REPO / "selftests" / "guest"
 QEMU = "/usr/bin/qemu-system-x86_64"
@@ -31,7 +31,7 @@ LIMIT = 90
 def main(_: List[str]) -> int:
     tree = kernel.ensure()
     rust = module.ensure(tree)
-    image = _guest_image(crates.static_program(CRATE, "kvmrs-memwork", "the guest's program"))
+    image = _guest_image(tree, crates.static_program(CRATE, "kvmrs-memwork", "the guest's program"))
     modules = kvm_modules.Modules(tree, rust)
     files = {**modules.files(), "/guest/bzImage": tree.bzimage, "/guest/initrd": image}
     job = {"modules": modules.job(load_rust=False), "share": boot.SHARE_TAG, "work": {"demo": _work()}}
@@ -52,20 +52,14 @@ def _identity(rust: Path) -> str:
     return f"kvm_rs.ko, {rust.stat().st_size >> 10} KiB" + (f", commit {commit}" if commit else "")
 
 
-def _guest_image(program: Path) -> Path:
+def _guest_image(tree: kernel.KernelTree, program: Path) -> Path:
     """The guest's initramfs: busybox, a script as init, and the program that works."""
     image = paths.cache() / "guest.cpio"
-    with open(image, "wb") as file:
-        archive = initramfs.Archive(file)
-        for name in ("dev", "proc", "sys", "bin"):
-            archive.folder(name)
-        archive.character("dev/console", 5, 1)
-        archive.file("init", CRATE / "init")
-        archive.file("bin/memwork", program)
-        archive.file("bin/busybox", toolroot.file(initramfs.BUSYBOX))
-        for applet in ("sh", "mount", "poweroff"):
-            archive.link(f"bin/{applet}", "busybox")
-        archive.close()
+    listing = initramfs.Listing(("dev", "proc", "sys", "bin"))
+    listing.file("init", CRATE / "init")
+    listing.file("bin/memwork", program)
+    listing.busybox(("sh", "mount", "poweroff"))
+    listing.write(image, tree)
     return image
 
 

@@ -92,7 +92,7 @@ def _make_medium(machine: boot.Machine, folder: Path) -> None:
     """A CD-ROM with a boot loader: Bochs cannot be handed a kernel."""
     tree = folder / "tree"
     (tree / "boot" / "grub").mkdir(parents=True)
-    initramfs.build(tree / "boot" / "initrd", crates.runner(), machine.files, machine.job)
+    initramfs.build(tree / "boot" / "initrd", machine.tree, crates.runner(), machine.files, machine.job)
     shutil.copy(machine.tree.bzimage, tree / "boot" / "vmlinuz")
     (tree / "boot" / "grub" / "grub.cfg").write_text(
         GRUB.format(cmdline=f"{CMDLINE} {machine.cmdline}".strip())

@@ -114,7 +114,7 @@ def run(machine: Machine, on_event: Callable[[Event], None]) -> Ended:
     chosen = accel.COUNTING if machine.counted else accel.choose()
     ui.say(f"  accelerator: {chosen.name} ({chosen.why})")
     image = paths.logs() / f"{machine.name}.cpio"
-    initramfs.build(image, crates.runner(), machine.files, machine.job)
+    initramfs.build(image, machine.tree, crates.runner(), machine.files, machine.job)
     arguments = _arguments(machine, chosen, image)
     try:
         return watch(machine, lambda lines: arguments + _serial_lines(lines, machine.shell), on_event)

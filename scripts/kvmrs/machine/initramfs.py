@@ -2,16 +2,17 @@
 """A small root file system in memory: the runner as /init, busybox, modules, programs.
 
 Programs bring their shared libraries, so that the same image boots anywhere, with or
-without a share of the tools root. Written here in the kernel's "newc" format, because the
-job changes from boot to boot and is one more archive behind a cached one.
+without a share of the tools root. The kernel tree's own gen_init_cpio writes the archive.
+/dev/console is in the archive that every kernel has built in.
 """
 
 import json
 import re
-import stat
+import tempfile
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterable, List, Mapping, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Sequence
 
+from ..build.kernel import KernelTree
 from ..tools import toolroot
 
 BUSYBOX = "/usr/bin/busybox"
@@ -19,75 +20,67 @@ BUSYBOX = "/usr/bin/busybox"
 UNLISTED = "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1"
 FOLDERS = ("bin", "dev", "proc", "sys", "tmp", "etc", "lib", "share", "root", "run")
 LIBRARY = re.compile(r"(/\S+) \(0x")
+PASSWD = "root:x:0:0:root:/root:/bin/sh\n"
 
 
-class Archive:
-    """Entries of a cpio archive; a folder is added with the first thing in it."""
+class Listing:
+    """What gen_init_cpio reads, a line a name; a folder is listed with the first thing in it."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._seen: Dict[str, None] = {}
+    def __init__(self, folders: Iterable[str]) -> None:
+        self._lines: Dict[str, str] = {}
+        for name in folders:
+            self._folder(Path("/", name))
 
-    def folder(self, name: str) -> None:
-        name = name.strip("/")
-        if name and name not in self._seen:
-            self.folder(str(Path(name).parent) if "/" in name else "")
-            self._write(name, stat.S_IFDIR | 0o755, b"")
-
-    def data(self, name: str, data: bytes, mode: int = 0o644) -> None:
-        self.folder(str(Path(name.strip("/")).parent).replace(".", ""))
-        self._write(name.strip("/"), stat.S_IFREG | mode, data)
-
-    def file(self, name: str, source: Path) -> None:
-        self.data(name, source.read_bytes(), 0o755)
+    def file(self, name: str, source: Path, mode: int = 0o755) -> None:
+        path = Path("/", name)
+        self._add(path, f"file {path} {source} {mode:o} 0 0")
 
     def link(self, name: str, target: str) -> None:
-        self._write(name.strip("/"), stat.S_IFLNK | 0o777, target.encode())
+        path = Path("/", name)
+        self._add(path, f"slink {path} {target} 777 0 0")
 
-    def character(self, name: str, major: int, minor: int) -> None:
-        self._write(name.strip("/"), stat.S_IFCHR | 0o600, b"", major, minor)
+    def busybox(self, applets: Iterable[str]) -> None:
+        """busybox, under the names of its applets."""
+        self.file("bin/busybox", toolroot.file(BUSYBOX))
+        for applet in applets:
+            self.link(f"bin/{applet}", "busybox")
 
-    def close(self) -> None:
-        self._write("TRAILER!!!", 0, b"")
+    def write(self, image: Path, tree: KernelTree) -> None:
+        """The tools see temporary files beside the image, wherever TMPDIR is."""
+        with tempfile.NamedTemporaryFile("w", dir=image.parent) as file:
+            file.write("".join(f"{line}\n" for line in self._lines.values()))
+            file.flush()
+            toolroot.output([str(tree.path / "usr/gen_init_cpio"), "-o", str(image), file.name])
 
-    def _write(self, name: str, mode: int, data: bytes, major: int = 0, minor: int = 0) -> None:
-        if name in self._seen:
-            return
-        self._seen[name] = None
-        path = name.encode() + b"\0"
-        fields = [len(self._seen), mode, 0, 0, 1, 0, len(data), 0, 0, major, minor, len(path), 0]
-        self._padded(b"070701" + b"".join(b"%08x" % field for field in fields) + path)
-        self._padded(data)
+    def _folder(self, path: Path) -> None:
+        if path != path.parent:
+            self._add(path, f"dir {path} 755 0 0")
 
-    def _padded(self, data: bytes) -> None:
-        self._file.write(data + bytes(-len(data) % 4))
+    def _add(self, path: Path, line: str) -> None:
+        """The first line for a name counts."""
+        if str(path) not in self._lines:
+            self._folder(path.parent)
+            self._lines[str(path)] = line
 
 
-def build(image: Path, init: Path, files: Mapping[str, Path], job: Mapping[str, Any]) -> Path:
+def build(
+    image: Path, tree: KernelTree, init: Path, files: Mapping[str, Path], job: Mapping[str, Any]
+) -> None:
     """Writes `image`: `init` is /init, `files` maps names inside to files outside.
 
     The libraries of every dynamic program among `files` come along.
     """
-    with open(image, "wb") as out:
-        archive = Archive(out)
-        for name in FOLDERS:
-            archive.folder(name)
-        archive.character("dev/console", 5, 1)
-        archive.file("init", init)
-        archive.data("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n")
-        archive.data("job.json", json.dumps(job).encode())
-        _add_busybox(archive)
-        for name, source in {**files, **libraries(files.values())}.items():
-            archive.file(name, source)
-        archive.close()
-    return image
-
-
-def _add_busybox(archive: Archive) -> None:
-    archive.file("bin/busybox", toolroot.file(BUSYBOX))
-    for applet in toolroot.output([BUSYBOX, "--list"]).split():
-        if applet != "busybox":
-            archive.link(f"bin/{applet}", "busybox")
+    listing = Listing(FOLDERS)
+    listing.file("init", init)
+    listing.busybox(name for name in toolroot.output([BUSYBOX, "--list"]).split() if name != "busybox")
+    for name, source in {**files, **libraries(files.values())}.items():
+        listing.file(name, source)
+    with tempfile.TemporaryDirectory(dir=image.parent) as folder:
+        for name, text in (("etc/passwd", PASSWD), ("job.json", json.dumps(job))):
+            source = Path(folder, Path(name).name)
+            source.write_text(text)
+            listing.file(name, source, 0o644)
+        listing.write(image, tree)
 
 
 def libraries(programs: Iterable[Path]) -> Dict[str, Path]:
