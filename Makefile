@@ -17,7 +17,7 @@ help:
 	@echo 'make test             all tests: static checks, KVM selftests on C and on Rust, module life'
 	@echo 'make test-ept         KVM selftests on an emulated Intel processor, with and without A/D bits and PML'
 	@echo 'make model            the MMU under model checkers; make model-soak (SECONDS=<n>) goes on with it'
-	@echo 'make museum           puts old bugs back and has the model's tests find each'
+	@echo 'make museum           puts old bugs back and has the tests of the model find each'
 	@echo 'make mutants          changes one operator of the MMU at a time: does a test of the model see it?'
 	@echo 'make test-debug       the MMU on kernels with lockdep, KASAN, KCSAN (FLAVOR=<one of them>)'
 	@echo 'make stress           VMs under everything at once (SECONDS=300 FLAVOR=base SEED=<number>)'
