@@ -49,7 +49,7 @@ def _foreign(rust: Path) -> Path:
     data, count = VERMAGIC.subn(b"\0vermagic=1.", rust.read_bytes())
     if count != 1:
         raise KvmrsError(f"{rust.name} has no version magic to change", "rebuild it: make modules")
-    copy = paths.cache() / "foreign.ko"
+    copy = paths.logs() / "foreign.ko"
     copy.write_bytes(data)
     return copy
 
