@@ -28,7 +28,7 @@ help:
 	@echo 'make kernel           the patched host kernel'
 	@echo 'make modules          kvm_rs.ko (KDIR=<tree>: for a kernel tree of your own)'
 	@echo 'make modules_install  installs it (INSTALL_MOD_PATH=<root>)'
-	@echo 'make patch-check      do the kernel patches apply? (KDIR=<tree>)'
+	@echo 'make patch-check      do the kernel patches apply? (KDIR=<tree>, or ARGS=--build: compiles after each)'
 	@echo 'make patch-apply      applies them, make patch-unapply takes them back (KDIR=<tree>)'
 	@echo
 	@echo 'make static           the checks that need no boot'
@@ -57,7 +57,7 @@ stress:
 
 PHONY += patch-check patch-apply patch-unapply
 patch-check patch-apply patch-unapply:
-	@$(kvmrs) patch $(@:patch-%=%)
+	@$(kvmrs) patch $(@:patch-%=%) $(ARGS)
 
 PHONY += distclean
 distclean:

@@ -17,6 +17,8 @@ from ..base.errors import KvmrsError
 from ..tools import build_machine, packages, toolroot
 from . import kconfig, progress, series, source
 
+PRISTINE = ".kvm_rs-pristine"
+"""In a tree, the originals of the files that the patches touch."""
 HOOK = "kvm_mmu_register_backend"
 NAMES = {"KBUILD_BUILD_USER": "kvm_rs", "KBUILD_BUILD_HOST": "kvm_rs"}
 
@@ -42,7 +44,7 @@ def ensure(flavor: str = kconfig.BASE) -> KernelTree:
     with lock.hold(f"building the {flavor} kernel", f"linux-{flavor}"):
         origin = source.ensure()
         tree = paths.cache() / f"linux-{origin.name}-{flavor}"
-        pristine = tree / ".kvm_rs-pristine"
+        pristine = tree / PRISTINE
         if not tree.exists():
             build_machine.need_space(paths.cache(), packages.TREE_GB, "a kernel tree")
         if _update(origin, tree, pristine):

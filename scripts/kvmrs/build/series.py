@@ -68,15 +68,16 @@ def unapply(tree: Path) -> None:
     git_apply.apply(tree, patches(), reverse=True)
 
 
-def sync(tree: Path, pristine: Path) -> int:
+def sync(tree: Path, pristine: Path, series: Optional[Sequence[Path]] = None) -> int:
     """Brings `tree` to pristine + series, whatever older series it holds now.
 
     `pristine` keeps the originals of every file that any series touched, so that an
     interrupted run, or a patch that was dropped, leaves no trace. Returns how many files
     were written.
     """
+    series = patches() if series is None else series
     _save_originals(tree, pristine, files_of(patches()))
-    return _store(tree, {**_originals(pristine), **_patched(pristine, patches())})
+    return _store(tree, {**_originals(pristine), **_patched(pristine, series)})
 
 
 def touched(pristine: Path) -> List[str]:

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel patches: do they apply, to a kernel tree or to the source that `kernel` builds?
 
-patch check|apply|unapply [TREE]
+    patch check|apply|unapply [TREE]
+    patch check --build
+
+With --build, KVM compiles after each patch of the series: somebody who bisects needs that.
 """
 
 import os
@@ -10,10 +13,13 @@ from pathlib import Path
 from typing import List
 
 from ..base.errors import KvmrsError
-from ..build import series, source
+from ..build import prefixes, series, source
 
 
 def main(words: List[str]) -> int:
+    if words == ["check", "--build"]:
+        prefixes.build()
+        return 0
     if not words or words[0] not in ("check", "apply", "unapply") or len(words) > 2:
         raise KvmrsError("usage: patch check|apply|unapply <kernel tree>")
     given = words[1] if len(words) == 2 else os.environ.get("KDIR")
