@@ -3,7 +3,7 @@
 
 An emulator keeps one processor busy, so that a second one is free for something else. What
 runs aside leaves one processor to the foreground; its output is kept in a file and shown when
-it is done, so that two voices never mix.
+it is done, so that it never mixes with the output of the foreground.
 """
 
 import multiprocessing

@@ -20,8 +20,7 @@ def cache() -> Path:
 
 
 def of_checkout(name: str) -> Path:
-    """A directory in the cache for this checkout alone: products of two never mix, or pass for
-    each other's."""
+    """A directory in the cache for this checkout alone: the products of two checkouts never mix."""
     return cache() / f"{name}-{hashlib.sha256(str(REPO).encode()).hexdigest()[:6]}"
 
 

@@ -57,7 +57,7 @@ def ensure(flavor: str = kconfig.BASE) -> KernelTree:
 
 
 def _update(origin: source.Source, tree: Path, pristine: Path) -> bool:
-    """Brings the tree up to its source. Of files that are patched, the originals are."""
+    """Updates the tree from its source. For patched files, `pristine` is updated instead."""
     patched = series.touched(pristine)
     changed = origin.fill(tree, keep=patched)
     if origin.tree and patched:

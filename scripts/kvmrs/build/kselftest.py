@@ -87,7 +87,7 @@ def _suite(tree: Path, output: Path) -> List[str]:
 
 
 def _install(tree: Path, built: Path, folder: Path, suite: List[str]) -> None:
-    """Copies what runs, stripped; `make -k` leaves out what does not build, this does not."""
+    """Copies the programs, stripped. One that `make -k` could not build is an error here."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [*suite, *HELPERS, *(source.stem for source in _own())]
     places = {name: [*built.rglob(name), *(tree / SUITE).rglob(name)] for name in names}

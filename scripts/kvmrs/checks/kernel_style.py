@@ -10,10 +10,7 @@ from . import rust_text
 
 
 def patches() -> None:
-    """The kernel patches, by the rules of the kernel they are for.
-
-    MAINTAINERS is not theirs to change, hence the one exception.
-    """
+    """The kernel patches. Checkpatch asks for a line in MAINTAINERS, which they leave alone."""
     _checkpatch(["--ignore", "FILE_PATH_CHANGES", *map(str, series.patches())], "checkpatch-series")
 
 

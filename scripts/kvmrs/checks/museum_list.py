@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""docs/bug-museum.md and selftests/museum/: what they name has to exist, and each other.
+"""Whatever docs/bug-museum.md and selftests/museum/ name must exist, and they must agree.
 
-A line of the table ends with what holds the bug off. What stands in backticks there is
+The last column of the document's table says what keeps a bug away. A name in backticks there is
 
     ui/NAME       a program that the types refuse, selftests/model/tests/ui/NAME.rs
     FILE::TEST    a test in selftests/model/tests/FILE.rs
     NN-NAME       a mutant, selftests/museum/NN-NAME.patch
     PATH          a file or directory of the checkout
 
-and a line without any of them has to say that the bug is open.
+A row without such a name has to say that the bug is open.
 """
 
 import re
@@ -61,7 +61,7 @@ def mutants() -> List[Mutant]:
 
 
 def check() -> List[Mutant]:
-    """The mutants, after everything that document and patches name was found to exist."""
+    """Returns the mutants; an error if something that document or patches name does not exist."""
     held, listed = _held(), mutants()
     wrong = [f"bug {number} is missing" for number in range(1, BUGS + 1) if number not in held]
     for number, text in held.items():
@@ -98,7 +98,7 @@ def _complaints(mutant: Mutant, mentioned: Set[str]) -> List[str]:
 
 
 def _exists(name: str) -> bool:
-    """Whether what a name in backticks stands for is there."""
+    """Whether the thing that a name in backticks means exists."""
     if name.startswith("ui/"):
         return (TESTS / f"{name}.rs").exists()
     if "::" in name:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """clean: results and build products; clean --all: the tools and kernel source as well.
 
-It waits for every run that builds something: none loses its tree under its feet.
+It waits for every run that builds something, so that no run loses the tree that it works in.
 """
 
 import contextlib

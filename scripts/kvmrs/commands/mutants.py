@@ -29,10 +29,11 @@ SETTINGS = {
     "PROPTEST_CASES": "48",
     "PROPTEST_MAX_SHRINK_ITERS": "0",
 }
-"""A build takes longer than its tests do; what fails need not be made small."""
+"""Builds take longer than tests, so nothing is optimised. Failing inputs need not be minimised."""
 
 PATIENCE = 120
-"""Seconds for the tests, which take two. Cargo-mutants measures that, but when it begins."""
+"""Time limit of the tests in seconds; they take about two. Cargo-mutants would derive a limit from a
+measurement at its start, but later the machine may be busier."""
 
 SOME_MISSED, SOME_TIMED_OUT = 2, 3
 
@@ -67,8 +68,7 @@ def main(words: List[str]) -> int:
 
 
 def _command(program: Path, words: List[str]) -> List[str]:
-    """Walks and guests without progress fail by themselves, so patience with a busy machine is
-    cheap."""
+    """The time limit can be generous: a walk or a guest without progress fails by itself."""
     return [
         str(program),
         "mutants",

@@ -58,7 +58,7 @@ class Known:
 
 @dataclass
 class Verdict:
-    """What a log has that it should not have, and what it has by permission."""
+    """The reports in a log: those that fail the boot, and those that are allowed."""
 
     reports: List[str] = field(default_factory=list)
     allowed: CounterType[str] = field(default_factory=Counter)

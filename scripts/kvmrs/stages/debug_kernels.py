@@ -12,9 +12,9 @@ from ..suite.own_tests import RustTest
 from ..suite.results import Suite
 
 CMDLINE = "numa=fake=2 no5lvl"
-"""Two nodes, so that pages can move between them. Page tables of four levels: an interrupt while
-the kernel identifies its processor meets a KASAN that takes five for four, and its first report is
-its last."""
+"""Two nodes, so that pages can move between them. Page tables have four levels: while the kernel
+identifies its processor, KASAN takes tables of five levels for tables of four. An interrupt at that
+moment makes it report, and the kernel does not survive that."""
 BOOT_LIMIT = 600
 SILENCE_LIMIT = 300
 

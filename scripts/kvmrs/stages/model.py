@@ -21,12 +21,12 @@ from ..tools import toolroot
 
 LINE = re.compile(r"model: (.+): (\d+) interleavings")
 BUILD_LIMIT, LIMIT = 900, 600
-"""Seconds for a build and a stage, after which something waits for ever. `timeout` ends the tests
-that cargo started, too."""
+"""Seconds after which a build or a stage is taken for a deadlock. `timeout` ends the tests that cargo
+started, too."""
 SLICE = 30
 """Seconds of each test in a round of the soak."""
 HISTORIES_A_SECOND = 200
-"""Histories that a second is enough for."""
+"""Histories that run in a second."""
 BEFORE, AFTER = 5, 6
 """Lines around a panic that belong to it: the schedule's file before, the message after."""
 
@@ -131,7 +131,7 @@ def _log(stage: Stage) -> str:
 
 
 def _complaint(log: Path) -> str:
-    """What the tests said: cargo's own last words are about cargo."""
+    """What the tests said; the end of the log is only about cargo."""
     lines = log.read_text(errors="replace").splitlines()
     panics = [number for number, line in enumerate(lines) if "panicked at" in line]
     first = panics[0] if panics else len(lines)

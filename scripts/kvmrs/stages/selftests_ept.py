@@ -30,10 +30,10 @@ FACTS = {"ad+pml": ("Y", "Y"), "eptad=0": ("N", "N"), "pml=0": ("Y", "N")}
 
 TIMEOUT = 60
 HEARTBEAT = 5
-"""Seconds of the machine's clock, which are longer than a person's."""
+"""Seconds of the machine's clock, which is slower than real time."""
 BOOT_LIMIT = 900
 SILENCE_LIMIT = 400
-"""Seconds of a person's: a busy machine interprets slowly, and that is no failure."""
+"""Seconds of real time: on a busy machine Bochs is slow, and that is no failure."""
 
 PRELOAD = "/lib/take_interrupts.so"
 

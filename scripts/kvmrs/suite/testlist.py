@@ -72,7 +72,7 @@ def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[st
 
 
 def names_in(file: Path, suite: List[str]) -> Dict[str, Dict[str, Any]]:
-    """Entries of the list; one for a test that does not exist is a mistake, not a comment."""
+    """Entries of the list; an entry for a test that does not exist is an error."""
     listed: Dict[str, Dict[str, Any]] = _read(file).get("test", {})
     stale = [name for name in listed if name not in suite]
     if stale:
