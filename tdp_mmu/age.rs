@@ -13,16 +13,16 @@ use super::{
 };
 use crate::{
     kvm::{
-        report,
-        root::roots_rcu,
+        roots::roots_rcu,
+        table::report,
         Entry,
         Level,
         Lockless,
+        RootFilter,
         SlotRange,
         Spte,
         State,
-        Vm,
-        Which, //
+        Vm, //
     },
     sync::rcu, //
 };
@@ -58,7 +58,7 @@ impl<const TEST_ONLY: bool> Visitor<Lockless> for Age<TEST_ONLY> {
 fn walk_roots<const TEST_ONLY: bool>(vm: &Vm, range: SlotRange) -> bool {
     let rcu = rcu::read_lock();
     let mut age = Age::<TEST_ONLY> { young: false };
-    for root in roots_rcu(vm, &rcu, Which::VALID.of(range.as_id)) {
+    for root in roots_rcu(vm, &rcu, RootFilter::VALID.of(range.as_id)) {
         walk_lockless(vm, &rcu, root, range.range, &mut age);
         if TEST_ONLY && age.young {
             break;

@@ -6,9 +6,7 @@
 //! warns about there, such as a leaf that changes its pfn, has no transition here.
 
 use crate::kvm::{
-    entry::{Leaf, Link},
-    page::{RemovedTable, Taken},
-    report,
+    table::{report, Leaf, Link, RemovedTable, Taken},
     types::ENTRIES,
     Change,
     Context,

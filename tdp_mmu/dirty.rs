@@ -10,12 +10,12 @@
 
 use super::{
     change::account,
+    each_root::for_each_root,
     leaf,
-    roots::for_each_root,
     walk::{walk, walk_held, Step, Turn, Visitor}, //
 };
 use crate::kvm::{
-    report,
+    table::report,
     Entry,
     Exclusive,
     Gfn,
@@ -26,11 +26,11 @@ use crate::kvm::{
     MmuLock,
     PendingFlush,
     Role,
+    RootFilter,
     Shared,
     Spte,
     State,
-    Vm,
-    Which, //
+    Vm, //
 };
 use core::ops::ControlFlow;
 
@@ -78,7 +78,7 @@ fn clear_slot(
     bits_for: impl Fn(&Vm, Role) -> LeafBits,
 ) -> bool {
     let mut cleared = false;
-    for_each_root(lock, Which::VALID.of(slot.as_id()), |lock, root| {
+    for_each_root(lock, RootFilter::VALID.of(slot.as_id()), |lock, root| {
         let mut visitor = ClearBits {
             bits: bits_for(lock.vm(), root.role()),
             min_level,
@@ -156,7 +156,7 @@ pub fn clear_dirty_masked(
         base.add(mask.trailing_zeros().into()),
         base.add((u64::BITS - mask.leading_zeros()).into()),
     );
-    for root in lock.roots(Which::VALID.of(slot.as_id())) {
+    for root in lock.roots(RootFilter::VALID.of(slot.as_id())) {
         let bits = if write_protect {
             LeafBits::writable()
         } else {
@@ -205,7 +205,7 @@ pub fn write_protect_gfn<'vm>(
     min_level: Level,
 ) -> PendingFlush<'vm> {
     let mut flush = PendingFlush::none(lock.vm());
-    for root in lock.roots(Which::VALID.of(slot.as_id())) {
+    for root in lock.roots(RootFilter::VALID.of(slot.as_id())) {
         let mut visitor = WriteTrack { min_level };
         walk_held(lock, root, GfnRange::one(gfn), &mut flush, &mut visitor);
     }

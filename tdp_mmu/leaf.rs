@@ -5,15 +5,8 @@
 //! C counterpart: `arch/x86/kvm/mmu/spte.c`.
 
 use crate::kvm::{
-    entry::Place,
-    masks,
-    spte::{
-        AD_DISABLED,
-        AD_WRPROT_ONLY,
-        PAGE_SIZE,
-        READABLE,
-        WRITABLE, //
-    },
+    spte::{masks, AD_DISABLED, AD_WRPROT_ONLY, PAGE_SIZE, READABLE, WRITABLE},
+    table::EntrySnapshot,
     Gfn,
     HostFrame,
     LeafSpte,
@@ -80,7 +73,7 @@ pub fn for_fault(
     fault: &PageFault<'_>,
     slot: &MemSlot,
     role: Role,
-    place: &Place<'_>,
+    place: &EntrySnapshot<'_>,
 ) -> NewLeaf {
     let vm = vcpu.vm();
     let (gfn, level, old) = (place.gfn, place.level, place.spte);

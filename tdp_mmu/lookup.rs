@@ -6,11 +6,10 @@
 
 use crate::{
     kvm::{
-        entry::Place,
+        table::EntrySnapshot,
         Context,
         Entry,
         Gfn,
-        Lockless,
         ShadowPage,
         State,
         Vm, //
@@ -21,17 +20,17 @@ use crate::{
 /// Calls `visit` for each entry on the way from `root` to `gfn`, absent ones included.
 #[inline]
 pub fn for_each_on_path<'r>(
-    vm: &'r &Vm,
+    vm: &'r Vm,
     rcu: &'r impl Rcu,
     root: &'r ShadowPage,
     gfn: Gfn,
-    mut visit: impl FnMut(Place<'r>),
+    mut visit: impl FnMut(EntrySnapshot<'r>),
 ) {
     let mut table = root.table(rcu);
     loop {
-        let cx = Context::<Lockless>::new(vm, rcu, root.role());
+        let cx = Context::new(vm, rcu, root.role());
         let entry = Entry::read(cx, table, gfn);
-        visit(entry.place());
+        visit(entry.snapshot());
         let State::Link(link) = entry.state() else {
             return;
         };

@@ -14,9 +14,7 @@ use super::{
 };
 use crate::{
     kvm::{
-        entry::{Absent, Leaf, UpdateError},
-        page::{NewTable, ShadowPage, Table},
-        report,
+        table::{report, Absent, Leaf, NewTable, ShadowPage, Table, UpdateError},
         Context,
         Entry,
         LeafSpte,
@@ -158,7 +156,7 @@ where
     let Some(slot) = fault.slot() else {
         return Err(Retry);
     };
-    let (role, at) = (place.cx().role(), place.place());
+    let (role, at) = (place.cx().role(), place.snapshot());
     let new = leaf::for_fault(vcpu, fault, slot, role, &at);
 
     let spurious = new.leaf.spte() == at.spte;
@@ -218,7 +216,7 @@ fn mark_mmio(
         }
     };
     let cx = absent.cx();
-    let place = absent.place();
+    let place = absent.snapshot();
     let mmio = leaf::mmio(vcpu, fault.slots(), place.gfn, cx.role().access());
     if mmio != place.spte {
         account(&cx, absent.set_mmio(mmio).map_err(|_| Retry)?);

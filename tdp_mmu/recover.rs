@@ -20,13 +20,12 @@
 
 use super::{
     change::collapse_link,
+    each_root::for_each_root,
     leaf::huge_from_small,
-    roots::for_each_root,
     walk::{walk, Step, Turn, Visitor}, //
 };
 use crate::kvm::{
-    entry::Link,
-    page::Table,
+    table::{Link, Table},
     Context,
     Entry,
     Gfn,
@@ -35,10 +34,10 @@ use crate::kvm::{
     MemSlot,
     MmuLock,
     PendingFlush,
+    RootFilter,
     Shared,
     Spte,
-    State,
-    Which, //
+    State, //
 };
 use core::ops::ControlFlow;
 
@@ -140,7 +139,7 @@ pub fn recover_huge_pages(lock: &mut MmuLock<'_, Shared>, slot: &MemSlot) {
     if slot.is_dirty_tracked() {
         return;
     }
-    for_each_root(lock, Which::VALID.of(slot.as_id()), |lock, root| {
+    for_each_root(lock, RootFilter::VALID.of(slot.as_id()), |lock, root| {
         let mut flush = PendingFlush::in_slot(lock.vm(), slot);
         walk(
             lock,

@@ -9,7 +9,10 @@
 //! C counterparts: `kvm_tdp_mmu_alloc_root()`, `kvm_tdp_mmu_zap_invalidated_roots()`,
 //! `kvm_mmu_uninit_tdp_mmu()`.
 
-use super::zap::zap_root;
+use super::{
+    each_root::for_each_root,
+    zap::zap_root, //
+};
 use crate::{
     kvm::{
         Exclusive,
@@ -17,32 +20,15 @@ use crate::{
         MmuLock,
         Role,
         Root,
+        RootFilter,
         Shared,
         Vcpu,
         Vm,
-        Waiver,
-        Which, //
+        Waiver, //
     },
     sync::rcu, //
 };
 use core::ops::ControlFlow;
-
-/// Calls `visit` for each root that `which` admits, with a reference to it, so that it may drop
-/// and retake the lock. `Break` ends the round.
-pub fn for_each_root<'vm, M: Locked>(
-    lock: &mut MmuLock<'vm, M>,
-    which: Which,
-    mut visit: impl FnMut(&mut MmuLock<'vm, M>, &Root<'vm>) -> ControlFlow<()>,
-) {
-    let mut next = lock.next_root(None, which);
-    while let Some(root) = next {
-        if visit(lock, &root).is_break() {
-            return;
-        }
-        // The reference to `root` keeps its place in the list until the next one is found.
-        next = lock.next_root(Some(&root), which);
-    }
-}
 
 /// Gives `vcpu` a root with the role that it needs.
 pub fn load_root(vcpu: &Vcpu) {
@@ -61,13 +47,13 @@ pub fn load_root(vcpu: &Vcpu) {
 
 /// Looks for a root without taking the pages lock: other vCPUs will mostly have made it already.
 fn find_valid<'vm>(lock: &MmuLock<'vm, Shared>, role: Role) -> Option<Root<'vm>> {
-    let which = Which::VALID.of(role.as_id());
-    let mut next = lock.next_root(None, which);
+    let filter = RootFilter::VALID.of(role.as_id());
+    let mut next = lock.next_root(None, filter);
     while let Some(root) = next {
         if root.role().word() == role.word() {
             return Some(root);
         }
-        next = lock.next_root(Some(&root), which);
+        next = lock.next_root(Some(&root), filter);
     }
     None
 }
@@ -83,7 +69,7 @@ fn find_or_make<'vm>(vcpu: &Vcpu, vm: &'vm Vm, role: Role) -> Root<'vm> {
 
 /// Zaps the roots that were invalidated, and puts the TDP MMU's reference to each.
 pub fn zap_invalidated_roots<M: Locked>(lock: &mut MmuLock<'_, M>) {
-    for_each_root(lock, Which::ALL, |lock, root| {
+    for_each_root(lock, RootFilter::ALL, |lock, root| {
         if let Some(reference) = root.take_scheduled_zap() {
             if !root.role().is_invalid() {
                 lock.vm().bug();

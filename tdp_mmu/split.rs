@@ -9,14 +9,15 @@
 
 use super::{
     change::account,
+    each_root::for_each_root,
     leaf::small_from_huge,
-    roots::for_each_root,
     walk::{walk, Step, Turn, Visitor}, //
 };
 use crate::kvm::{
-    entry::Leaf,
-    page::{SplitMemory, Table, TableMemory},
-    report::{self, SplitResult},
+    table::{
+        report::{self, SplitResult},
+        Leaf, SplitMemory, Table, TableMemory,
+    },
     types::ENTRIES,
     Entry,
     Gfn,
@@ -27,10 +28,10 @@ use crate::kvm::{
     MemSlot,
     MmuLock,
     PendingFlush,
+    RootFilter,
     Shared,
     Spte,
-    State,
-    Which, //
+    State, //
 };
 use core::ops::ControlFlow;
 
@@ -41,7 +42,7 @@ fn split<'r, M: Locked>(
     nx_disallowed: bool,
     logged: bool,
 ) -> Result<Table<'r>, SplitMemory> {
-    let (cx, at) = (huge.cx(), huge.place());
+    let (cx, at) = (huge.cx(), huge.snapshot());
     let small = at.level.below().unwrap_or(Level::PG_4K);
     let whole = if logged {
         at.spte.without(LeafBits::dirty().mask())
@@ -150,7 +151,7 @@ pub fn try_split_huge_pages<M: Locked>(
     range: GfnRange,
     target: Level,
 ) {
-    for_each_root(lock, Which::VALID.of(slot.as_id()), |lock, root| {
+    for_each_root(lock, RootFilter::VALID.of(slot.as_id()), |lock, root| {
         let mut visitor = SplitHuge {
             target,
             memory: None,

@@ -16,8 +16,8 @@
 
 use crate::{
     kvm::{
-        cell::SpteCell,
-        page::Table,
+        spte::SpteCell,
+        table::Table,
         Context,
         Entry,
         Gfn,
@@ -168,8 +168,8 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     fn run(&self, table: Table<'r>, base: Gfn) -> (&'r [SpteCell], Gfn) {
         let level = table.level();
         let end = base.add(level.table_pages()).min(self.range.end);
-        let first = level.index(self.range.start.max(base));
-        let last = level.index(end.add(u64::MAX));
+        let first = self.range.start.max(base).index(level);
+        let last = end.prev().index(level);
         let run = table.cells().get(first..=last).unwrap_or(&[]);
         (run, self.range.start.max(base).round_down(level))
     }
@@ -309,7 +309,7 @@ pub fn walk_lockless<V: Visitor<Lockless>>(
 ) {
     let mut flush = PendingFlush::none(vm);
     once(
-        Context::new(&vm, rcu, root.role()),
+        Context::new(vm, rcu, root.role()),
         rcu,
         root,
         range,

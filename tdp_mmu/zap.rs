@@ -6,7 +6,7 @@
 
 use super::{
     change::{zap_leaf, zap_link},
-    roots::for_each_root,
+    each_root::for_each_root,
     walk::{walk, Step, Turn, Visitor}, //
 };
 use crate::kvm::{
@@ -20,14 +20,14 @@ use crate::kvm::{
     Locked,
     MmuLock,
     PendingFlush,
+    RootFilter,
     ShadowPage,
     Shared,
     SlotRange,
     Spte,
     State,
     Vm,
-    Waiver,
-    Which, //
+    Waiver, //
 };
 use core::ops::ControlFlow;
 
@@ -76,7 +76,7 @@ pub fn zap_range<'vm>(
     range: GfnRange,
     mut flush: PendingFlush<'vm>,
 ) -> PendingFlush<'vm> {
-    for_each_root(lock, Which::VALID, |lock, root| {
+    for_each_root(lock, RootFilter::VALID, |lock, root| {
         zap_leaves(lock, root, range, true, &mut flush);
         ControlFlow::Continue(())
     });
@@ -90,7 +90,7 @@ pub fn unmap_range<'vm>(
     range: SlotRange,
     mut flush: PendingFlush<'vm>,
 ) -> PendingFlush<'vm> {
-    for_each_root(lock, Which::ALL.of(range.as_id), |lock, root| {
+    for_each_root(lock, RootFilter::ALL.of(range.as_id), |lock, root| {
         zap_leaves(lock, root, range.range, range.may_block, &mut flush);
         ControlFlow::Continue(())
     });
@@ -162,7 +162,7 @@ pub fn zap_root<M: Locked>(lock: &mut MmuLock<'_, M>, root: &ShadowPage, why_no_
 
 /// Zaps all roots for good: the VM or the address space behind it is going (`kvm_tdp_mmu_zap_all`).
 pub fn zap_all(lock: &mut MmuLock<'_, Exclusive>) {
-    for_each_root(lock, Which::ALL, |lock, root| {
+    for_each_root(lock, RootFilter::ALL, |lock, root| {
         zap_root(lock, root, Waiver::NoVcpuRuns);
         ControlFlow::Continue(())
     });
@@ -173,7 +173,7 @@ pub fn zap_all(lock: &mut MmuLock<'_, Exclusive>) {
 ///
 /// C's caller flushes if the answer is true, before it ends the RCU section of `cx`.
 pub fn zap_possible_nx_huge_page(cx: Context<'_, Shared>, page: &ShadowPage) -> bool {
-    let Some(State::Link(link)) = page.parent_entry(cx).map(Entry::state) else {
+    let Some(State::Link(link)) = Entry::read_parent(cx, page).map(Entry::state) else {
         return false;
     };
     if !page.owns(link.table()) {

@@ -9,7 +9,6 @@
 
 use crate::{
     kvm::{
-        page::ShadowPage,
         Context,
         Exclusive,
         Gfn,
@@ -20,6 +19,7 @@ use crate::{
         PageFault,
         PendingFlush,
         Root,
+        ShadowPage,
         Shared,
         SlotRange,
         SlotsHeld,
@@ -145,7 +145,7 @@ pub(super) unsafe extern "C" fn get_walk(
 
     let mut leaf = -1;
     if let Some(root) = vcpu.root() {
-        tdp_mmu::lookup::for_each_on_path(&vcpu.vm(), &rcu, root, Gfn::of_addr(addr), |place| {
+        tdp_mmu::lookup::for_each_on_path(vcpu.vm(), &rcu, root, Gfn::of_addr(addr), |place| {
             leaf = place.level.raw().into();
             // SAFETY: The caller has room for each level.
             unsafe { *sptes.add(place.level.raw().into()) = place.spte.raw() };
@@ -167,7 +167,7 @@ pub(super) unsafe extern "C" fn fast_pf_get_last_sptep(
     let (vcpu, rcu) = unsafe { (Vcpu::from_raw(vcpu), CallerHolds::new()) };
     let mut last = core::ptr::null_mut();
     if let Some(root) = vcpu.root() {
-        tdp_mmu::lookup::for_each_on_path(&vcpu.vm(), &rcu, root, Gfn::new(gfn), |place| {
+        tdp_mmu::lookup::for_each_on_path(vcpu.vm(), &rcu, root, Gfn::new(gfn), |place| {
             last = place.cell.as_ptr();
             // SAFETY: The caller promises it.
             unsafe { *spte = place.spte.raw() };

@@ -2,75 +2,72 @@
 
 //! Safe types over KVM x86's memory management.
 //!
-//! Read [`lock`], [`page`] and [`entry`] first: who may change an entry, how long a table lives,
-//! and which changes there are.
+//! Read [`lock`] and [`table`] first: who may change an entry, how long a table lives, and which
+//! changes there are. Each room imports only from those above it in this list:
+//!
+//! - [`types`]: frames, levels, ranges
+//! - [`spte`]: page-table entries as values, and their memory
+//! - [`memory`]: the VM and its memory slots
+//! - [`lock`]: holds of `mmu_lock`, and the flushes owed before they end
+//! - [`table`]: page tables, their entries, and what can be done with them
+//! - [`roots`]: the list of roots
+//! - [`fault`]: the vCPU and its page fault
+//!
+//! `trace` has KVM's tracepoints, and imports from none of them.
 
-pub mod cell;
-pub mod entry;
 pub mod fault;
-pub mod flush;
 pub mod lock;
-pub mod masks;
-pub mod memslot;
-pub mod mode;
-pub mod page;
-pub mod report;
-pub mod role;
-pub mod root;
+pub mod memory;
+pub mod roots;
 pub mod spte;
-pub mod trace;
+pub mod table;
+pub(crate) mod trace;
 pub mod types;
-pub mod vcpu;
-pub mod vm;
-pub mod which;
 
-pub use entry::{
+pub use fault::{
+    HostFrame,
+    Outcome,
+    PageFault,
+    Vcpu, //
+};
+pub use lock::{
+    Exclusive,
+    Flush,
+    Locked,
+    Lockless,
+    MmuLock,
+    Mode,
+    PagesLock,
+    PendingFlush,
+    Raced,
+    Shared,
+    Waiver, //
+};
+pub use memory::{
+    MemSlot,
+    SlotRange,
+    SlotsHeld,
+    Vm, //
+};
+pub use roots::{
+    Root,
+    RootFilter, //
+};
+pub use spte::{
+    LeafSpte,
+    Spte, //
+};
+pub use table::{
     Change,
     Context,
     Entry,
     LeafBits,
+    Role,
+    ShadowPage,
     State, //
-};
-pub use fault::{
-    Outcome,
-    PageFault, //
-};
-pub use flush::{
-    Flush,
-    PendingFlush,
-    Waiver, //
-};
-pub use lock::{
-    MmuLock,
-    PagesLock, //
-};
-pub use memslot::{
-    MemSlot,
-    SlotRange,
-    SlotsHeld, //
-};
-pub use mode::{
-    Exclusive,
-    Locked,
-    Lockless,
-    Mode,
-    Shared, //
-};
-pub use page::ShadowPage;
-pub use role::Role;
-pub use root::Root;
-pub use spte::{
-    LeafSpte,
-    Spte, //
 };
 pub use types::{
     Gfn,
     GfnRange,
     Level, //
 };
-pub use vcpu::{
-    HostFrame,
-    Vcpu, //
-};
-pub use vm::Vm;
-pub use which::Which;

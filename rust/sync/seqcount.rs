@@ -11,6 +11,8 @@
 //!
 //! C header: [`include/linux/seqlock.h`](srctree/include/linux/seqlock.h)
 
+#![forbid(unsafe_code)]
+
 use super::{cpu_relax, smp_mb, Acquire, Atomic, Read, Relaxed};
 
 /// Data and the count of its changes.

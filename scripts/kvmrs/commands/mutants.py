@@ -110,7 +110,8 @@ def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
 def _repathed(name: str, text: str) -> str:
     if name == "Cargo.toml":
         return re.sub(r"\[\[test\]\]\n(?:[^\n]+\n)+", "", text)
-    return text.replace('"../../../tdp_mmu/', '"tdp_mmu/').replace('"../../../../rust/', '"../../rust/')
+    text = text.replace('"../../../tdp_mmu/', '"tdp_mmu/')
+    return re.sub(r'"\.\./\.\./((?:\.\./)+rust/)', r'"\1', text)
 
 
 def _same_as_last_time(sources: Dict[str, bytes]) -> bool:

@@ -44,7 +44,7 @@ fn make_crate(programs: &BTreeMap<String, PathBuf>) -> PathBuf {
     fs::write(dir.join("src/lib.rs"), "").expect("a file");
     let mut manifest = format!(
         "[package]\nname = \"ui\"\nedition = \"2021\"\n[workspace]\n\
-         [dependencies]\nkvmrs-host = {{ path = {:?} }}\n",
+         [dependencies]\nkvmrs-model = {{ path = {:?} }}\n",
         env!("CARGO_MANIFEST_DIR")
     );
     for (name, path) in programs {

@@ -10,14 +10,14 @@ use common::{
 };
 use kvmrs_model::{
     kvm::{
+        fault::FIRST_DEVICE_FRAME,
         fault::{error, Request},
-        masks, spte,
-        vcpu::FIRST_DEVICE_FRAME,
+        spte::{self, masks},
         Level, PageFault,
     },
     machine::formats,
-    world::kvm,
     tdp_mmu::leaf::{self, access},
+    world::kvm,
 };
 
 const LEVELS: [Level; 3] = [Level::PG_4K, Level::PG_2M, Level::PG_1G];

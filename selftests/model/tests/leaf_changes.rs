@@ -11,11 +11,12 @@ use common::{
 use kvmrs_model::{
     kvm::{
         fault::{error, Request},
-        masks, spte, Gfn, LeafSpte, Level, PageFault, SlotsHeld, Spte, Vcpu,
+        spte::{self, masks},
+        Gfn, LeafSpte, Level, PageFault, SlotsHeld, Spte, Vcpu,
     },
     machine::{bits, formats, Machine},
-    world::kvm,
     tdp_mmu::leaf,
+    world::kvm,
 };
 use proptest::prelude::*;
 

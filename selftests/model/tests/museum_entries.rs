@@ -7,17 +7,17 @@ mod common;
 use common::{frame, memory, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
     kvm::{
-        entry::{Leaf, Link},
         fault::{error, Request},
-        masks,
+        spte::masks,
+        table::{Leaf, Link},
         types::Pfn,
         Context, Entry, Exclusive, LeafBits, LeafSpte, Level, Locked, MmuLock, Outcome, PageFault,
         PendingFlush, Shared, Spte, State, Vcpu, Vm,
     },
     machine::{ept, npt, Masks},
-    world::{cpu::Access, kvm, view::Tree},
     sync::rcu,
     tdp_mmu,
+    world::{cpu::Access, kvm, view::Tree},
 };
 use std::sync::Arc;
 

@@ -8,14 +8,14 @@ use common::{frame, memory, vcpu, vm_with, Options};
 use kvmrs_model::{
     kvm::{Gfn, GfnRange, Level, Spte, Vcpu, Vm},
     machine::npt,
+    sync::rcu,
+    tdp_mmu::{dirty, lookup, roots::uninit, zap},
     world::{
         breaks::{ALWAYS, NEVER},
         cpu::Access,
         kvm,
         view::{roots, Tree},
     },
-    sync::rcu,
-    tdp_mmu::{dirty, lookup, roots::uninit, zap},
 };
 use std::sync::Arc;
 
@@ -198,7 +198,7 @@ fn a_lookup_sees_each_entry_on_its_way() {
     let path = |gfn| {
         let (rcu, mut path) = (rcu::read_lock(), Vec::new());
         let root = vcpu.root().expect("a root");
-        lookup::for_each_on_path(&&*vm, &rcu, root, gfn, |place| {
+        lookup::for_each_on_path(&vm, &rcu, root, gfn, |place| {
             path.push((place.level.raw(), place.spte.is_present()));
         });
         path

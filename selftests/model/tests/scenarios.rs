@@ -7,23 +7,23 @@ mod common;
 use common::{frame, memory, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
     kvm::{
-        entry::{Leaf, UpdateError},
         fault::{error, Request},
-        page::{NewTable, SplitMemory, Table},
         spte::NONPRESENT,
+        table::{Leaf, UpdateError},
+        table::{NewTable, SplitMemory, Table},
         types::Pfn,
         Context, Entry, Flush, Gfn, GfnRange, LeafBits, LeafSpte, Level, Outcome, PageFault,
         PendingFlush, Shared, State, Vcpu, Vm, Waiver,
     },
     machine::{formats, npt, Machine},
+    sync::rcu,
+    tdp_mmu,
     world::{
         breaks::{ALWAYS, NEVER},
         cpu::Access,
         kvm,
         view::{self, Tree},
     },
-    sync::rcu,
-    tdp_mmu,
 };
 use std::{
     sync::{Arc, Barrier},

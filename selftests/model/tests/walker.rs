@@ -12,18 +12,18 @@ use kvmrs_model::{
         Vcpu, Vm,
     },
     machine::ept,
+    tdp_mmu::walk::{walk, Step, Turn, Visitor},
     world::{
         breaks::{ALWAYS, NEVER},
         cpu::Access,
         kvm,
         view::Tree,
     },
-    tdp_mmu::walk::{walk, Step, Turn, Visitor},
 };
 use proptest::prelude::*;
 use std::sync::Arc;
 
-/// Which entries a visitor wants.
+/// RootFilter entries a visitor wants.
 #[derive(Clone, Copy, Debug)]
 struct Wants {
     leaves: bool,

@@ -21,7 +21,7 @@ use std::cell::{Cell, RefCell};
 
 /// What kvm.ko's `shadow_*` variables hold, and what goes with them.
 #[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)] // Named as in rust/kvm/masks.rs.
+#[allow(missing_docs)] // Named as in rust/kvm/spte/masks.rs.
 pub struct Masks {
     pub present: u64,
     pub accessed: u64,

@@ -10,8 +10,7 @@
 use crate::{
     atomic::{lock, Mutex},
     kvm::{
-        masks,
-        spte::{LeafSpte, READABLE},
+        spte::{masks, LeafSpte, READABLE},
         Gfn, GfnRange, LeafBits, Level, MemSlot, ShadowPage, Spte, Vcpu, Vm,
     },
     machine::arena::PageId,
@@ -159,7 +158,7 @@ impl Caches {
         let mut table = cached.map_or(root, |id| arena.page(*id));
         loop {
             let level = table.level();
-            let cell = table.hardware_cell(level.index(gfn));
+            let cell = table.hardware_cell(gfn.index(level));
             let spte = cell.load();
             if !spte.is_present() {
                 return Err(if vm.is_mmio_spte(spte) {

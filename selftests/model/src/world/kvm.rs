@@ -11,8 +11,7 @@ use crate::{
     atomic::{plain::lock, retry, Arc, PoisonError},
     kvm::{
         fault::{error, Request},
-        masks,
-        spte::{READABLE, WRITABLE},
+        spte::{masks, READABLE, WRITABLE},
         types::Pfn,
         Context, Exclusive, Gfn, GfnRange, Level, MemSlot, MmuLock, Outcome, PageFault,
         PendingFlush, Role, Shared, SlotRange, Spte, Vcpu, Vm,
@@ -125,7 +124,7 @@ pub fn fast_page_fault(vcpu: &Vcpu, gfn: Gfn, access: Access) -> bool {
         return false;
     };
     let mut last = None;
-    tdp_mmu::lookup::for_each_on_path(&vm, &rcu, root, gfn, |place| last = Some(place));
+    tdp_mmu::lookup::for_each_on_path(vm, &rcu, root, gfn, |place| last = Some(place));
     let Some(place) = last.filter(|place| place.spte.is_leaf(place.level)) else {
         return false;
     };

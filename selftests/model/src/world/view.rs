@@ -4,7 +4,7 @@
 
 use crate::{
     atomic::lock,
-    kvm::{masks, types::ENTRIES, Gfn, Level, ShadowPage, Spte, Vm},
+    kvm::{spte::masks, types::ENTRIES, Gfn, Level, ShadowPage, Spte, Vm},
     machine::arena::PageId,
 };
 use std::collections::BTreeMap;

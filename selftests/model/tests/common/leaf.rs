@@ -5,8 +5,8 @@
 use super::{vcpu, vm_with, Options};
 use kvmrs_model::{
     kvm::{
-        entry::Place,
         fault::{error, Request},
+        table::EntrySnapshot,
         types::Pfn,
         Gfn, GfnRange, Level, PageFault, Role, Spte, Vcpu,
     },
@@ -45,7 +45,7 @@ pub fn leaf_for(
 ) -> leaf::NewLeaf {
     let rcu = rcu::read_lock();
     let root = vcpu.root().expect("a root");
-    let place = Place {
+    let place = EntrySnapshot {
         cell: root.table(&rcu).cell(0),
         spte: old,
         gfn: request.gfn,

@@ -10,7 +10,7 @@ pub mod crowd;
 pub mod leaf;
 
 use kvmrs_model::{
-    kvm::{vm::Setup, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
+    kvm::{memory::Setup, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{Machine, Masks},
     world::kvm,
 };

@@ -2,7 +2,7 @@
 
 //! The memory of an entry cannot be kept for later either.
 
-use kvmrs_model::kvm::{cell::SpteCell, ShadowPage};
+use kvmrs_model::kvm::{spte::SpteCell, ShadowPage};
 use kvmrs_model::sync::rcu;
 
 fn f(root: &ShadowPage) -> &SpteCell {

@@ -2,7 +2,7 @@
 
 //! Without the lock an entry can be aged, and that is all.
 
-use kvmrs_model::kvm::{entry::Leaf, LeafBits, Lockless};
+use kvmrs_model::kvm::{table::Leaf, LeafBits, Lockless};
 
 fn f(leaf: Leaf<'_, Lockless>, bits: LeafBits) {
     let _ = leaf.clear(bits); //~ E0599

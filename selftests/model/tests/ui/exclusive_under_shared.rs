@@ -2,7 +2,7 @@
 
 //! What needs the lock for write does not exist under the lock for read.
 
-use kvmrs_model::kvm::{entry::Leaf, LeafBits, Shared};
+use kvmrs_model::kvm::{table::Leaf, LeafBits, Shared};
 
 fn f(leaf: Leaf<'_, Shared>, bits: LeafBits) {
     let _ = leaf.clear_atomically(bits); //~ E0599

@@ -4,7 +4,7 @@
 
 #![deny(unused_must_use)]
 
-use kvmrs_model::kvm::entry::Leaf;
+use kvmrs_model::kvm::table::Leaf;
 use kvmrs_model::kvm::{Flush, LeafBits, MmuLock, PendingFlush, Shared, Vm};
 
 fn zapped(leaf: Leaf<'_, Shared>) -> Result<Flush, ()> {

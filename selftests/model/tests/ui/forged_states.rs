@@ -3,7 +3,7 @@
 //! An entry cannot be claimed to be in another state than it was read in.
 
 use kvmrs_model::kvm::{
-    entry::{Absent, Leaf},
+    table::{Absent, Leaf},
     Entry, Shared,
 };
 

@@ -3,7 +3,7 @@
 //! A present entry does not become an MMIO entry, and a leaf is not mapped over.
 
 use kvmrs_model::kvm::{
-    entry::{Leaf, Link},
+    table::{Leaf, Link},
     LeafSpte, Shared, Spte,
 };
 

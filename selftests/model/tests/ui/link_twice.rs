@@ -2,7 +2,7 @@
 
 //! A table is linked once, and is nobody's own from then on.
 
-use kvmrs_model::kvm::{entry::Absent, page::NewTable, Shared};
+use kvmrs_model::kvm::{table::Absent, table::NewTable, Shared};
 
 fn f(first: Absent<'_, Shared>, second: Absent<'_, Shared>, new: NewTable) {
     let _ = first.link(new);

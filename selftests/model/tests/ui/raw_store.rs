@@ -2,7 +2,7 @@
 
 //! Raw writes to entries are out of reach, whatever lock is held.
 
-use kvmrs_model::kvm::{cell::SpteCell, Spte};
+use kvmrs_model::kvm::{spte::SpteCell, Spte};
 
 fn f(cell: &SpteCell, value: Spte) {
     cell.store(value); //~ E0624

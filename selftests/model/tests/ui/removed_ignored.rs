@@ -4,7 +4,7 @@
 
 #![deny(unused_must_use)]
 
-use kvmrs_model::kvm::{page::RemovedTable, Shared};
+use kvmrs_model::kvm::{table::RemovedTable, Shared};
 
 fn cut<'r>(removed: RemovedTable<'r, Shared>) -> RemovedTable<'r, Shared> {
     removed

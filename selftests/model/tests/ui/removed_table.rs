@@ -2,7 +2,7 @@
 
 //! Who cuts off a table owns it until it is retired, and nobody else gets there.
 
-use kvmrs_model::kvm::{page::RemovedTable, Context, Level, Shared, Spte};
+use kvmrs_model::kvm::{table::RemovedTable, Context, Level, Shared, Spte};
 
 fn g(removed: RemovedTable<'_, Shared>) {
     removed.retire();

@@ -2,11 +2,11 @@
 
 //! Without a reference of its own a root is not there any more after a yield.
 
-use kvmrs_model::kvm::{Exclusive, MmuLock, PendingFlush, Which};
+use kvmrs_model::kvm::{Exclusive, MmuLock, PendingFlush, RootFilter};
 use kvmrs_model::sync::rcu;
 
 fn f(lock: &mut MmuLock<'_, Exclusive>, flush: &mut PendingFlush<'_>) {
-    for root in lock.roots(Which::ALL) {
+    for root in lock.roots(RootFilter::ALL) {
         let _ = lock.give_way(rcu::read_lock(), flush); //~ E0502
         let _ = root.role();
     }

@@ -3,8 +3,8 @@
 //! A table that takes a huge page's place has been filled.
 
 use kvmrs_model::kvm::{
-    entry::Leaf,
-    page::{NewTable, SplitMemory},
+    table::Leaf,
+    table::{NewTable, SplitMemory},
     Shared,
 };
 

@@ -2,7 +2,7 @@
 
 //! A transition uses its entry up: what was read is not acted on twice.
 
-use kvmrs_model::kvm::{entry::Leaf, Shared};
+use kvmrs_model::kvm::{table::Leaf, Shared};
 
 fn f(leaf: Leaf<'_, Shared>) {
     let _ = leaf.zap();

@@ -5,8 +5,8 @@
 #![allow(dead_code)]
 
 use kvmrs_model::kvm::{
-    entry::{Absent, Leaf, Link},
-    page::{NewTable, SplitTable},
+    table::{Absent, Leaf, Link},
+    table::{NewTable, SplitTable},
     Context, Entry, Exclusive, Gfn, LeafBits, MemSlot, MmuLock, PageFault, PendingFlush,
     ShadowPage, Shared, State, Vcpu,
 };

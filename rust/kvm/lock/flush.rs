@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! TLB flushes that are still owed.
+//!
+//! A change that leaves stale translations in some CPU's TLB returns a [`Flush`]. It can only be
+//! *added* to a [`PendingFlush`] or *waived* with a reason that a reader can check. The pending
+//! flush is what a walk must hand over before it may drop `mmu_lock` or end its RCU section, and
+//! what a caller gets back at the end. Dropping one flushes: forgetting costs time, never safety.
+
+#![forbid(unsafe_code)]
+
+use crate::kvm::{
+    memory::{MemSlot, Vm},
+    types::{Gfn, Level}, //
+};
+
+/// Evidence that a change made a TLB flush necessary.
+///
+/// # Invariants
+///
+/// Made only by the transitions of entries that revoke a translation or replace a table.
+#[must_use = "add it to a PendingFlush, or waive it and say why"]
+#[derive(Debug)]
+pub struct Flush(());
+
+/// Why a [`Flush`] need not happen before `mmu_lock` is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiver {
+    /// The root is invalid: each vCPU flushes before it loads another one, and a CPU that a vCPU
+    /// moves to is flushed as well, paging-structure caches included.
+    InvalidRoot,
+    /// The VM is going away or its address space is: no vCPU can run again.
+    NoVcpuRuns,
+    /// `mmu_lock` stays held for write until the whole of C's caller has flushed.
+    CallerFlushes,
+}
+
+impl Flush {
+    /// Only for the transitions of entries.
+    #[inline(always)]
+    pub(in crate::kvm) fn owed() -> Self {
+        Self(())
+    }
+
+    /// Flushes at once, what the page of `level` around `gfn` held.
+    #[inline(always)]
+    pub fn gfn(self, vm: &Vm, gfn: Gfn, level: Level) {
+        vm.flush_remote_tlbs_gfn(gfn, level);
+    }
+
+    /// Drops the duty to flush, for the reason given.
+    #[inline(always)]
+    pub fn waive(self, _why: Waiver) {}
+}
+
+/// Whether TLBs of the VM must be flushed before `mmu_lock` is dropped.
+#[must_use = "a pending flush must reach the caller or be carried out"]
+pub struct PendingFlush<'vm> {
+    vm: &'vm Vm,
+    slot: Option<&'vm MemSlot>,
+    owed: bool,
+}
+
+impl<'vm> PendingFlush<'vm> {
+    /// Nothing is owed yet.
+    #[inline(always)]
+    pub fn none(vm: &'vm Vm) -> Self {
+        Self::from_caller(vm, false)
+    }
+
+    /// Nothing is owed yet, and all that will be lies within `slot`, whose range is cheaper to
+    /// flush than everything where the hypervisor below offers that.
+    #[inline(always)]
+    pub fn in_slot(vm: &'vm Vm, slot: &'vm MemSlot) -> Self {
+        Self {
+            slot: Some(slot),
+            ..Self::none(vm)
+        }
+    }
+
+    /// Takes over what C's caller says it owes already.
+    #[inline(always)]
+    pub fn from_caller(vm: &'vm Vm, owed: bool) -> Self {
+        Self {
+            vm,
+            slot: None,
+            owed,
+        }
+    }
+
+    /// Adds one more reason to flush.
+    #[inline(always)]
+    pub fn add(&mut self, _flush: Flush) {
+        self.owed = true;
+    }
+
+    /// Flushes the VM's TLBs on all CPUs, if that is owed.
+    #[inline(always)]
+    pub fn flush(&mut self) {
+        if core::mem::take(&mut self.owed) {
+            match self.slot {
+                Some(slot) => self.vm.flush_remote_tlbs_slot(slot),
+                None => self.vm.flush_remote_tlbs(),
+            }
+        }
+    }
+
+    /// Hands the duty to C's caller, which flushes before it drops `mmu_lock`.
+    #[inline(always)]
+    pub fn into_caller(mut self) -> bool {
+        core::mem::take(&mut self.owed)
+    }
+}
+
+impl Drop for PendingFlush<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

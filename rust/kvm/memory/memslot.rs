@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory slots, and the ranges within them that C asks about.
+
+use crate::kvm::types::{
+    Gfn,
+    GfnRange, //
+};
+use kernel::types::Opaque;
+use kvm_bindings as bindings;
+
+/// A `struct kvm_memory_slot`: guest frames backed by one range of the VMM's address space.
+///
+/// # Invariants
+///
+/// A reference borrows from a [`SlotsHeld`](super::SlotsHeld).
+#[repr(transparent)]
+pub struct MemSlot(Opaque<bindings::kvm_memory_slot>);
+
+impl MemSlot {
+    /// The C object.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut bindings::kvm_memory_slot {
+        self.0.get()
+    }
+
+    /// The address space that the slot belongs to: 1 for SMM, else 0.
+    #[inline(always)]
+    pub fn as_id(&self) -> i32 {
+        // SAFETY: The slot is alive.
+        unsafe { (*self.as_ptr()).as_id.into() }
+    }
+
+    /// The frames of the slot.
+    #[inline(always)]
+    pub fn range(&self) -> GfnRange {
+        // SAFETY: The slot is alive, and these fields do not change while it is.
+        let (start, pages) = unsafe { ((*self.as_ptr()).base_gfn, (*self.as_ptr()).npages) };
+        GfnRange::sized(Gfn::new(start), pages as u64)
+    }
+
+    /// Whether writes to the slot are logged.
+    #[inline(always)]
+    pub fn is_dirty_tracked(&self) -> bool {
+        // SAFETY: The slot is alive.
+        unsafe { bindings::kvmrs_slot_dirty_track_enabled(self.as_ptr()) }
+    }
+}
+
+/// What an mmu_notifier event, or an attribute change, asks for: a `struct kvm_gfn_range`.
+#[derive(Clone, Copy)]
+pub struct SlotRange {
+    /// The frames.
+    pub range: GfnRange,
+    /// The address space of their slot.
+    pub as_id: i32,
+    /// Whether the walk may give way to others.
+    pub may_block: bool,
+}
+
+impl SlotRange {
+    /// Reads what C asks for.
+    ///
+    /// No [`SlotsHeld`](super::SlotsHeld) is asked for, because what guest_memfd takes away is guarded by its file's
+    /// lock instead; the slot is looked at here and not kept.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` and the slot in it must be valid.
+    #[inline(always)]
+    pub unsafe fn from_raw(ptr: *const bindings::kvm_gfn_range) -> Self {
+        // SAFETY: The caller promises it.
+        unsafe {
+            Self {
+                range: GfnRange::new(Gfn::new((*ptr).start), Gfn::new((*ptr).end)),
+                as_id: (*(*ptr).slot).as_id.into(),
+                may_block: (*ptr).may_block,
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What keeps a VM's memory slots.
+
+use super::{
+    memslot::MemSlot,
+    vm::Vm, //
+};
+use kernel::types::NotThreadSafe;
+use kvm_bindings as bindings;
+
+/// Proof that a VM's memslots stay: the current task is in a read-side section of `kvm->srcu`, or
+/// holds `kvm->slots_lock`.
+///
+/// Slots borrow from it, so that none is used after the section or the lock ended.
+///
+/// # Invariants
+///
+/// One of the two is held for as long as the value exists.
+pub struct SlotsHeld<'vm> {
+    vm: &'vm Vm,
+    _task: NotThreadSafe,
+}
+
+impl<'vm> SlotsHeld<'vm> {
+    /// Takes note of what C's caller holds. Lockdep checks it.
+    ///
+    /// # Safety
+    ///
+    /// The current task must be in a read-side section of `vm`'s SRCU, or hold its `slots_lock`,
+    /// until the value is gone.
+    #[inline(always)]
+    pub unsafe fn assume(vm: &'vm Vm) -> Self {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::kvmrs_slots_assert_held(vm.as_ptr()) };
+        // INVARIANT: The caller promises it.
+        Self {
+            vm,
+            _task: NotThreadSafe,
+        }
+    }
+
+    /// The VM whose slots they are.
+    #[inline(always)]
+    pub fn vm(&self) -> &'vm Vm {
+        self.vm
+    }
+
+    /// Borrows a slot from C.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be a slot that was found while the slots were held.
+    #[inline(always)]
+    pub unsafe fn slot(&self, ptr: *const bindings::kvm_memory_slot) -> &MemSlot {
+        // SAFETY: By the type's invariant a slot that was found is still there.
+        unsafe { &*ptr.cast() }
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How roots are found, made and invalidated.
+
+use super::{
+    filter::RootFilter,
+    list::{head, link, Links},
+    root::{count, Root}, //
+};
+use crate::{
+    kvm::{
+        lock::{Exclusive, Locked, MmuLock, PagesLock},
+        memory::Vm,
+        table::{Role, ShadowPage, TableMemory}, //
+    },
+    sync::{rcu, Rcu}, //
+};
+use core::{
+    mem::ManuallyDrop,
+    ops::Deref, //
+};
+use kvm_bindings as bindings;
+
+impl<'vm, M: Locked> MmuLock<'vm, M> {
+    /// The first root behind `prev`, or of all, that `filter` admits, with a reference to it.
+    pub fn next_root(&self, prev: Option<&Root<'vm>>, filter: RootFilter) -> Option<Root<'vm>> {
+        let vm = self.vm();
+        let _rcu = rcu::read_lock();
+        // SAFETY: Roots are freed by RCU, and `prev` is kept by its reference.
+        let links = unsafe { Links::behind(vm, prev.map(Deref::deref)) };
+        for page in links {
+            if filter.admits(page.role()) {
+                if let Some(root) = Root::get(vm, page) {
+                    return Some(root);
+                }
+            }
+        }
+        None
+    }
+}
+
+impl MmuLock<'_, Exclusive> {
+    /// The roots that `filter` admits. They cannot change during the lock hold.
+    #[inline(always)]
+    pub fn roots(&self, filter: RootFilter) -> impl Iterator<Item = &ShadowPage> {
+        // SAFETY: C puts roots with the lock held for read, so none goes during this hold.
+        let links = unsafe { Links::behind(self.vm(), None) };
+        links.filter(move |page| filter.admits(page.role()))
+    }
+
+    /// Keeps vCPUs from loading the valid roots again, and schedules each for being zapped.
+    ///
+    /// The TDP MMU's reference to each goes to whoever finds it by
+    /// [`take_scheduled_zap`](Root::take_scheduled_zap).
+    pub fn invalidate_roots(&self) {
+        for page in self.roots(RootFilter::VALID) {
+            let sp = page.as_ptr();
+            // SAFETY: `mmu_lock` is held for write, so nobody looks at the role; the flag belongs
+            // to the holder of `slots_lock`, as C's callers are.
+            unsafe {
+                (*sp).__bindgen_anon_1.tdp_mmu_scheduled_root_to_zap = ManuallyDrop::new(true);
+                (*sp).role = page.role().invalidated().into_raw();
+            }
+        }
+    }
+}
+
+/// The roots of `vm` that `filter` admits, for as long as an RCU section lasts.
+#[inline(always)]
+pub fn roots_rcu<'r>(
+    vm: &'r Vm,
+    _rcu: &'r impl Rcu,
+    filter: RootFilter,
+) -> impl Iterator<Item = &'r ShadowPage> {
+    // SAFETY: Roots are freed by RCU, and the section is borrowed for `'r`.
+    let links = unsafe { Links::behind(vm, None) };
+    links.filter(move |page| filter.admits(page.role()))
+}
+
+impl<'vm> PagesLock<'vm> {
+    /// The root with `role`, with a reference to it.
+    pub fn find_root(&self, role: Role) -> Option<Root<'vm>> {
+        // SAFETY: A root is freed after it was taken off the list, for which the lock is needed.
+        let mut links = unsafe { Links::behind(self.vm(), None) };
+        // A root with this role is valid, so it has at least the list's reference.
+        links
+            .find(|page| page.role().word() == role.word())
+            .and_then(|page| Root::get(self.vm(), page))
+    }
+
+    /// Makes a root of `memory` and puts it on the list.
+    ///
+    /// It starts with two references: the one returned, and the list's own.
+    pub fn insert_root(&self, memory: TableMemory, role: Role) -> Root<'vm> {
+        let sp = memory.into_root(role).as_ptr();
+        // SAFETY: The page is owned until it is on the list; the lock is held.
+        let page = unsafe { ShadowPage::from_raw(sp) };
+        // SAFETY: As above.
+        unsafe {
+            bindings::kvmrs_refcount_set(count(page), 2);
+            bindings::kvmrs_list_add_rcu(link(page), head(self.vm()));
+        }
+        // SAFETY: One of the two references is the caller's.
+        unsafe { Root::from_raw(self.vm(), sp) }
+    }
+}
+
+impl Vm {
+    /// Prepares a new VM for TDP MMU roots.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else may use the VM yet.
+    pub unsafe fn init_roots(&self) {
+        // SAFETY: The VM is alive, and nobody else uses it.
+        unsafe {
+            bindings::kvmrs_list_init(head(self));
+            bindings::kvmrs_pages_lock_init(self.as_ptr());
+        }
+    }
+
+    /// Whether no root is left.
+    pub fn has_no_roots(&self) -> bool {
+        // SAFETY: The VM is alive and its list initialised.
+        unsafe { bindings::kvmrs_list_empty(head(self)) }
+    }
+
+    /// Number of live tables, where `CONFIG_KVM_PROVE_MMU` counts them, else 0.
+    pub fn live_tables(&self) -> i64 {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::kvmrs_tdp_mmu_pages_read(self.as_ptr()) }
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A counted reference to a root, and the root's end.
+
+use super::list;
+use crate::kvm::{
+    memory::Vm,
+    table::ShadowPage, //
+};
+use core::{
+    mem::ManuallyDrop,
+    ops::Deref, //
+};
+use kvm_bindings as bindings;
+
+/// A counted reference to a root.
+///
+/// # Invariants
+///
+/// The value owns one of the root's references.
+pub struct Root<'vm> {
+    page: &'vm ShadowPage,
+    vm: &'vm Vm,
+}
+
+#[inline(always)]
+pub(super) fn count(page: &ShadowPage) -> *mut kernel::bindings::refcount_t {
+    // SAFETY: The page is alive and a root; this only computes an address.
+    unsafe { (&raw mut (*page.as_ptr()).__bindgen_anon_2.tdp_mmu_root_count).cast() }
+}
+
+impl<'vm> Root<'vm> {
+    /// Takes a reference, unless the last one is gone already.
+    #[inline]
+    pub(super) fn get(vm: &'vm Vm, page: &ShadowPage) -> Option<Self> {
+        // SAFETY: `page` is a root that is still allocated.
+        if !unsafe { bindings::kvmrs_refcount_inc_not_zero(count(page)) } {
+            return None;
+        }
+        // SAFETY: The reference keeps the page from being freed while the value lives, which is
+        // within the VM's life.
+        let page = unsafe { ShadowPage::from_raw(page.as_ptr()) };
+        // INVARIANT: The reference was just taken.
+        Some(Self { page, vm })
+    }
+
+    /// Takes over a reference that C hands in, or that the list has given up.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own a reference to the root `page` of `vm`.
+    #[inline]
+    pub unsafe fn from_raw(vm: &'vm Vm, page: *mut bindings::kvm_mmu_page) -> Self {
+        // SAFETY: The reference keeps the page alive.
+        let page = unsafe { ShadowPage::from_raw(page) };
+        // INVARIANT: The caller promises it.
+        Self { page, vm }
+    }
+
+    /// Hands the reference to C.
+    #[inline]
+    pub(in crate::kvm) fn into_raw(self) -> *mut bindings::kvm_mmu_page {
+        ManuallyDrop::new(self).page.as_ptr()
+    }
+
+    /// If the root waits to be zapped, the reference that the TDP MMU holds until that is done.
+    ///
+    /// C's callers hold `slots_lock` or are the VM's last user.
+    pub fn take_scheduled_zap(&self) -> Option<Root<'vm>> {
+        // SAFETY: The page is alive, the flag belongs to the holder of `slots_lock`.
+        let flag = unsafe {
+            (&raw mut (*self.page.as_ptr())
+                .__bindgen_anon_1
+                .tdp_mmu_scheduled_root_to_zap)
+                .cast::<bool>()
+        };
+        // SAFETY: As above.
+        if !unsafe { flag.replace(false) } {
+            return None;
+        }
+        // INVARIANT: `invalidate()` left the list's reference to whoever clears the flag.
+        Some(Self {
+            page: self.page,
+            vm: self.vm,
+        })
+    }
+}
+
+impl Deref for Root<'_> {
+    type Target = ShadowPage;
+
+    #[inline(always)]
+    fn deref(&self) -> &ShadowPage {
+        self.page
+    }
+}
+
+impl Drop for Root<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type's invariant there is a reference to put.
+        if unsafe { bindings::kvmrs_refcount_dec_and_test(count(self.page)) } {
+            free(self.vm, self.page);
+        }
+    }
+}
+
+/// Takes a root without references off the list.
+#[cold]
+fn free(vm: &Vm, root: &ShadowPage) {
+    // The list's own reference outlives validity, so this cannot happen to a valid root.
+    if !root.role().is_invalid() {
+        vm.bug();
+    }
+    let lock = vm.pages_lock();
+    // SAFETY: The root is on the list, and the lock is held.
+    unsafe { bindings::kvmrs_list_del_rcu(list::link(root)) };
+    drop(lock);
+    // SAFETY: The root was just made unreachable, and references are gone for good.
+    unsafe { root.free_by_rcu() };
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a walk needs to look at entries: proofs that tables stay and of who else may change them.
+
+#![forbid(unsafe_code)]
+
+use super::role::Role;
+use crate::{
+    kvm::{
+        lock::{Locked, Lockless, MmuLock, Mode},
+        memory::Vm, //
+    },
+    sync::Rcu, //
+};
+use core::marker::PhantomData;
+
+mod sealed {
+    use crate::kvm::{
+        lock::{Locked, MmuLock},
+        memory::Vm, //
+    };
+
+    pub trait Sealed {}
+    impl<M: Locked> Sealed for MmuLock<'_, M> {}
+    impl Sealed for Vm {}
+}
+
+/// What proves that a walk may go by a [`Mode`].
+pub trait Proof: sealed::Sealed {
+    /// The mode.
+    type Mode: Mode;
+
+    /// The VM that the proof is about.
+    fn vm(&self) -> &Vm;
+}
+
+impl<M: Locked> Proof for MmuLock<'_, M> {
+    type Mode = M;
+
+    #[inline(always)]
+    fn vm(&self) -> &Vm {
+        MmuLock::vm(self)
+    }
+}
+
+/// Who holds nothing needs no proof: a VM that is alive will do.
+impl Proof for Vm {
+    type Mode = Lockless;
+
+    #[inline(always)]
+    fn vm(&self) -> &Vm {
+        self
+    }
+}
+
+/// What all entries of one walk have in common.
+///
+/// # Invariants
+///
+/// For `'r` an RCU read-side section is open, and `mmu_lock` is held as `M` says.
+pub struct Context<'r, M: Mode> {
+    vm: &'r Vm,
+    role: Role,
+    _mode: PhantomData<&'r M>,
+}
+
+impl<'r, M: Mode> Context<'r, M> {
+    /// Joins the proofs of a lock hold (`proof`) and of an RCU section (`rcu`) for a walk of the
+    /// tree that belongs to a root with `role`.
+    #[inline(always)]
+    pub fn new(proof: &'r impl Proof<Mode = M>, _rcu: &'r impl Rcu, role: Role) -> Self {
+        // INVARIANT: Both proofs are borrowed for `'r`.
+        Self {
+            vm: proof.vm(),
+            role,
+            _mode: PhantomData,
+        }
+    }
+
+    /// The VM.
+    #[inline(always)]
+    pub fn vm(&self) -> &'r Vm {
+        self.vm
+    }
+
+    /// The role of the root; that of every table below it but for the level.
+    #[inline(always)]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+}
+
+impl<M: Mode> Clone for Context<'_, M> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: Mode> Copy for Context<'_, M> {}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Page tables and their entries, from allocation to the RCU callback that frees the table.
+//!
+//! A table's life is a chain of types, each of which can only become the next:
+//!
+//! ```text
+//!   TableMemory ─▶ NewTable ──(link)───▶ live: Table, ShadowPage ──(unlink)──▶ RemovedTable ─▶ RCU
+//!   SplitMemory ─▶ SplitTable ─(split)──▶
+//! ```
+//!
+//! Until it is linked a table belongs to one owner, who may drop it, and a link that fails gives it
+//! back. Once linked, everyone may reach it: there are only borrowed [`Table`]s and
+//! [`ShadowPage`]s, bound to an RCU section. The one who unlinks it gets the [`RemovedTable`],
+//! takes out what is left in it, and retires it: readers that still hold a reference keep it
+//! allocated until they leave their RCU sections.
+//!
+//! An [`Entry`] is read from a live table in a [`Context`], and changed by its transitions.
+//!
+//! The model compiles `context.rs`, `entry.rs` and `transitions.rs` as they are.
+
+mod context;
+mod entry;
+mod new;
+mod page;
+mod removed;
+pub mod report;
+mod role;
+mod transitions;
+
+pub use context::{
+    Context,
+    Proof, //
+};
+pub use entry::{
+    Absent,
+    Change,
+    Entry,
+    EntrySnapshot,
+    Leaf,
+    LeafBits,
+    Link,
+    State, //
+};
+pub use new::{
+    NewTable,
+    SplitMemory,
+    SplitTable,
+    TableMemory, //
+};
+pub use page::{
+    ShadowPage,
+    Table, //
+};
+pub use removed::{
+    RemovedTable,
+    Taken, //
+};
+pub use role::Role;
+pub use transitions::{
+    LinkError,
+    TableRemoval,
+    UpdateError, //
+};

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tables that were cut off: owned again, and on their way to RCU.
+
+use super::{
+    context::Context,
+    entry::Change,
+    page::{ShadowPage, Table}, //
+};
+use crate::kvm::{
+    lock::Locked,
+    spte::{Spte, FROZEN},
+    trace,
+    types::Level, //
+};
+
+/// A table that was just cut off from its tree.
+///
+/// # Invariants
+///
+/// No live entry links the table, and the value is the only one for it.
+#[must_use = "what it still maps must be accounted, and the table retired"]
+pub struct RemovedTable<'r, M: Locked> {
+    table: Table<'r>,
+    page: &'r ShadowPage,
+    cx: Context<'r, M>,
+}
+
+/// What was in an entry of a removed table.
+pub enum Taken<'r, M: Locked> {
+    /// Nothing that was present.
+    Absent(Change),
+    /// A leaf.
+    Leaf(Change),
+    /// A link: the next table to be taken apart.
+    Table(Change, RemovedTable<'r, M>),
+}
+
+impl<'r, M: Locked> RemovedTable<'r, M> {
+    /// The table that `replaced`, the value just taken out of an entry of `level`, linked, if it
+    /// was a link.
+    #[inline]
+    pub(super) fn unlinked_from(replaced: Spte, level: Level, cx: Context<'r, M>) -> Option<Self> {
+        if !replaced.is_table(level) {
+            return None;
+        }
+        let table = Table::linked_by(replaced, level, &cx);
+        // INVARIANT: Each table is linked by one entry, and that link is gone.
+        Some(Self {
+            table,
+            page: table.page(),
+            cx,
+        })
+    }
+
+    /// The walk's context.
+    #[inline(always)]
+    pub fn cx(&self) -> Context<'r, M> {
+        self.cx
+    }
+
+    /// The table's level.
+    #[inline(always)]
+    pub fn level(&self) -> Level {
+        self.table.level()
+    }
+
+    /// Tells tracepoints, accounting and NX tracking that the table is gone.
+    pub fn unaccount(&self) {
+        // SAFETY: The header is alive.
+        unsafe { trace::prepare_zap_page(self.page.as_ptr()) };
+        self.cx
+            .vm()
+            .account_table(self.table.cells().as_ptr().cast_mut().cast(), -1);
+        self.page.untrack_possible_nx_huge_page(self.cx.vm());
+    }
+
+    /// Takes out what the entry at `index` holds, for good: it is [`FROZEN`] from then on.
+    #[inline(always)]
+    pub fn take(&self, index: usize) -> Option<Taken<'r, M>> {
+        let level = self.level();
+        let old = M::take(self.table.cell(index), level)?;
+        let change = Change {
+            old,
+            new: FROZEN,
+            gfn: self.page.gfn().add(index as u64 * level.pages()),
+            level,
+        };
+        if let Some(table) = RemovedTable::unlinked_from(old, level, self.cx) {
+            return Some(Taken::Table(change, table));
+        }
+        Some(if old.is_present() {
+            Taken::Leaf(change)
+        } else {
+            Taken::Absent(change)
+        })
+    }
+
+    /// Frees the table once nobody can be reading it any more.
+    #[inline]
+    pub fn retire(self) {
+        // SAFETY: By the type's invariant nobody can find the table but readers that already have.
+        unsafe { self.page.free_by_rcu() };
+    }
+}

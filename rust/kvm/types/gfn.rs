@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Guest and host frame numbers, and ranges of guest frames.
+
+use super::level::{Level, ENTRIES};
+
+/// log2 of the size of a base page in bytes.
+pub const PAGE_SHIFT: u32 = 12;
+
+/// A guest frame number: a guest physical address in units of 4 KiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Gfn(u64);
+
+impl Gfn {
+    /// Wraps a raw `gfn_t`.
+    #[inline(always)]
+    pub const fn new(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    /// The raw `gfn_t`.
+    #[inline(always)]
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// The frame that holds the guest physical address `gpa` (bytes).
+    #[inline(always)]
+    pub const fn of_addr(gpa: u64) -> Self {
+        Self(gpa >> PAGE_SHIFT)
+    }
+
+    /// The guest physical address (bytes) of the frame's first byte.
+    #[inline(always)]
+    pub const fn addr(self) -> u64 {
+        self.0 << PAGE_SHIFT
+    }
+
+    /// The frame `pages` further on. Wraps, as C does: a range's end is compared, never mapped.
+    #[inline(always)]
+    pub const fn add(self, pages: u64) -> Self {
+        Self(self.0.wrapping_add(pages))
+    }
+
+    /// The frame before this one. Wraps, as [`add`](Self::add) does.
+    #[inline(always)]
+    pub const fn prev(self) -> Self {
+        Self(self.0.wrapping_sub(1))
+    }
+
+    /// Index of the frame's entry in its table of `level` (`SPTE_INDEX`).
+    #[inline(always)]
+    pub const fn index(self, level: Level) -> usize {
+        self.0.wrapping_shr(level.shift()) as usize & (ENTRIES - 1)
+    }
+
+    /// The first frame of the page of `level` that contains this one.
+    #[inline(always)]
+    pub const fn round_down(self, level: Level) -> Self {
+        Self(self.0 & level.pages().wrapping_neg())
+    }
+
+    /// Number of frames from `base` to this one; `base` must not be above it.
+    #[inline(always)]
+    pub const fn offset_from(self, base: Gfn) -> u64 {
+        self.0.wrapping_sub(base.0)
+    }
+}
+
+/// A host page frame number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Pfn(u64);
+
+impl Pfn {
+    /// Wraps a raw `kvm_pfn_t`.
+    #[inline(always)]
+    pub const fn new(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    /// The raw `kvm_pfn_t`.
+    #[inline(always)]
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+}
+
+/// A half-open range of guest frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GfnRange {
+    /// The first frame.
+    pub start: Gfn,
+    /// The first frame behind the range.
+    pub end: Gfn,
+}
+
+impl GfnRange {
+    /// The frames from `start` up to but not including `end`.
+    #[inline(always)]
+    pub const fn new(start: Gfn, end: Gfn) -> Self {
+        Self { start, end }
+    }
+
+    /// The single frame `gfn`.
+    #[inline(always)]
+    pub const fn one(gfn: Gfn) -> Self {
+        Self::new(gfn, gfn.add(1))
+    }
+
+    /// The `pages` frames from `start` on.
+    #[inline(always)]
+    pub const fn sized(start: Gfn, pages: u64) -> Self {
+        Self::new(start, start.add(pages))
+    }
+
+    /// The part of the range below `end`.
+    #[inline(always)]
+    pub fn clamp_end(self, end: Gfn) -> Self {
+        Self::new(self.start, self.end.min(end))
+    }
+
+    /// Whether one entry of `level` spans the whole range, which must not be empty.
+    #[inline(always)]
+    pub fn within_one(self, level: Level) -> bool {
+        self.start.round_down(level) == self.end.prev().round_down(level)
+    }
+
+    /// Whether `gfn` lies within.
+    #[inline(always)]
+    pub fn contains(self, gfn: Gfn) -> bool {
+        self.start <= gfn && gfn < self.end
+    }
+
+    /// Whether there is no frame in the range.
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A vCPU and its page fault on the way through the MMU.
+
+mod host_frame;
+mod page_fault;
+mod vcpu;
+
+pub use host_frame::{HostFrame, FIRST_DEVICE_FRAME};
+pub use page_fault::{error, Outcome, PageFault, Request};
+pub use vcpu::Vcpu;

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory slots, with their dirty log.
+
+use crate::{
+    atomic::{
+        plain::{lock, Mutex},
+        AtomicBool, Ordering,
+    },
+    kvm::types::{Gfn, GfnRange},
+};
+use std::collections::BTreeSet;
+
+/// A memory slot. Both address spaces of a VM show the same host memory.
+pub struct MemSlot {
+    as_id: i32,
+    range: GfnRange,
+    tracked: AtomicBool,
+    log: Mutex<BTreeSet<Gfn>>,
+}
+
+impl MemSlot {
+    /// A slot for `range` of address space `as_id`.
+    pub fn new(as_id: i32, range: GfnRange) -> Self {
+        Self {
+            as_id,
+            range,
+            tracked: AtomicBool::new(false),
+            log: Mutex::default(),
+        }
+    }
+
+    /// The address space that the slot belongs to.
+    pub fn as_id(&self) -> i32 {
+        self.as_id
+    }
+
+    /// The frames of the slot.
+    pub fn range(&self) -> GfnRange {
+        self.range
+    }
+
+    /// Whether writes to the slot are logged.
+    pub fn is_dirty_tracked(&self) -> bool {
+        self.tracked.load(Ordering::SeqCst)
+    }
+
+    /// Switches logging on or off.
+    pub fn set_dirty_tracked(&self, on: bool) {
+        self.tracked.store(on, Ordering::SeqCst);
+    }
+
+    /// Notes a write in the log.
+    pub fn mark_dirty(&self, gfn: Gfn) {
+        assert!(self.range.contains(gfn), "{gfn:?} is not in the slot");
+        if self.is_dirty_tracked() {
+            lock(&self.log).insert(gfn);
+        }
+    }
+
+    /// Takes the log.
+    pub fn take_log(&self) -> BTreeSet<Gfn> {
+        std::mem::take(&mut lock(&self.log))
+    }
+}
+
+/// What an mmu_notifier event asks for.
+#[derive(Clone, Copy)]
+pub struct SlotRange {
+    /// The frames.
+    pub range: GfnRange,
+    /// The address space of their slot.
+    pub as_id: i32,
+    /// Whether the walk may give way to others.
+    pub may_block: bool,
+}

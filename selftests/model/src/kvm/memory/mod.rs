@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The VM and its memory slots.
+
+mod memslot;
+mod slots;
+mod vm;
+
+pub use memslot::{MemSlot, SlotRange};
+pub use slots::SlotsHeld;
+pub use vm::{Counter, Setup, Stats, Vm};

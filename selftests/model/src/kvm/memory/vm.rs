@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The VM, with what the model knows of it.
+
+use super::memslot::MemSlot;
+use crate::{
+    atomic::{
+        self,
+        plain::{lock, AtomicBool, AtomicI64, AtomicU64, Mutex},
+        Arc,
+        Ordering::SeqCst,
+        RwLock,
+    },
+    kvm::{
+        spte::{masks, Spte},
+        types::{Gfn, GfnRange, Level},
+    },
+    machine::{self, arena::PageId, Machine, MAXPHYADDR},
+    world::{breaks::Breaks, cpu::Cpu, debt::Debt, primary::Primary},
+};
+use std::collections::BTreeSet;
+
+/// A number that is counted up and down.
+#[derive(Default)]
+pub struct Counter(AtomicI64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: i64) {
+        self.0.fetch_add(count, SeqCst);
+    }
+
+    /// The number.
+    pub fn get(&self) -> i64 {
+        self.0.load(SeqCst)
+    }
+}
+
+/// The VM's statistics.
+#[derive(Default)]
+pub struct Stats {
+    /// Mapped pages of each level, from `pages_4k` on.
+    pub pages: [Counter; 5],
+    /// Live tables but for roots.
+    pub tables: Counter,
+    /// TLB flushes.
+    pub flushes: Counter,
+    /// Changes of entries that were reported.
+    pub changes: Counter,
+    /// MMIO entries that were made.
+    pub mmio: Counter,
+}
+
+/// How a VM is set up.
+pub struct Setup {
+    /// Its slots.
+    pub slots: Vec<MemSlot>,
+    /// Whether the NX workaround is on.
+    pub nx_huge_pages: bool,
+    /// Whether the CPU logs dirty pages by itself (PML).
+    pub cpu_dirty_log: bool,
+}
+
+/// A VM.
+pub struct Vm {
+    pub(crate) machine: Arc<Machine>,
+    pub(in crate::kvm) mmu_lock: RwLock<()>,
+    /// `kvm->srcu`: page faults read the slots in it.
+    pub(crate) srcu: RwLock<()>,
+    pub(in crate::kvm) pages_lock: atomic::Mutex<()>,
+    pub(in crate::kvm) roots: atomic::Mutex<Vec<PageId>>,
+    pub(in crate::kvm) nx_pages: Mutex<BTreeSet<PageId>>,
+    setup: Setup,
+    bugged: AtomicBool,
+    write_tracked: Mutex<BTreeSet<Gfn>>,
+    generation: AtomicU64,
+    /// When walks are asked to give way.
+    pub breaks: Breaks,
+    /// What must be flushed before others may hold `mmu_lock` for write.
+    pub(crate) debt: Debt,
+    /// The host's page tables for the VM's memory.
+    pub primary: Primary,
+    /// The CPUs that run its vCPUs.
+    pub cpus: Mutex<Vec<Arc<Cpu>>>,
+    /// What is counted.
+    pub stats: Stats,
+}
+
+impl Vm {
+    /// Makes a VM on the thread's machine.
+    pub fn new(setup: Setup) -> Arc<Self> {
+        Arc::new(Self {
+            machine: Machine::current(),
+            mmu_lock: RwLock::new(()),
+            srcu: RwLock::new(()),
+            pages_lock: atomic::Mutex::new(()),
+            roots: atomic::Mutex::default(),
+            nx_pages: Mutex::default(),
+            setup,
+            bugged: AtomicBool::new(false),
+            write_tracked: Mutex::default(),
+            generation: AtomicU64::new(0),
+            breaks: Breaks::default(),
+            debt: Debt::default(),
+            primary: Primary::default(),
+            cpus: Mutex::default(),
+            stats: Stats::default(),
+        })
+    }
+
+    fn flush_cpus(&self, range: Option<GfnRange>) {
+        self.stats.flushes.add(1);
+        let cpus = lock(&self.cpus).clone();
+        for cpu in cpus {
+            cpu.flush(range);
+        }
+        self.debt.settle(range);
+    }
+
+    /// Flushes all CPUs' TLBs, and waits until they are out of the guest.
+    pub fn flush_remote_tlbs(&self) {
+        self.flush_cpus(None);
+    }
+
+    /// As above, for the page of `level` around `gfn`.
+    pub fn flush_remote_tlbs_gfn(&self, gfn: Gfn, level: Level) {
+        let page = GfnRange::sized(gfn.round_down(level), level.pages());
+        self.flush_cpus(Some(page));
+    }
+
+    /// As above, for the frames of `slot`.
+    pub fn flush_remote_tlbs_slot(&self, slot: &MemSlot) {
+        self.flush_cpus(Some(slot.range()));
+    }
+
+    /// Counts `count` more pages mapped at `level`.
+    pub fn count_pages(&self, level: Level, count: i32) {
+        self.stats.pages[usize::from(level.raw()) - 1].add(count.into());
+    }
+
+    pub(in crate::kvm) fn account_table(&self, count: i64) {
+        self.stats.tables.add(count);
+    }
+
+    /// Number of live tables but for roots.
+    pub fn live_tables(&self) -> i64 {
+        self.stats.tables.get()
+    }
+
+    /// Whether huge pages must not be executable.
+    pub fn nx_huge_pages(&self) -> bool {
+        self.setup.nx_huge_pages
+    }
+
+    /// Whether `spte` stands for emulated MMIO.
+    pub fn is_mmio_spte(&self, spte: Spte) -> bool {
+        spte.raw() & masks::mmio() == self.mmio_value() && masks::mmio_caching()
+    }
+
+    /// What tells an MMIO entry of this VM.
+    pub fn mmio_value(&self) -> u64 {
+        machine::masks().mmio_value
+    }
+
+    /// Whether the CPU logs dirty pages by itself.
+    pub fn has_cpu_dirty_log(&self) -> bool {
+        self.setup.cpu_dirty_log
+    }
+
+    /// The largest page level at which `slot` can map `gfn`. C looks it up in an array of the
+    /// slot's own frames, and does not check.
+    pub fn max_mapping_level(&self, slot: &MemSlot, gfn: Gfn) -> Option<Level> {
+        let inside = slot.range().contains(gfn);
+        assert!(inside, "{gfn:?} was looked up in a slot that it is not in");
+        let mut level = self.primary.level(gfn)?.min(Level::MAX_HUGEPAGE);
+        while !self.may_be_huge(slot, gfn, level) {
+            level = level.below()?;
+        }
+        Some(level)
+    }
+
+    fn may_be_huge(&self, slot: &MemSlot, gfn: Gfn, level: Level) -> bool {
+        let page = GfnRange::sized(gfn.round_down(level), level.pages());
+        let tracked = lock(&self.write_tracked)
+            .range(page.start..page.end)
+            .next()
+            .is_some();
+        let inside = slot.range().start <= page.start && page.end <= slot.range().end;
+        level == Level::PG_4K || inside && !tracked
+    }
+
+    /// Whether the host is taking memory away. The model keeps no range.
+    pub fn is_invalidating(&self, _range: GfnRange) -> bool {
+        self.primary.is_changing()
+    }
+
+    /// Marks the VM as broken.
+    pub fn bug(&self) {
+        self.bugged.store(true, SeqCst);
+    }
+
+    /// Whether it was.
+    pub fn is_bugged(&self) -> bool {
+        self.bugged.load(SeqCst)
+    }
+
+    /// The first frame that no guest physical address can reach.
+    pub fn gfn_end() -> Gfn {
+        Gfn::of_addr(1 << MAXPHYADDR)
+    }
+
+    /// The VM's slots.
+    pub fn slots(&self) -> &[MemSlot] {
+        &self.setup.slots
+    }
+
+    /// The slot of `gfn` in address space `as_id`.
+    pub fn slot(&self, as_id: i32, gfn: Gfn) -> Option<&MemSlot> {
+        let mut slots = self.slots().iter();
+        slots.find(|slot| slot.as_id() == as_id && slot.range().contains(gfn))
+    }
+
+    /// The generation of the slots.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(SeqCst)
+    }
+
+    /// Makes it `generation`.
+    pub fn set_generation(&self, generation: u64) {
+        self.generation.store(generation, SeqCst);
+    }
+
+    /// Starts or ends tracking of writes to `gfn`.
+    pub fn set_write_tracked(&self, gfn: Gfn, tracked: bool) {
+        let mut frames = lock(&self.write_tracked);
+        if tracked {
+            frames.insert(gfn);
+        } else {
+            frames.remove(&gfn);
+        }
+    }
+
+    /// Whether writes to `gfn` are tracked.
+    pub fn is_write_tracked(&self, gfn: Gfn) -> bool {
+        lock(&self.write_tracked).contains(&gfn)
+    }
+
+    pub(crate) fn root_list(&self) -> &atomic::Mutex<Vec<PageId>> {
+        &self.roots
+    }
+
+    /// The tables that stand in the way of huge pages.
+    pub fn possible_nx_huge_pages(&self) -> BTreeSet<PageId> {
+        lock(&self.nx_pages).clone()
+    }
+}

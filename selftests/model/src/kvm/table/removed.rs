@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tables that were cut off. Line by line what the kernel's removed.rs does.
+
+use super::{
+    context::Context,
+    entry::Change,
+    page::{ShadowPage, Table},
+};
+use crate::kvm::{
+    lock::Locked,
+    spte::{Spte, FROZEN},
+    types::Level,
+};
+
+/// A table that was just cut off from its tree.
+#[must_use = "what it still maps must be accounted, and the table retired"]
+pub struct RemovedTable<'r, M: Locked> {
+    table: Table<'r>,
+    page: &'r ShadowPage,
+    cx: Context<'r, M>,
+}
+
+/// What was in an entry of a removed table.
+pub enum Taken<'r, M: Locked> {
+    /// Nothing that was present.
+    Absent(Change),
+    /// A leaf.
+    Leaf(Change),
+    /// A link: the next table to be taken apart.
+    Table(Change, RemovedTable<'r, M>),
+}
+
+impl<'r, M: Locked> RemovedTable<'r, M> {
+    pub(super) fn unlinked_from(replaced: Spte, level: Level, cx: Context<'r, M>) -> Option<Self> {
+        if !replaced.is_table(level) {
+            return None;
+        }
+        let table = Table::linked_by(replaced, level, &cx);
+        Some(Self {
+            table,
+            page: table.page(),
+            cx,
+        })
+    }
+
+    /// The walk's context.
+    pub fn cx(&self) -> Context<'r, M> {
+        self.cx
+    }
+
+    /// The table's level.
+    pub fn level(&self) -> Level {
+        self.table.level()
+    }
+
+    /// Tells accounting and NX tracking that the table is gone.
+    pub fn unaccount(&self) {
+        self.cx.vm().account_table(-1);
+        self.page.untrack_possible_nx_huge_page(self.cx.vm());
+    }
+
+    /// Takes out what the entry at `index` holds, for good.
+    pub fn take(&self, index: usize) -> Option<Taken<'r, M>> {
+        let level = self.level();
+        let old = M::take(self.table.cell(index), level)?;
+        let change = Change {
+            old,
+            new: FROZEN,
+            gfn: self.page.gfn().add(index as u64 * level.pages()),
+            level,
+        };
+        if let Some(table) = RemovedTable::unlinked_from(old, level, self.cx) {
+            return Some(Taken::Table(change, table));
+        }
+        Some(if old.is_present() {
+            Taken::Leaf(change)
+        } else {
+            Taken::Absent(change)
+        })
+    }
+
+    /// Frees the table once nobody can be reading it any more.
+    pub fn retire(self) {
+        self.page.free_by_rcu(self.cx.vm());
+    }
+}

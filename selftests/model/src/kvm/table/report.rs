@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What tracepoints hear of the MMU's work. Here the VM judges each change that is reported.
+
+use super::{
+    context::Context,
+    entry::{Change, EntrySnapshot},
+};
+use crate::kvm::{
+    lock::Mode,
+    spte::Spte,
+    types::{Gfn, GfnRange, Level},
+};
+
+/// An entry changed. What C only warns about fails the test.
+pub fn spte_changed<M: Mode>(cx: &Context<'_, M>, change: &Change) {
+    let (old, new, level) = (change.old, change.new, change.level);
+    assert!(!old.is_frozen(), "a frozen entry was written: {change:?}");
+    assert_eq!(change.gfn, change.gfn.round_down(level), "{change:?}");
+    if old.is_present() {
+        let mmio = !new.is_present() && cx.vm().is_mmio_spte(new);
+        assert!(!mmio, "a present entry became MMIO: {change:?}");
+    }
+    if old.is_leaf(level) && new.is_leaf(level) {
+        assert_eq!(old.pfn(), new.pfn(), "a leaf changed its pfn: {change:?}");
+    }
+    if old.is_leaf(level) && !new.is_present() && !cx.role().is_invalid() {
+        let page = GfnRange::sized(change.gfn, level.pages());
+        cx.vm().debt.owe(page);
+    }
+    cx.vm().stats.changes.add(1);
+}
+
+/// A fault was resolved at `at`.
+pub fn spte_set(_at: &EntrySnapshot<'_>) {}
+
+/// The entry at `at` is MMIO.
+pub fn mmio_marked(_at: &EntrySnapshot<'_>, _mmio: Spte) {}
+
+/// Why splitting a huge page did not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // See rust/kvm/table/report.rs.
+pub enum SplitResult {
+    Done,
+    Raced,
+    NoMemory,
+}
+
+/// A huge page was split, or not.
+pub fn huge_page_split(_gfn: Gfn, _spte: Spte, _level: Level, _result: SplitResult) {}
