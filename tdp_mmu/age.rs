@@ -9,7 +9,7 @@
 
 use super::{
     leaf::aged,
-    walk::{walk_lockless, Step, Turn, Visitor}, //
+    walk::{walk_lockless, Step, VisitContext, Visitor}, //
 };
 use crate::{
     kvm::{
@@ -39,7 +39,7 @@ impl<const TEST_ONLY: bool> Visitor<Lockless> for Age<TEST_ONLY> {
     }
 
     #[inline(always)]
-    fn visit(&mut self, entry: Entry<'_, Lockless>, _turn: &mut Turn<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, Lockless>, _context: &mut VisitContext<'_, '_>) -> Step {
         self.young = true;
         if TEST_ONLY {
             return Step::Stop;
@@ -58,7 +58,7 @@ impl<const TEST_ONLY: bool> Visitor<Lockless> for Age<TEST_ONLY> {
 fn walk_roots<const TEST_ONLY: bool>(vm: &Vm, range: SlotRange) -> bool {
     let rcu = rcu::read_lock();
     let mut age = Age::<TEST_ONLY> { young: false };
-    for root in roots_rcu(vm, &rcu, RootFilter::VALID.of(range.as_id)) {
+    for root in roots_rcu(vm, &rcu, RootFilter::VALID.of(range.address_space)) {
         walk_lockless(vm, &rcu, root, range.range, &mut age);
         if TEST_ONLY && age.young {
             break;

@@ -12,7 +12,7 @@ use super::{
     change::account,
     each_root::for_each_root,
     leaf,
-    walk::{walk, walk_held, Step, Turn, Visitor}, //
+    walk::{walk, walk_held, GiveWay, Step, VisitContext, Visitor}, //
 };
 use crate::kvm::{
     table::report,
@@ -53,7 +53,7 @@ impl Visitor<Shared> for ClearBits {
     }
 
     #[inline(always)]
-    fn visit(&mut self, entry: Entry<'_, Shared>, _turn: &mut Turn<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, Shared>, _context: &mut VisitContext<'_, '_>) -> Step {
         let cx = entry.cx();
         let wanted = self.wants(entry.spte(), entry.level());
         match entry.state() {
@@ -78,14 +78,22 @@ fn clear_slot(
     bits_for: impl Fn(&Vm, Role) -> LeafBits,
 ) -> bool {
     let mut cleared = false;
-    for_each_root(lock, RootFilter::VALID.of(slot.as_id()), |lock, root| {
+    let filter = RootFilter::VALID.of(slot.address_space());
+    for_each_root(lock, filter, |lock, root| {
         let mut visitor = ClearBits {
             bits: bits_for(lock.vm(), root.role()),
             min_level,
             cleared: false,
         };
         let mut flush = PendingFlush::none(lock.vm());
-        walk(lock, root, slot.range(), true, &mut flush, &mut visitor);
+        walk(
+            lock,
+            root,
+            slot.range(),
+            GiveWay::WhenAsked,
+            &mut flush,
+            &mut visitor,
+        );
         cleared |= visitor.cleared;
         ControlFlow::Continue(())
     });
@@ -130,7 +138,7 @@ impl Visitor<Exclusive> for ClearMasked {
     }
 
     #[inline(always)]
-    fn visit(&mut self, entry: Entry<'_, Exclusive>, _turn: &mut Turn<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, Exclusive>, _context: &mut VisitContext<'_, '_>) -> Step {
         let cx = entry.cx();
         if self.mask >> entry.gfn().offset_from(self.base) & 1 != 0 {
             if let State::Leaf(leaf) = entry.state() {
@@ -141,26 +149,32 @@ impl Visitor<Exclusive> for ClearMasked {
     }
 }
 
-/// Makes the 4K pages of `slot` clean whose bits are set in `mask`; bit 0 is for `base`.
-///
-/// `write_protect`: by write protection even where there are dirty bits
+/// How a dirty log learns of the next write to a page that was made clean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogBy {
+    /// The write faults.
+    WriteProtection,
+    /// The write sets the dirty bit, in trees where that is enough.
+    DirtyBits,
+}
+
+/// Makes the 4K pages of `slot` clean whose bits are set in `mask`; bit 0 is for `base`
 /// (`kvm_tdp_mmu_clear_dirty_pt_masked`).
 pub fn clear_dirty_masked(
     lock: &MmuLock<'_, Exclusive>,
     slot: &MemSlot,
     base: Gfn,
     mask: u64,
-    write_protect: bool,
+    log_by: LogBy,
 ) {
     let range = GfnRange::new(
         base.add(mask.trailing_zeros().into()),
         base.add((u64::BITS - mask.leading_zeros()).into()),
     );
-    for root in lock.roots(RootFilter::VALID.of(slot.as_id())) {
-        let bits = if write_protect {
-            LeafBits::writable()
-        } else {
-            dirty_bits(lock.vm(), root.role())
+    for root in lock.roots(RootFilter::VALID.of(slot.address_space())) {
+        let bits = match log_by {
+            LogBy::WriteProtection => LeafBits::writable(),
+            LogBy::DirtyBits => dirty_bits(lock.vm(), root.role()),
         };
         let mut visitor = ClearMasked { base, mask, bits };
         let mut flush = PendingFlush::none(lock.vm());
@@ -185,12 +199,12 @@ impl Visitor<Exclusive> for WriteTrack {
     }
 
     #[inline(always)]
-    fn visit(&mut self, entry: Entry<'_, Exclusive>, turn: &mut Turn<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, Exclusive>, context: &mut VisitContext<'_, '_>) -> Step {
         let cx = entry.cx();
         if let State::Leaf(leaf) = entry.state() {
             let Ok((change, flush)) = leaf.write_track();
             account(&cx, change);
-            turn.flush.add(flush);
+            context.flush.add(flush);
         }
         Step::Next
     }
@@ -205,7 +219,7 @@ pub fn write_protect_gfn<'vm>(
     min_level: Level,
 ) -> PendingFlush<'vm> {
     let mut flush = PendingFlush::none(lock.vm());
-    for root in lock.roots(RootFilter::VALID.of(slot.as_id())) {
+    for root in lock.roots(RootFilter::VALID.of(slot.address_space())) {
         let mut visitor = WriteTrack { min_level };
         walk_held(lock, root, GfnRange::one(gfn), &mut flush, &mut visitor);
     }

@@ -7,6 +7,7 @@
 use crate::kvm::{
     spte::{masks, AD_DISABLED, AD_WRPROT_ONLY, PAGE_SIZE, READABLE, WRITABLE},
     table::EntrySnapshot,
+    Access,
     Gfn,
     HostFrame,
     LeafSpte,
@@ -19,18 +20,6 @@ use crate::kvm::{
     Vcpu,
     Vm, //
 };
-
-/// KVM's access bits (`ACC_*`), which are those of roles and permission checks.
-pub mod access {
-    /// May be read.
-    pub const READ: u32 = 1;
-    /// May be written.
-    pub const WRITE: u32 = 2;
-    /// User mode may access it; on EPT: user mode may execute it.
-    pub const USER: u32 = 4;
-    /// May be executed; on EPT with mode-based control: by the supervisor.
-    pub const EXEC: u32 = 8;
-}
 
 /// Where an access-tracked entry keeps the access bits it lost: [`SAVED_ACCESS`] moved up by this.
 const SAVED_SHIFT: u32 = 52;
@@ -65,7 +54,7 @@ fn logs_nested_writes(vm: &Vm, role: Role) -> bool {
     vm.has_cpu_dirty_log() && role.is_guest_mode()
 }
 
-/// Makes the leaf at `place` for a fault (`make_spte`).
+/// Makes the leaf for a fault at the entry `at` (`make_spte`).
 ///
 /// Marks the frame dirty in the slot's log if the leaf is writable.
 pub fn for_fault(
@@ -73,10 +62,10 @@ pub fn for_fault(
     fault: &PageFault<'_>,
     slot: &MemSlot,
     role: Role,
-    place: &EntrySnapshot<'_>,
+    at: &EntrySnapshot<'_>,
 ) -> NewLeaf {
     let vm = vcpu.vm();
-    let (gfn, level, old) = (place.gfn, place.level, place.spte);
+    let (gfn, level, old) = (at.gfn, at.level, at.spte);
     let mut frame = HostFrame::new(fault.pfn());
     let prefetch = fault.is_prefetch();
 
@@ -88,16 +77,16 @@ pub fn for_fault(
     if masks::me_value() != 0 && !frame.is_mmio() {
         bits |= masks::me_value();
     }
-    bits |= Gfn::new(fault.pfn().raw()).addr();
+    bits |= fault.pfn().addr();
 
     let mut write_protected = false;
     if fault.is_host_writable() {
         bits |= masks::host_writable();
-        if role.access() & access::WRITE != 0 {
+        if role.access().grants(Access::WRITE) {
             // What was writable stays so: pfns do not change under a leaf, and the shadow MMU was
             // told when the old leaf became writable.
             let was_writable = old.is_leaf(level) && old.is_writable();
-            write_protected = !was_writable && vcpu.must_write_protect(slot, gfn, prefetch);
+            write_protected = !was_writable && fault.must_write_protect(vcpu, slot, gfn);
             if !write_protected {
                 bits |= WRITABLE | masks::mmu_writable() | masks::dirty();
             }
@@ -135,19 +124,19 @@ fn tracking(vm: &Vm, role: Role) -> u64 {
 
 /// The bits for reading and executing. Huge pages are not executable under the NX workaround.
 #[inline(always)]
-fn permissions(vm: &Vm, mut access: u32, level: Level) -> u64 {
+fn permissions(vm: &Vm, mut access: Access, level: Level) -> u64 {
     if level > Level::PG_4K && vm.nx_huge_pages() {
-        access &= !access::EXEC;
+        access = access.without(Access::EXEC);
         if masks::user_exec() != 0 {
-            access &= !access::USER;
+            access = access.without(Access::USER);
         }
     }
-    let read = if access & access::READ != 0 {
+    let read = if access.grants(Access::READ) {
         READABLE
     } else {
         0
     };
-    let user = if access & access::USER != 0 {
+    let user = if access.grants(Access::USER) {
         masks::user() | masks::user_exec()
     } else {
         0
@@ -157,20 +146,21 @@ fn permissions(vm: &Vm, mut access: u32, level: Level) -> u64 {
 
 /// The bits that permit, or on NPT fail to forbid, execution (not by user mode, on EPT).
 #[inline(always)]
-fn executable(access: u32) -> u64 {
-    match access & access::EXEC != 0 {
-        true => masks::exec(),
-        false => masks::nx(),
+fn executable(access: Access) -> u64 {
+    if access.grants(Access::EXEC) {
+        masks::exec()
+    } else {
+        masks::nx()
     }
 }
 
 /// An entry that marks `gfn` as emulated MMIO, valid for the present memslots (`make_mmio_spte`).
-pub fn mmio(vcpu: &Vcpu, slots: &SlotsHeld<'_>, gfn: Gfn, access: u32) -> Spte {
+pub fn mmio(vcpu: &Vcpu, slots: &SlotsHeld<'_>, gfn: Gfn, access: Access) -> Spte {
     let hidden = masks::nonpresent_or_rsvd();
     Spte::new(
         mmio_generation(vcpu.memslots_generation(slots))
             | vcpu.vm().mmio_value()
-            | u64::from(access) & masks::mmio_access()
+            | u64::from(access.raw()) & masks::mmio_access()
             | gfn.addr()
             | hidden
             | (gfn.addr() & hidden) << L1TF_SHIFT,
@@ -188,20 +178,21 @@ fn mmio_generation(generation: u64) -> u64 {
 /// Whether the entry `spte` already grants what `fault` is about.
 #[inline]
 pub fn permits(vcpu: &Vcpu, fault: &PageFault<'_>, spte: Spte) -> bool {
-    let mut access = (spte.raw() & (READABLE | WRITABLE)) as u32;
+    // In entries and in sets of rights the lowest two bits mean the same.
+    let mut access = Access::new((spte.raw() & (READABLE | WRITABLE)) as u32);
     if masks::nx() != 0 {
         if spte.has(masks::user()) {
-            access |= access::USER;
+            access = access.with(Access::USER);
         }
         if !spte.has(masks::nx()) {
-            access |= access::EXEC;
+            access = access.with(Access::EXEC);
         }
     } else {
         if spte.has(masks::exec()) {
-            access |= access::EXEC;
+            access = access.with(Access::EXEC);
         }
         if spte.has(masks::user_exec()) {
-            access |= access::USER;
+            access = access.with(Access::USER);
         }
     }
     vcpu.permits(fault.error_code(), access)
@@ -229,7 +220,7 @@ pub fn huge_from_small(vm: &Vm, small: Spte, level: Level) -> LeafSpte {
     let low_address = Gfn::new(level.pages() - 1).addr();
     let huge = small.with(PAGE_SIZE).without(low_address);
     let huge = if vm.nx_huge_pages() {
-        with_execute(huge, 0)
+        with_execute(huge, Access::NONE)
     } else {
         huge
     };
@@ -237,10 +228,10 @@ pub fn huge_from_small(vm: &Vm, small: Spte, level: Level) -> LeafSpte {
 }
 
 /// The leaf with the right to execute changed to that of `access`.
-fn with_execute(leaf: Spte, access: u32) -> Spte {
+fn with_execute(leaf: Spte, access: Access) -> Spte {
     let all = masks::nx() | masks::exec() | masks::user_exec();
     let mut bits = executable(access);
-    if access & access::USER != 0 {
+    if access.grants(Access::USER) {
         bits |= masks::user_exec();
     }
     let change = |leaf: Spte| leaf.without(all).with(bits);

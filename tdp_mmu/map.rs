@@ -10,7 +10,7 @@
 use super::{
     change::{account, collapse_link, zap_leaf, zap_link},
     leaf,
-    split::split_for_fault, //
+    split::{split_for_fault, DirtyBits}, //
 };
 use crate::{
     kvm::{
@@ -19,6 +19,7 @@ use crate::{
         Entry,
         LeafSpte,
         MmuLock,
+        NxHugePage,
         Outcome,
         PageFault,
         Shared,
@@ -73,7 +74,7 @@ fn step_down<'r>(
         State::Absent(absent) => (absent.level(), link_table(vcpu, fault, absent)?),
         State::Leaf(leaf) => (leaf.level(), split_leaf(vcpu, fault, leaf)?),
     };
-    if fault.is_huge_page_disallowed() && fault.req_level() >= level {
+    if fault.nx_huge_page() == NxHugePage::Disallowed && fault.req_level() >= level {
         table
             .page()
             .track_possible_nx_huge_page(&vcpu.vm().pages_lock());
@@ -87,8 +88,7 @@ fn link_table<'r>(
     absent: Absent<'r, Shared>,
 ) -> Result<Table<'r>, Retry> {
     let cx = absent.cx();
-    let nx = fault.is_huge_page_disallowed();
-    let new = NewTable::for_entry(vcpu.alloc_table(), &absent, nx);
+    let new = NewTable::for_entry(vcpu.alloc_table(), &absent, fault.nx_huge_page());
     let (change, table) = absent.link(new).map_err(|_| Retry)?;
     account(&cx, change);
     Ok(table)
@@ -99,9 +99,11 @@ fn split_leaf<'r>(
     fault: &PageFault<'_>,
     huge: Leaf<'r, Shared>,
 ) -> Result<Table<'r>, Retry> {
-    let nx = fault.is_huge_page_disallowed();
-    let logged = fault.slot().is_some_and(|slot| slot.is_dirty_tracked());
-    split_for_fault(huge, vcpu.alloc_table(), nx, logged).map_err(|_| Retry)
+    let dirty = match fault.slot() {
+        Some(slot) if slot.is_dirty_tracked() => DirtyBits::Clear,
+        _ => DirtyBits::Copy,
+    };
+    split_for_fault(huge, vcpu.alloc_table(), fault.nx_huge_page(), dirty).map_err(|_| Retry)
 }
 
 /// Maps the frame, or marks it as MMIO, at the entry of the goal level.

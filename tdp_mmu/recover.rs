@@ -22,7 +22,7 @@ use super::{
     change::collapse_link,
     each_root::for_each_root,
     leaf::huge_from_small,
-    walk::{walk, Step, Turn, Visitor}, //
+    walk::{walk, GiveWay, Step, VisitContext, Visitor}, //
 };
 use crate::kvm::{
     table::{Link, Table},
@@ -60,7 +60,7 @@ impl Visitor<Shared> for Recover<'_> {
     }
 
     #[inline(always)]
-    fn visit(&mut self, entry: Entry<'_, Shared>, turn: &mut Turn<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, Shared>, context: &mut VisitContext<'_, '_>) -> Step {
         let cx = entry.cx();
         let State::Link(link) = entry.state() else {
             return Step::Next;
@@ -69,7 +69,7 @@ impl Visitor<Shared> for Recover<'_> {
             return Step::Next;
         }
         let level = link.level();
-        let small = match first_leaf(cx, link.table(), link.gfn(), turn) {
+        let small = match first_leaf(cx, link.table(), link.gfn(), context) {
             Found::Leaf(spte) => spte,
             Found::Nothing => return Step::Next,
             // The walk gives way, as it has got further: the second walk has no say in that.
@@ -77,7 +77,7 @@ impl Visitor<Shared> for Recover<'_> {
         };
         match collapse_link(link, huge_from_small(cx.vm(), small, level)) {
             Ok(flush) => {
-                turn.flush.add(flush);
+                context.flush.add(flush);
                 Step::Next
             }
             Err(_) => Step::Again,
@@ -107,12 +107,17 @@ enum Found {
 }
 
 /// The first leaf below a table whose first frame is `base`.
-fn first_leaf(cx: Context<'_, Shared>, table: Table<'_>, base: Gfn, turn: &Turn<'_, '_>) -> Found {
+fn first_leaf(
+    cx: Context<'_, Shared>,
+    table: Table<'_>,
+    base: Gfn,
+    context: &VisitContext<'_, '_>,
+) -> Found {
     let level = table.level();
     for (index, cell) in table.cells().iter().enumerate() {
         let spte = cell.load();
         if spte.is_leaf(level) {
-            return if turn.should_give_way() {
+            return if context.should_give_way() {
                 Found::GiveWay
             } else {
                 Found::Leaf(spte)
@@ -123,7 +128,7 @@ fn first_leaf(cx: Context<'_, Shared>, table: Table<'_>, base: Gfn, turn: &Turn<
         }
         let gfn = base.add(index as u64 * level.pages());
         if let State::Link(link) = Entry::read(cx, table, gfn).state() {
-            match first_leaf(cx, link.table(), gfn, turn) {
+            match first_leaf(cx, link.table(), gfn, context) {
                 Found::Nothing => {}
                 found => return found,
             }
@@ -139,13 +144,14 @@ pub fn recover_huge_pages(lock: &mut MmuLock<'_, Shared>, slot: &MemSlot) {
     if slot.is_dirty_tracked() {
         return;
     }
-    for_each_root(lock, RootFilter::VALID.of(slot.as_id()), |lock, root| {
+    let filter = RootFilter::VALID.of(slot.address_space());
+    for_each_root(lock, filter, |lock, root| {
         let mut flush = PendingFlush::in_slot(lock.vm(), slot);
         walk(
             lock,
             root,
             slot.range(),
-            true,
+            GiveWay::WhenAsked,
             &mut flush,
             &mut Recover { slot },
         );

@@ -47,7 +47,7 @@ pub fn load_root(vcpu: &Vcpu) {
 
 /// Looks for a root without taking the pages lock: other vCPUs will mostly have made it already.
 fn find_valid<'vm>(lock: &MmuLock<'vm, Shared>, role: Role) -> Option<Root<'vm>> {
-    let filter = RootFilter::VALID.of(role.as_id());
+    let filter = RootFilter::VALID.of(role.address_space());
     let mut next = lock.next_root(None, filter);
     while let Some(root) = next {
         if root.role().word() == role.word() {

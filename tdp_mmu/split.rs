@@ -11,7 +11,7 @@ use super::{
     change::account,
     each_root::for_each_root,
     leaf::small_from_huge,
-    walk::{walk, Step, Turn, Visitor}, //
+    walk::{walk, GiveWay, Step, VisitContext, Visitor}, //
 };
 use crate::kvm::{
     table::{
@@ -27,6 +27,7 @@ use crate::kvm::{
     Locked,
     MemSlot,
     MmuLock,
+    NxHugePage,
     PendingFlush,
     RootFilter,
     Shared,
@@ -35,21 +36,28 @@ use crate::kvm::{
 };
 use core::ops::ControlFlow;
 
+/// What becomes of a huge page's dirty bit when small pages take its place.
+pub enum DirtyBits {
+    /// All small pages have it.
+    Copy,
+    /// None has it: each will be logged when it is written.
+    Clear,
+}
+
 /// Puts a table of small pages in the place of `huge`. The memory comes back if it changed.
 fn split<'r, M: Locked>(
     huge: Leaf<'r, M>,
     memory: SplitMemory,
-    nx_disallowed: bool,
-    logged: bool,
+    nx: NxHugePage,
+    dirty: DirtyBits,
 ) -> Result<Table<'r>, SplitMemory> {
     let (cx, at) = (huge.cx(), huge.snapshot());
     let small = at.level.below().unwrap_or(Level::PG_4K);
-    let whole = if logged {
-        at.spte.without(LeafBits::dirty().mask())
-    } else {
-        at.spte
+    let whole = match dirty {
+        DirtyBits::Copy => at.spte,
+        DirtyBits::Clear => at.spte.without(LeafBits::dirty().mask()),
     };
-    let table = memory.fill(&huge, nx_disallowed, |index| {
+    let table = memory.fill(&huge, nx, |index| {
         small_from_huge(cx.vm(), whole, cx.role(), small, index)
     });
     match huge.split(table) {
@@ -68,16 +76,16 @@ fn split<'r, M: Locked>(
 
 /// Splits the huge page that a fault found above its goal level.
 ///
-/// If writes to it are `logged`, the small pages start clean. A write may come after logging made
-/// the huge page clean and before it takes away the right to write: the dirty bit of that one
-/// frame must not become that of all, or the CPU would not log the others' writes. C copies it.
+/// If the slot logs writes, the small pages start clean. A write may come after logging made the
+/// huge page clean and before it takes away the right to write: the dirty bit of that one frame
+/// must not become that of all, or the CPU would not log the others' writes. C copies it.
 pub fn split_for_fault<'r>(
     huge: Leaf<'r, Shared>,
     memory: TableMemory,
-    nx_disallowed: bool,
-    logged: bool,
+    nx: NxHugePage,
+    dirty: DirtyBits,
 ) -> Result<Table<'r>, SplitMemory> {
-    split(huge, memory.into(), nx_disallowed, logged)
+    split(huge, memory.into(), nx, dirty)
 }
 
 /// Splits all huge pages above a level, each into one level less at a time: the walk goes on into
@@ -109,7 +117,7 @@ impl<M: Locked> Visitor<M> for SplitHuge {
         spte.is_last(level)
     }
 
-    fn visit(&mut self, entry: Entry<'_, M>, _turn: &mut Turn<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, M>, _context: &mut VisitContext<'_, '_>) -> Step {
         let State::Leaf(huge) = entry.state() else {
             return Step::Next;
         };
@@ -121,7 +129,7 @@ impl<M: Locked> Visitor<M> for SplitHuge {
             });
             return Step::Sleep;
         };
-        match split(huge, memory, false, false) {
+        match split(huge, memory, NxHugePage::Allowed, DirtyBits::Copy) {
             Ok(_) => Step::Next,
             Err(memory) => {
                 self.memory = Some(memory);
@@ -151,7 +159,8 @@ pub fn try_split_huge_pages<M: Locked>(
     range: GfnRange,
     target: Level,
 ) {
-    for_each_root(lock, RootFilter::VALID.of(slot.as_id()), |lock, root| {
+    let filter = RootFilter::VALID.of(slot.address_space());
+    for_each_root(lock, filter, |lock, root| {
         let mut visitor = SplitHuge {
             target,
             memory: None,
@@ -159,7 +168,14 @@ pub fn try_split_huge_pages<M: Locked>(
             failed: false,
         };
         let mut flush = PendingFlush::none(lock.vm());
-        walk(lock, root, range, true, &mut flush, &mut visitor);
+        walk(
+            lock,
+            root,
+            range,
+            GiveWay::WhenAsked,
+            &mut flush,
+            &mut visitor,
+        );
         if visitor.failed {
             ControlFlow::Break(())
         } else {

@@ -66,7 +66,7 @@ pub trait Visitor<M: Mode> {
     fn wants(&self, spte: Spte, level: Level) -> bool;
 
     /// Visits an entry that was wanted a moment ago, and is present.
-    fn visit(&mut self, entry: Entry<'_, M>, turn: &mut Turn<'_, '_>) -> Step;
+    fn visit(&mut self, entry: Entry<'_, M>, context: &mut VisitContext<'_, '_>) -> Step;
 
     /// Does what may sleep, after [`Step::Sleep`]. `Break` ends the walk.
     fn sleep(&mut self) -> ControlFlow<()> {
@@ -75,14 +75,14 @@ pub trait Visitor<M: Mode> {
 }
 
 /// What a visitor may use during a visit.
-pub struct Turn<'a, 'vm> {
-    /// Where flushes go that the visit makes necessary.
+pub struct VisitContext<'a, 'vm> {
+    /// Takes the flushes that the visit makes necessary.
     pub flush: &'a mut PendingFlush<'vm>,
     vm: &'a Vm,
     may_give_way: bool,
 }
 
-impl Turn<'_, '_> {
+impl VisitContext<'_, '_> {
     /// Whether the walk should give way, and may because it has got further since it last did.
     ///
     /// A visitor that takes long returns [`Step::Again`] then.
@@ -104,17 +104,17 @@ struct Pass<'p, 'vm, 'r, M: Mode, V> {
     cx: Context<'r, M>,
     range: GfnRange,
     min_level: Level,
-    may_yield: bool,
+    give_way: GiveWay,
     visitor: &'p mut V,
     flush: &'p mut PendingFlush<'vm>,
 }
 
 impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Visits what lies in the range of a table whose first frame is `base`.
-    fn upper(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
+    fn walk_table(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
         let level = table.level();
-        let (run, mut next) = self.run(table, base);
-        for cell in run {
+        let (cells, mut next) = self.entries_in_range(table, base);
+        for cell in cells {
             let gfn = next;
             next = gfn.add(level.pages());
             let mut spte = cell.load();
@@ -126,32 +126,32 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
                 spte = cell.load();
             }
             if level > self.min_level && spte.is_table(level) {
-                self.below(table, gfn)?;
+                self.descend(table, gfn)?;
             }
         }
         Ok(())
     }
 
     /// Goes into the table that the entry for `gfn` links, if it still does.
-    fn below(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
-        if self.turn(gfn).should_give_way() {
+    fn descend(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
+        if self.context(gfn).should_give_way() {
             return Err(Halt::GiveWay(gfn.max(self.range.start)));
         }
         let State::Link(link) = Entry::read(self.cx, table, gfn).state() else {
             return Ok(());
         };
         if link.level() == Level::PG_2M {
-            self.lowest(link.table(), gfn)
+            self.walk_4k_table(link.table(), gfn)
         } else {
-            self.upper(link.table(), gfn)
+            self.walk_table(link.table(), gfn)
         }
     }
 
     /// Visits what lies in the range of a table of 4K leaves.
     #[inline(always)]
-    fn lowest(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
-        let (run, mut next) = self.run(table, base);
-        for cell in run {
+    fn walk_4k_table(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
+        let (cells, mut next) = self.entries_in_range(table, base);
+        for cell in cells {
             let gfn = next;
             next = gfn.add(1);
             let spte = cell.load();
@@ -165,20 +165,20 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// The entries of a table whose first frame is `base` that lie in the range, and the first
     /// frame of the first of them.
     #[inline(always)]
-    fn run(&self, table: Table<'r>, base: Gfn) -> (&'r [SpteCell], Gfn) {
+    fn entries_in_range(&self, table: Table<'r>, base: Gfn) -> (&'r [SpteCell], Gfn) {
         let level = table.level();
         let end = base.add(level.table_pages()).min(self.range.end);
         let first = self.range.start.max(base).index(level);
         let last = end.prev().index(level);
-        let run = table.cells().get(first..=last).unwrap_or(&[]);
-        (run, self.range.start.max(base).round_down(level))
+        let cells = table.cells().get(first..=last).unwrap_or(&[]);
+        (cells, self.range.start.max(base).round_down(level))
     }
 
-    /// The turn of the entry at `gfn`.
+    /// What the visitor may use at the entry for `gfn`.
     #[inline(always)]
-    fn turn(&mut self, gfn: Gfn) -> Turn<'_, 'vm> {
-        Turn {
-            may_give_way: self.may_yield && gfn > self.range.start,
+    fn context(&mut self, gfn: Gfn) -> VisitContext<'_, 'vm> {
+        VisitContext {
+            may_give_way: self.give_way == GiveWay::WhenAsked && gfn > self.range.start,
             vm: self.cx.vm(),
             flush: self.flush,
         }
@@ -188,19 +188,19 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     #[inline(always)]
     fn visit(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
         loop {
-            if self.turn(gfn).should_give_way() {
+            if self.context(gfn).should_give_way() {
                 return Err(Halt::GiveWay(gfn));
             }
             let entry = Entry::read(self.cx, table, gfn);
             if !entry.spte().is_present() {
                 return Ok(());
             }
-            let mut turn = Turn {
-                may_give_way: self.may_yield && gfn > self.range.start,
+            let mut context = VisitContext {
+                may_give_way: self.give_way == GiveWay::WhenAsked && gfn > self.range.start,
                 vm: self.cx.vm(),
                 flush: self.flush,
             };
-            match self.visitor.visit(entry, &mut turn) {
+            match self.visitor.visit(entry, &mut context) {
                 Step::Next => return Ok(()),
                 Step::Again => {}
                 Step::Stop => return Err(Halt::Stop),
@@ -210,7 +210,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     }
 
     /// Walks the whole range below `root`.
-    fn root(&mut self, root: &'r ShadowPage, rcu: &'r impl Rcu) -> Result<(), Halt> {
+    fn walk_root(&mut self, root: &'r ShadowPage, rcu: &'r impl Rcu) -> Result<(), Halt> {
         let mut table = root.table(rcu);
         let mut base = root.gfn();
         let end = base.add(table.level().table_pages());
@@ -231,21 +231,30 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             table = link.table();
         }
         if table.level() == Level::PG_4K {
-            self.lowest(table, base)
+            self.walk_4k_table(table, base)
         } else {
-            self.upper(table, base)
+            self.walk_table(table, base)
         }
     }
 }
 
-/// Walks what `root` maps of `range`, giving way to others if `may_yield`.
+/// Whether a walk lets others have the lock and the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveWay {
+    /// When somebody waits for them.
+    WhenAsked,
+    /// Until its end it does not.
+    Never,
+}
+
+/// Walks what `root` maps of `range`.
 ///
 /// On return `flush` holds what is still owed.
 pub fn walk<M: Locked, V: Visitor<M>>(
     lock: &mut MmuLock<'_, M>,
     root: &ShadowPage,
     mut range: GfnRange,
-    may_yield: bool,
+    give_way: GiveWay,
     flush: &mut PendingFlush<'_>,
     visitor: &mut V,
 ) {
@@ -255,11 +264,11 @@ pub fn walk<M: Locked, V: Visitor<M>>(
             cx: Context::new(&*lock, &rcu, root.role()),
             range,
             min_level: visitor.min_level(),
-            may_yield,
+            give_way,
             visitor: &mut *visitor,
             flush: &mut *flush,
         };
-        match pass.root(root, &rcu) {
+        match pass.walk_root(root, &rcu) {
             Ok(()) | Err(Halt::Stop) => break,
             Err(Halt::GiveWay(gfn)) => {
                 rcu = lock.give_way(rcu, flush);
@@ -330,10 +339,10 @@ fn once<'r, M: Mode, V: Visitor<M>>(
         cx,
         range,
         min_level: visitor.min_level(),
-        may_yield: false,
+        give_way: GiveWay::Never,
         visitor,
         flush,
     };
     // Without yielding a pass ends early only if the visitor stops it; none sleeps here.
-    let _ = pass.root(root, rcu);
+    let _ = pass.walk_root(root, rcu);
 }

@@ -7,7 +7,7 @@
 use super::{
     change::{zap_leaf, zap_link},
     each_root::for_each_root,
-    walk::{walk, Step, Turn, Visitor}, //
+    walk::{walk, GiveWay, Step, VisitContext, Visitor}, //
 };
 use crate::kvm::{
     Context,
@@ -43,13 +43,13 @@ impl Visitor<Exclusive> for ZapLeaves {
     }
 
     #[inline(always)]
-    fn visit(&mut self, entry: Entry<'_, Exclusive>, turn: &mut Turn<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, Exclusive>, context: &mut VisitContext<'_, '_>) -> Step {
         if let State::Leaf(leaf) = entry.state() {
             let Ok(flush) = zap_leaf(leaf);
             if self.root_invalid {
                 flush.waive(Waiver::InvalidRoot);
             } else {
-                turn.flush.add(flush);
+                context.flush.add(flush);
             }
         }
         Step::Next
@@ -60,14 +60,14 @@ fn zap_leaves(
     lock: &mut MmuLock<'_, Exclusive>,
     root: &ShadowPage,
     range: GfnRange,
-    may_yield: bool,
+    give_way: GiveWay,
     flush: &mut PendingFlush<'_>,
 ) {
     let mut visitor = ZapLeaves {
         root_invalid: root.role().is_invalid(),
     };
     let range = range.clamp_end(Vm::gfn_end());
-    walk(lock, root, range, may_yield, flush, &mut visitor);
+    walk(lock, root, range, give_way, flush, &mut visitor);
 }
 
 /// Zaps what valid roots map of `range`, giving way to others (`kvm_tdp_mmu_zap_leafs`).
@@ -77,7 +77,7 @@ pub fn zap_range<'vm>(
     mut flush: PendingFlush<'vm>,
 ) -> PendingFlush<'vm> {
     for_each_root(lock, RootFilter::VALID, |lock, root| {
-        zap_leaves(lock, root, range, true, &mut flush);
+        zap_leaves(lock, root, range, GiveWay::WhenAsked, &mut flush);
         ControlFlow::Continue(())
     });
     flush
@@ -90,8 +90,14 @@ pub fn unmap_range<'vm>(
     range: SlotRange,
     mut flush: PendingFlush<'vm>,
 ) -> PendingFlush<'vm> {
-    for_each_root(lock, RootFilter::ALL.of(range.as_id), |lock, root| {
-        zap_leaves(lock, root, range.range, range.may_block, &mut flush);
+    let give_way = if range.may_block {
+        GiveWay::WhenAsked
+    } else {
+        GiveWay::Never
+    };
+    let filter = RootFilter::ALL.of(range.address_space);
+    for_each_root(lock, filter, |lock, root| {
+        zap_leaves(lock, root, range.range, give_way, &mut flush);
         ControlFlow::Continue(())
     });
     flush
@@ -115,7 +121,7 @@ impl<M: Locked> Visitor<M> for ZapLevel {
     }
 
     #[inline(always)]
-    fn visit(&mut self, entry: Entry<'_, M>, _turn: &mut Turn<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, M>, _context: &mut VisitContext<'_, '_>) -> Step {
         match zap_present(entry) {
             Ok(flush) => {
                 flush
@@ -156,7 +162,14 @@ pub fn zap_root<M: Locked>(lock: &mut MmuLock<'_, M>, root: &ShadowPage, why_no_
         };
         let mut flush = PendingFlush::none(lock.vm());
         let all = GfnRange::new(Gfn::new(0), Vm::gfn_end());
-        walk(lock, root, all, true, &mut flush, &mut visitor);
+        walk(
+            lock,
+            root,
+            all,
+            GiveWay::WhenAsked,
+            &mut flush,
+            &mut visitor,
+        );
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
         Vm, //
     },
     sync::rcu::CallerHolds,
-    tdp_mmu, //
+    tdp_mmu::{self, dirty::LogBy}, //
 };
 use kernel::ffi::{c_int, c_ulong};
 use kvm_bindings as bindings;
@@ -320,7 +320,12 @@ pub(super) unsafe extern "C" fn clear_dirty_pt_masked(
     let (vm, slot) = (slots.vm(), unsafe { slots.slot(slot) });
     // SAFETY: As above.
     let lock = unsafe { MmuLock::assume_held(vm) };
-    tdp_mmu::dirty::clear_dirty_masked(&lock, slot, Gfn::new(gfn), mask as u64, wrprot);
+    let log_by = if wrprot {
+        LogBy::WriteProtection
+    } else {
+        LogBy::DirtyBits
+    };
+    tdp_mmu::dirty::clear_dirty_masked(&lock, slot, Gfn::new(gfn), mask as u64, log_by);
 }
 
 /// # Safety

@@ -5,7 +5,7 @@
 //! Read [`lock`] and [`table`] first: who may change an entry, how long a table lives, and which
 //! changes there are. Each room imports only from those above it in this list:
 //!
-//! - [`types`]: frames, levels, ranges
+//! - [`types`]: frames, levels, access rights, address spaces
 //! - [`spte`]: page-table entries as values, and their memory
 //! - [`memory`]: the VM and its memory slots
 //! - [`lock`]: holds of `mmu_lock`, and the flushes owed before they end
@@ -67,7 +67,10 @@ pub use table::{
     State, //
 };
 pub use types::{
+    Access,
+    AddressSpace,
     Gfn,
     GfnRange,
-    Level, //
+    Level,
+    NxHugePage, //
 };

@@ -46,13 +46,14 @@ macro_rules! fire {
 #[cfg(not(CONFIG_TRACEPOINTS))]
 unsafe fn ignore<T>(_args: T) {}
 
-/// A page table came into use: a new one if `created`.
+/// A new page table came into use.
 ///
 /// # Safety
 ///
 /// `sp` is valid for reads.
 #[inline(always)]
-pub(crate) unsafe fn get_page(sp: *mut kvm_mmu_page, created: bool) {
+pub(crate) unsafe fn page_created(sp: *mut kvm_mmu_page) {
+    let created = true;
     // SAFETY: The event reads `*sp`, which the caller vouches for.
     unsafe { fire!(kvm_mmu_get_page(sp, created)) };
 }

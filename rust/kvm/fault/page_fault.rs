@@ -8,7 +8,7 @@ use crate::kvm::{
     memory::{MemSlot, SlotsHeld},
     table::Link,
     trace,
-    types::{Gfn, Level, Pfn}, //
+    types::{Access, Gfn, Level, NxHugePage, Pfn}, //
 };
 use kvm_bindings as bindings;
 
@@ -118,10 +118,32 @@ impl<'a> PageFault<'a> {
         self.raw.map_writable
     }
 
-    /// Whether a huge page is out of the question because it would have to be executable.
+    /// What the NX workaround says to a huge page for this fault.
     #[inline(always)]
-    pub fn is_huge_page_disallowed(&self) -> bool {
-        self.raw.huge_page_disallowed
+    pub fn nx_huge_page(&self) -> NxHugePage {
+        if self.raw.huge_page_disallowed {
+            NxHugePage::Disallowed
+        } else {
+            NxHugePage::Allowed
+        }
+    }
+
+    /// Tells the shadow MMU that `gfn` is about to become writable.
+    ///
+    /// Returns whether it must stay write-protected instead, because the shadow MMU or an external
+    /// user tracks writes to it.
+    #[inline]
+    pub fn must_write_protect(&self, vcpu: &Vcpu, slot: &MemSlot, gfn: Gfn) -> bool {
+        // SAFETY: All are alive, and the fault is handled with `mmu_lock` held.
+        unsafe {
+            bindings::mmu_try_to_unsync_pages(
+                vcpu.vm().as_ptr(),
+                slot.as_ptr(),
+                gfn.raw(),
+                false,
+                self.raw.prefetch,
+            ) != 0
+        }
     }
 
     /// Chooses the levels, going by the slot, the host's mapping and the NX workaround.
@@ -150,8 +172,8 @@ impl<'a> PageFault<'a> {
 
     /// Reports to the tracepoint `kvm_mmu_spte_requested`.
     #[inline(always)]
-    pub fn trace(&mut self, access: u32) {
+    pub fn trace(&mut self, access: Access) {
         // SAFETY: The fault is valid, and its goal was just chosen by C. All access bits fit a byte.
-        unsafe { trace::spte_requested(self.raw, access as u8) };
+        unsafe { trace::spte_requested(self.raw, access.raw() as u8) };
     }
 }

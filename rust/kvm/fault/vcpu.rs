@@ -7,7 +7,7 @@ use crate::kvm::{
     roots::Root,
     spte::{Spte, PAGE_SIZE},
     table::{Role, ShadowPage, TableMemory},
-    types::{Gfn, Level}, //
+    types::{Access, Gfn, Level}, //
 };
 use core::ptr::NonNull;
 use kernel::types::Opaque;
@@ -105,24 +105,6 @@ impl Vcpu {
         unsafe { (*self.as_ptr()).stat.pf_mmio_spte_created += 1 };
     }
 
-    /// Tells the shadow MMU that `gfn` is about to become writable.
-    ///
-    /// Returns whether it must stay write-protected instead, because the shadow MMU or an external
-    /// user tracks writes to it.
-    #[inline]
-    pub fn must_write_protect(&self, slot: &MemSlot, gfn: Gfn, prefetch: bool) -> bool {
-        // SAFETY: All are alive, and the caller holds `mmu_lock`.
-        unsafe {
-            bindings::mmu_try_to_unsync_pages(
-                (*self.as_ptr()).kvm,
-                slot.as_ptr(),
-                gfn.raw(),
-                false,
-                prefetch,
-            ) != 0
-        }
-    }
-
     /// Notes in the dirty bitmap or ring that the vCPU may write to `gfn` from now on.
     #[inline]
     pub fn mark_page_dirty(&self, slot: &MemSlot, gfn: Gfn) {
@@ -134,7 +116,7 @@ impl Vcpu {
 
     /// Whether the guest may do what `error_code` says through an entry that grants `access`.
     #[inline(always)]
-    pub fn permits(&self, error_code: u64, access: u32) -> bool {
+    pub fn permits(&self, error_code: u64, access: Access) -> bool {
         const FAULT: u64 =
             bindings::PFERR_WRITE_MASK | bindings::PFERR_USER_MASK | bindings::PFERR_FETCH_MASK;
         let index = ((error_code & FAULT) >> 1) as usize;
@@ -142,7 +124,7 @@ impl Vcpu {
         let forbidden = unsafe { &(*self.mmu()).fmt.permissions };
         forbidden
             .get(index)
-            .is_some_and(|bits| bits >> access & 1 == 0)
+            .is_some_and(|bits| bits >> access.raw() & 1 == 0)
     }
 
     /// The bits of `spte` that must be zero in an entry of `level` but are not.

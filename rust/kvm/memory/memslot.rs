@@ -3,6 +3,7 @@
 //! Memory slots, and the ranges within them that C asks about.
 
 use crate::kvm::types::{
+    AddressSpace,
     Gfn,
     GfnRange, //
 };
@@ -24,11 +25,11 @@ impl MemSlot {
         self.0.get()
     }
 
-    /// The address space that the slot belongs to: 1 for SMM, else 0.
+    /// The address space that the slot belongs to.
     #[inline(always)]
-    pub fn as_id(&self) -> i32 {
-        // SAFETY: The slot is alive.
-        unsafe { (*self.as_ptr()).as_id.into() }
+    pub fn address_space(&self) -> AddressSpace {
+        // SAFETY: The slot is alive, and the field does not change while it is.
+        AddressSpace::new(unsafe { (*self.as_ptr()).as_id.into() })
     }
 
     /// The frames of the slot.
@@ -53,7 +54,7 @@ pub struct SlotRange {
     /// The frames.
     pub range: GfnRange,
     /// The address space of their slot.
-    pub as_id: i32,
+    pub address_space: AddressSpace,
     /// Whether the walk may give way to others.
     pub may_block: bool,
 }
@@ -73,7 +74,7 @@ impl SlotRange {
         unsafe {
             Self {
                 range: GfnRange::new(Gfn::new((*ptr).start), Gfn::new((*ptr).end)),
-                as_id: (*(*ptr).slot).as_id.into(),
+                address_space: AddressSpace::new((*(*ptr).slot).as_id.into()),
                 may_block: (*ptr).may_block,
             }
         }

@@ -4,41 +4,47 @@
 
 #![forbid(unsafe_code)]
 
-use crate::kvm::table::Role;
+use crate::kvm::{
+    table::Role,
+    types::AddressSpace, //
+};
 
 /// Which roots a walk is about.
 #[derive(Clone, Copy)]
 pub struct RootFilter {
     /// Only those of this address space.
-    pub as_id: Option<i32>,
+    address_space: Option<AddressSpace>,
     /// Also those that are invalid but not gone yet.
-    pub invalid: bool,
+    invalid: bool,
 }
 
 impl RootFilter {
     /// The roots that vCPUs may use.
     pub const VALID: Self = Self {
-        as_id: None,
+        address_space: None,
         invalid: false,
     };
 
     /// All roots that exist.
     pub const ALL: Self = Self {
-        as_id: None,
+        address_space: None,
         invalid: true,
     };
 
-    /// Only those of address space `as_id`.
+    /// Of these, only those of `address_space`.
     #[inline(always)]
-    pub const fn of(self, as_id: i32) -> Self {
+    pub const fn of(self, address_space: AddressSpace) -> Self {
         Self {
-            as_id: Some(as_id),
+            address_space: Some(address_space),
             ..self
         }
     }
 
     #[inline(always)]
     pub(super) fn admits(self, role: Role) -> bool {
-        (self.invalid || !role.is_invalid()) && self.as_id.is_none_or(|id| id == role.as_id())
+        (self.invalid || !role.is_invalid())
+            && self
+                .address_space
+                .is_none_or(|space| space == role.address_space())
     }
 }

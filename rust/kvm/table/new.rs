@@ -12,7 +12,7 @@ use crate::kvm::{
     lock::Mode,
     spte::{self, LeafSpte, Spte},
     trace,
-    types::{Gfn, Level, ENTRIES}, //
+    types::{Gfn, Level, NxHugePage, ENTRIES}, //
 };
 use core::{
     mem::ManuallyDrop,
@@ -56,7 +56,7 @@ impl TableMemory {
             (*sp).tdp_mmu_page = true;
         }
         // SAFETY: The header is owned and filled in.
-        unsafe { trace::get_page(sp, true) };
+        unsafe { trace::page_created(sp) };
     }
 
     /// Makes it a root. Reachable once it is on the list.
@@ -82,7 +82,7 @@ struct Unlinked {
 
 impl Unlinked {
     fn new<M: Mode>(memory: TableMemory, entry: &Entry<'_, M>) -> Self {
-        // An entry of level 1 never takes a table: see `is_for()`.
+        // An entry of level 1 never takes a table: see `was_made_for()`.
         let level = entry.level().below().unwrap_or(Level::PG_4K);
         let ptep = entry.snapshot().cell.as_ptr();
         memory.init(ptep, entry.gfn(), entry.cx().role().with_level(level));
@@ -94,7 +94,7 @@ impl Unlinked {
     }
 
     #[inline(always)]
-    fn is_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
+    fn was_made_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
         self.ptep == entry.snapshot().cell.as_ptr() && entry.level() > Level::PG_4K
     }
 
@@ -126,22 +126,18 @@ impl Unlinked {
 pub struct NewTable(Unlinked);
 
 impl NewTable {
-    /// Prepares `memory` for `entry`. `nx_disallowed`: it is there because a huge page must not be
-    /// executable.
-    pub fn for_entry<M: Mode>(
-        memory: TableMemory,
-        entry: &Entry<'_, M>,
-        nx_disallowed: bool,
-    ) -> Self {
+    /// Prepares `memory` for `entry`. `nx` says whether it is there for lack of a huge page.
+    pub fn for_entry<M: Mode>(memory: TableMemory, entry: &Entry<'_, M>, nx: NxHugePage) -> Self {
         let new = Unlinked::new(memory, entry);
+        let disallowed = nx == NxHugePage::Disallowed;
         // SAFETY: The header is owned.
-        unsafe { (*new.memory.0.as_ptr()).nx_huge_page_disallowed = nx_disallowed };
+        unsafe { (*new.memory.0.as_ptr()).nx_huge_page_disallowed = disallowed };
         Self(new)
     }
 
     #[inline(always)]
-    pub(super) fn is_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
-        self.0.is_for(entry)
+    pub(super) fn was_made_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
+        self.0.was_made_for(entry)
     }
 
     #[inline(always)]
@@ -181,10 +177,10 @@ impl SplitMemory {
     pub fn fill<M: Mode>(
         self,
         huge: &Leaf<'_, M>,
-        nx_disallowed: bool,
+        nx: NxHugePage,
         small: impl Fn(usize) -> LeafSpte,
     ) -> SplitTable {
-        let table = NewTable::for_entry(self.0, huge, nx_disallowed).0;
+        let table = NewTable::for_entry(self.0, huge, nx).0;
         for index in 0..ENTRIES {
             let leaf = small(index);
             let spte = if leaf.level() == table.level {
@@ -210,8 +206,8 @@ pub struct SplitTable(Unlinked);
 
 impl SplitTable {
     #[inline(always)]
-    pub(super) fn is_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
-        self.0.is_for(entry)
+    pub(super) fn was_made_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
+        self.0.was_made_for(entry)
     }
 
     #[inline(always)]

@@ -19,7 +19,7 @@ use crate::kvm::{
 #[inline(always)]
 pub fn spte_changed<M: Mode>(cx: &Context<'_, M>, change: &Change) {
     trace::spte_changed(
-        cx.role().as_id(),
+        cx.role().address_space().raw(),
         change.gfn.raw(),
         change.level.raw().into(),
         change.old.raw(),

@@ -2,7 +2,11 @@
 
 //! What kind of guest state a tree of page tables serves.
 
-use crate::kvm::types::Level;
+use crate::kvm::types::{
+    Access,
+    AddressSpace,
+    Level, //
+};
 use kvm_bindings as bindings;
 
 /// A `union kvm_mmu_page_role`. Two roots are interchangeable if their roles are equal.
@@ -48,10 +52,10 @@ impl Role {
         self
     }
 
-    /// The accesses that the tree may grant, in `ACC_*` bits.
+    /// The rights that the tree may grant.
     #[inline(always)]
-    pub fn access(self) -> u32 {
-        self.bits().access()
+    pub fn access(self) -> Access {
+        Access::new(self.bits().access())
     }
 
     /// Whether the tree must no longer be loaded.
@@ -79,9 +83,13 @@ impl Role {
         self.bits().ad_disabled() != 0
     }
 
-    /// The address space: 1 in system management mode, else 0.
+    /// The address space that the tree translates.
     #[inline(always)]
-    pub fn as_id(self) -> i32 {
-        (self.bits().smm() != 0).into()
+    pub fn address_space(self) -> AddressSpace {
+        if self.bits().smm() != 0 {
+            AddressSpace::SMM
+        } else {
+            AddressSpace::NORMAL
+        }
     }
 }

@@ -51,7 +51,7 @@ impl<'r> Absent<'r, Shared> {
     /// Links an empty table made [for this entry](NewTable::for_entry).
     #[inline(always)]
     pub fn link(self, new: NewTable) -> Result<(Change, Table<'r>), LinkError<NewTable>> {
-        if !new.is_for(&self.0) {
+        if !new.was_made_for(&self.0) {
             return Err(LinkError(new));
         }
         match self.0.replace(new.link_spte()) {
@@ -91,7 +91,7 @@ impl<'r, M: Locked> Leaf<'r, M> {
     /// No flush: old and new translations are the same.
     #[inline(always)]
     pub fn split(self, table: SplitTable) -> Result<(Change, Table<'r>), LinkError<SplitTable>> {
-        if !table.is_for(&self.0) {
+        if !table.was_made_for(&self.0) {
             return Err(LinkError(table));
         }
         match self.0.replace(table.link_spte()) {

@@ -85,6 +85,12 @@ impl Pfn {
     pub const fn raw(self) -> u64 {
         self.0
     }
+
+    /// The physical address (bytes) of the frame's first byte.
+    #[inline(always)]
+    pub const fn addr(self) -> u64 {
+        self.0 << PAGE_SHIFT
+    }
 }
 
 /// A half-open range of guest frames.

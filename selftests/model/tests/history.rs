@@ -9,7 +9,7 @@ mod common;
 
 use common::{frame, memory, smm_vcpu, vcpu, vm_with, Options, FIRST, PAGES};
 use kvmrs_model::{
-    kvm::{spte::LeafSpte, Gfn, GfnRange, Level, Vcpu, Vm},
+    kvm::{spte::LeafSpte, AddressSpace, Gfn, GfnRange, Level, Vcpu, Vm},
     machine::formats,
     world::{
         breaks::{ALWAYS, NEVER},
@@ -125,7 +125,7 @@ impl World {
 
     fn access(&self, cpu: usize, gfn: Gfn, access: Access) {
         let vcpu = &self.vcpus[cpu];
-        let as_id = vcpu.root_role().as_id() as usize;
+        let as_id = vcpu.root_role().address_space().raw() as usize;
         let logged = self.vm.slots()[as_id].is_dirty_tracked();
         let may = access != Access::Write
             || !self.vm.is_write_tracked(gfn)
@@ -209,8 +209,9 @@ impl World {
                     false => kvm::try_split(vm, slot, range, Level::PG_4K),
                 }
                 vm_memory(vm, None);
-                self.check_range(range, |as_id, level| {
-                    let split = as_id != 0 || memory.is_some() || level == Level::PG_4K;
+                self.check_range(range, |space, level| {
+                    let split =
+                        space != AddressSpace::NORMAL || memory.is_some() || level == Level::PG_4K;
                     assert!(split, "a huge page is left");
                 });
             }
@@ -223,11 +224,11 @@ impl World {
     }
 
     /// Shows `judge` the address space and size of each page that overlaps `range` in any tree.
-    fn check_range(&self, range: GfnRange, judge: impl Fn(i32, Level)) {
+    fn check_range(&self, range: GfnRange, judge: impl Fn(AddressSpace, Level)) {
         for root in view::roots(&self.vm) {
             for (gfn, (level, _)) in &view::Tree::of(&self.vm, root).leaves {
                 if *gfn < range.end && range.start < gfn.add(level.pages()) {
-                    judge(root.role().as_id(), *level);
+                    judge(root.role().address_space(), *level);
                 }
             }
         }
@@ -260,7 +261,7 @@ impl World {
         for root in view::roots(vm) {
             for (gfn, (level, spte)) in &view::Tree::of(vm, root).leaves {
                 let leaf = LeafSpte::new(*spte, *level);
-                self.check_leaf(*gfn, leaf, root.role().as_id());
+                self.check_leaf(*gfn, leaf, root.role().address_space());
             }
         }
         for vcpu in &self.vcpus {
@@ -268,13 +269,13 @@ impl World {
                 continue; // It flushes before it uses any of it again.
             }
             for (gfn, held) in vcpu.cpu.translations() {
-                self.check_leaf(gfn, held.leaf, vcpu.root_role().as_id());
+                self.check_leaf(gfn, held.leaf, vcpu.root_role().address_space());
             }
         }
     }
 
     /// The guest may only get at what the host lets it.
-    fn check_leaf(&self, gfn: Gfn, leaf: LeafSpte, as_id: i32) {
+    fn check_leaf(&self, gfn: Gfn, leaf: LeafSpte, space: AddressSpace) {
         let (vm, level) = (&*self.vm, leaf.level());
         let what = format!("{gfn:?} {leaf:?}");
         let page = vm
@@ -287,7 +288,7 @@ impl World {
             leaf.spte().pfn(),
             "{what}: the host has {page:?}"
         );
-        assert!(vm.slot(as_id, gfn).is_some(), "{what}: outside of the slot");
+        assert!(vm.slot(space, gfn).is_some(), "{what}: outside of the slot");
         if leaf.spte().is_writable() {
             assert!(page.writable, "{what}: the host's page is read-only");
             let pages = gfn.raw()..gfn.raw() + level.pages();

@@ -13,10 +13,10 @@ use kvmrs_model::{
         fault::FIRST_DEVICE_FRAME,
         fault::{error, Request},
         spte::{self, masks},
-        Level, PageFault,
+        Access, Level, PageFault,
     },
     machine::formats,
-    tdp_mmu::leaf::{self, access},
+    tdp_mmu::leaf,
     world::kvm,
 };
 
@@ -76,7 +76,7 @@ fn permissions_are_those_of_the_role_and_no_more() {
     for (name, format) in formats() {
         let vcpu = vcpu_with(format, Options::default());
         for granted in 0..16 {
-            let granted = granted | access::READ;
+            let granted = Access::new(granted).with(Access::READ);
             let role = kvm::role().with_access(granted);
             let request = request(&vcpu, Level::PG_4K, 0x1234);
             let leaf = leaf_for(&vcpu, &request, role, Level::PG_4K, spte::NONPRESENT)
@@ -84,18 +84,18 @@ fn permissions_are_those_of_the_role_and_no_more() {
                 .spte();
             assert_eq!(
                 leaf.is_writable(),
-                granted & access::WRITE != 0,
-                "{name} {granted}"
+                granted.grants(Access::WRITE),
+                "{name} {granted:?}"
             );
             assert_eq!(
                 leaf.is_mmu_writable(),
-                granted & access::WRITE != 0,
-                "{name} {granted}"
+                granted.grants(Access::WRITE),
+                "{name} {granted:?}"
             );
-            for needs in [access::READ, access::WRITE, access::EXEC] {
+            for needs in [Access::READ, Access::WRITE, Access::EXEC] {
                 let error_code = match needs {
-                    access::WRITE => error::WRITE,
-                    access::EXEC => error::FETCH,
+                    Access::WRITE => error::WRITE,
+                    Access::EXEC => error::FETCH,
                     _ => 0,
                 };
                 let fault = Request {
@@ -105,7 +105,7 @@ fn permissions_are_those_of_the_role_and_no_more() {
                 let fault = PageFault::new(&vcpu, fault);
                 assert_eq!(
                     leaf::permits(&vcpu, &fault, leaf),
-                    granted & needs != 0,
+                    granted.grants(needs),
                     "{name}"
                 );
             }

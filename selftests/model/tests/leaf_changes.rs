@@ -12,7 +12,7 @@ use kvmrs_model::{
     kvm::{
         fault::{error, Request},
         spte::{self, masks},
-        Gfn, LeafSpte, Level, PageFault, SlotsHeld, Spte, Vcpu,
+        Access, Gfn, LeafSpte, Level, PageFault, SlotsHeld, Spte, Vcpu,
     },
     machine::{bits, formats, Machine},
     tdp_mmu::leaf,
@@ -121,7 +121,7 @@ proptest! {
     ) {
         let vcpu = vcpu_with(formats()[format].1, Options::default());
         vcpu.vm().set_generation(generation);
-        let mmio = leaf::mmio(&vcpu, &SlotsHeld::new(vcpu.vm()), Gfn::new(gfn), access);
+        let mmio = leaf::mmio(&vcpu, &SlotsHeld::new(vcpu.vm()), Gfn::new(gfn), Access::new(access));
         prop_assert!(!mmio.is_present() && !mmio.is_frozen());
         prop_assert_eq!(vcpu.vm().is_mmio_spte(mmio), masks::mmio_caching());
         // Bits 0 to 6 of the generation are in bits 3 to 9, and bits 7 to 17 in 52 to 62.

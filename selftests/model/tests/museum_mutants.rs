@@ -9,7 +9,12 @@ use kvmrs_model::{
     kvm::{Gfn, GfnRange, Level, Spte, Vcpu, Vm},
     machine::npt,
     sync::rcu,
-    tdp_mmu::{dirty, lookup, roots::uninit, zap},
+    tdp_mmu::{
+        dirty::{self, LogBy},
+        lookup,
+        roots::uninit,
+        zap,
+    },
     world::{
         breaks::{ALWAYS, NEVER},
         cpu::Access,
@@ -82,7 +87,13 @@ fn write_protection_says_whether_there_was_anything_to_protect() {
 fn pages_are_made_clean_by_their_bits_in_the_mask_and_no_others() {
     let (vm, vcpu) = written(140);
     let lock = vm.mmu_write();
-    dirty::clear_dirty_masked(&lock, &vm.slots()[0], frame(64), 0b1_0110, true);
+    dirty::clear_dirty_masked(
+        &lock,
+        &vm.slots()[0],
+        frame(64),
+        0b1_0110,
+        LogBy::WriteProtection,
+    );
     drop(lock);
     vm.flush_remote_tlbs();
     for page in 0..140 {

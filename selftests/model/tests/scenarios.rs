@@ -12,8 +12,8 @@ use kvmrs_model::{
         table::{Leaf, UpdateError},
         table::{NewTable, SplitMemory, Table},
         types::Pfn,
-        Context, Entry, Flush, Gfn, GfnRange, LeafBits, LeafSpte, Level, Outcome, PageFault,
-        PendingFlush, Shared, State, Vcpu, Vm, Waiver,
+        AddressSpace, Context, Entry, Flush, Gfn, GfnRange, LeafBits, LeafSpte, Level, NxHugePage,
+        Outcome, PageFault, PendingFlush, Shared, State, Vcpu, Vm, Waiver,
     },
     machine::{formats, npt, Machine},
     sync::rcu,
@@ -40,7 +40,7 @@ fn fault_with(vcpu: &Vcpu, change: impl FnOnce(&mut Request<'_>)) -> Outcome {
     let mut request = Request {
         gfn: frame(0),
         pfn: page.pfn_of(frame(0)),
-        slot: vcpu.vm().slot(0, frame(0)),
+        slot: vcpu.vm().slot(AddressSpace::NORMAL, frame(0)),
         error_code: error::USER,
         prefetch: false,
         map_writable: true,
@@ -201,7 +201,7 @@ fn a_table_is_linked_where_it_was_made_for_and_comes_back_otherwise() {
     let before = Machine::current().arena.in_use();
     with_table(&vcpu, |cx, table| {
         let entry = Entry::read(cx, table, frame(0));
-        let new = NewTable::for_entry(vcpu.alloc_table(), &entry, false);
+        let new = NewTable::for_entry(vcpu.alloc_table(), &entry, NxHugePage::Allowed);
         // An entry of the lowest level takes no table at all.
         let State::Absent(absent) = entry.state() else {
             panic!("still mapped");

@@ -12,7 +12,7 @@ use kvmrs_model::{
         Vcpu, Vm,
     },
     machine::ept,
-    tdp_mmu::walk::{walk, Step, Turn, Visitor},
+    tdp_mmu::walk::{walk, GiveWay, Step, VisitContext, Visitor},
     world::{
         breaks::{ALWAYS, NEVER},
         cpu::Access,
@@ -52,7 +52,7 @@ impl<M: Locked> Visitor<M> for Note {
         self.wants.admits(spte.is_last(level), level)
     }
 
-    fn visit(&mut self, entry: Entry<'_, M>, _turn: &mut Turn<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, M>, _context: &mut VisitContext<'_, '_>) -> Step {
         self.seen.push((entry.gfn(), entry.level()));
         Step::Next
     }
@@ -110,7 +110,7 @@ fn walked<M: Locked>(
         lock,
         vcpu.root().expect("a root"),
         range,
-        true,
+        GiveWay::WhenAsked,
         &mut flush,
         &mut note,
     );
@@ -227,7 +227,7 @@ impl Visitor<Shared> for Again<'_> {
         spte.is_last(level)
     }
 
-    fn visit(&mut self, entry: Entry<'_, Shared>, turn: &mut Turn<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, Shared>, context: &mut VisitContext<'_, '_>) -> Step {
         self.visits += 1;
         assert!(std::ptr::eq(entry.cx().vm(), self.vm));
         if !std::mem::replace(&mut self.asked, true) {
@@ -236,7 +236,7 @@ impl Visitor<Shared> for Again<'_> {
             };
             let level = leaf.level();
             let (change, flush) = leaf.zap().expect("nobody else is there");
-            turn.flush.add(flush);
+            context.flush.add(flush);
             self.vm.count_pages(level, -1);
             assert!(!change.new.is_present());
             return Step::Again;
@@ -257,7 +257,14 @@ fn an_entry_that_went_is_not_visited_again() {
     };
     let all = GfnRange::new(Gfn::new(0), Vm::gfn_end());
     let root = vcpu.root().expect("a root");
-    walk(&mut *vm.mmu_read(), root, all, true, &mut flush, &mut again);
+    walk(
+        &mut *vm.mmu_read(),
+        root,
+        all,
+        GiveWay::WhenAsked,
+        &mut flush,
+        &mut again,
+    );
     assert_eq!(again.visits, 4);
     drop(flush);
     kvm::destroy(&vm, vec![vcpu]);

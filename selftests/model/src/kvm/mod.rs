@@ -21,4 +21,4 @@ pub use memory::{MemSlot, SlotRange, SlotsHeld, Vm};
 pub use roots::{Root, RootFilter};
 pub use spte::{LeafSpte, Spte};
 pub use table::{Change, Context, Entry, LeafBits, Role, ShadowPage, State};
-pub use types::{Gfn, GfnRange, Level};
+pub use types::{Access, AddressSpace, Gfn, GfnRange, Level, NxHugePage};

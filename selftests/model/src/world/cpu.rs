@@ -11,7 +11,7 @@ use crate::{
     atomic::{lock, Mutex},
     kvm::{
         spte::{masks, LeafSpte, READABLE},
-        Gfn, GfnRange, LeafBits, Level, MemSlot, ShadowPage, Spte, Vcpu, Vm,
+        AddressSpace, Gfn, GfnRange, LeafBits, Level, MemSlot, ShadowPage, Spte, Vcpu, Vm,
     },
     machine::arena::PageId,
 };
@@ -66,7 +66,7 @@ struct Caches {
     tables: BTreeMap<Gfn, PageId>,
     /// Frames whose dirty bit the CPU has set, where it logs that by itself, with the address space
     /// that the vCPU was in.
-    dirty_log: Vec<(i32, Gfn)>,
+    dirty_log: Vec<(AddressSpace, Gfn)>,
 }
 
 /// A CPU.
@@ -94,8 +94,8 @@ impl Cpu {
 
     /// Hands the CPU's own dirty log to `slot`'s.
     pub fn drain_dirty_log(&self, slot: &MemSlot) {
-        lock(&self.0).dirty_log.retain(|(as_id, gfn)| {
-            let mine = *as_id == slot.as_id() && slot.range().contains(*gfn);
+        lock(&self.0).dirty_log.retain(|(space, gfn)| {
+            let mine = *space == slot.address_space() && slot.range().contains(*gfn);
             if mine {
                 slot.mark_dirty(*gfn);
             }
@@ -187,7 +187,7 @@ impl Caches {
             }
             let cleaned = marked.has(masks::dirty()) && !spte.has(masks::dirty());
             if vm.has_cpu_dirty_log() && spte.ad_enabled() && cleaned {
-                self.dirty_log.push((root.role().as_id(), gfn));
+                self.dirty_log.push((root.role().address_space(), gfn));
             }
             self.hold(gfn.round_down(level), held);
             return Ok(held);

@@ -13,11 +13,11 @@ use crate::{
         fault::{error, Request},
         spte::{masks, READABLE, WRITABLE},
         types::Pfn,
-        Context, Exclusive, Gfn, GfnRange, Level, MemSlot, MmuLock, Outcome, PageFault,
-        PendingFlush, Role, Shared, SlotRange, Spte, Vcpu, Vm,
+        AddressSpace, Context, Exclusive, Gfn, GfnRange, Level, MemSlot, MmuLock, Outcome,
+        PageFault, PendingFlush, Role, Shared, SlotRange, Spte, Vcpu, Vm,
     },
     sync::rcu,
-    tdp_mmu,
+    tdp_mmu::{self, dirty::LogBy},
 };
 use std::collections::BTreeSet;
 
@@ -25,6 +25,9 @@ use std::collections::BTreeSet;
 /// it, and if there is nobody else.
 const MANY: u32 = 5000;
 const ALONE: u32 = 50;
+
+/// The address spaces of every VM.
+const SPACES: [AddressSpace; 2] = [AddressSpace::NORMAL, AddressSpace::SMM];
 
 fn error_code(access: Access) -> u64 {
     error::USER
@@ -91,7 +94,7 @@ pub fn fault(vcpu: &Vcpu, gfn: Gfn, access: Access) -> Outcome {
 pub fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, access: Access, prefetch: bool) -> Outcome {
     let vm = vcpu.vm();
     let snapshot = vm.primary.snapshot();
-    let slot = vm.slot(vcpu.root_role().as_id(), gfn);
+    let slot = vm.slot(vcpu.root_role().address_space(), gfn);
     let page = slot.and_then(|_| vm.primary.page(gfn));
     match (slot, page) {
         (Some(_), None) => return Outcome::Retry,
@@ -128,7 +131,7 @@ pub fn fast_page_fault(vcpu: &Vcpu, gfn: Gfn, access: Access) -> bool {
     let Some(place) = last.filter(|place| place.spte.is_leaf(place.level)) else {
         return false;
     };
-    let Some(slot) = vm.slot(vcpu.root_role().as_id(), gfn) else {
+    let Some(slot) = vm.slot(vcpu.root_role().address_space(), gfn) else {
         return false;
     };
 
@@ -169,10 +172,10 @@ pub fn invalidate(vm: &Vm, range: GfnRange, change: impl FnOnce()) {
         let mut lock = vm.mmu_write();
         vm.primary.begin();
         let mut flush = PendingFlush::none(vm);
-        for as_id in 0..2 {
+        for address_space in SPACES {
             let range = SlotRange {
                 range,
-                as_id,
+                address_space,
                 may_block: true,
             };
             flush = tdp_mmu::zap::unmap_range(&mut lock, range, flush);
@@ -259,8 +262,12 @@ fn clear_dirty(lock: &MmuLock<'_, Exclusive>, slot: &MemSlot, dirty: &BTreeSet<G
     }
     for (group, mask) in groups {
         let base = start.add(group * 64);
-        let write_protect = !lock.vm().has_cpu_dirty_log();
-        tdp_mmu::dirty::clear_dirty_masked(lock, slot, base, mask, write_protect);
+        let log_by = if lock.vm().has_cpu_dirty_log() {
+            LogBy::DirtyBits
+        } else {
+            LogBy::WriteProtection
+        };
+        tdp_mmu::dirty::clear_dirty_masked(lock, slot, base, mask, log_by);
     }
 }
 
@@ -282,10 +289,10 @@ pub fn recover(vm: &Vm, slot: &MemSlot) {
 /// Ages `range` in both address spaces. Returns whether it was accessed.
 pub fn age(vm: &Vm, range: GfnRange, test_only: bool) -> bool {
     let mut young = false;
-    for as_id in 0..2 {
+    for address_space in SPACES {
         let range = SlotRange {
             range,
-            as_id,
+            address_space,
             may_block: true,
         };
         young |= match test_only {

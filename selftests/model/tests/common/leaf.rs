@@ -8,7 +8,7 @@ use kvmrs_model::{
         fault::{error, Request},
         table::EntrySnapshot,
         types::Pfn,
-        Gfn, GfnRange, Level, PageFault, Role, Spte, Vcpu,
+        AddressSpace, Gfn, GfnRange, Level, PageFault, Role, Spte, Vcpu,
     },
     machine::Masks,
     sync::rcu,
@@ -21,7 +21,7 @@ pub fn request(vcpu: &Vcpu, level: Level, pfn: u64) -> Request<'_> {
     Request {
         gfn,
         pfn: Pfn::new(pfn & !(level.pages() - 1)),
-        slot: vcpu.vm().slot(0, gfn),
+        slot: vcpu.vm().slot(AddressSpace::NORMAL, gfn),
         error_code: error::USER,
         prefetch: false,
         map_writable: true,
@@ -45,7 +45,7 @@ pub fn leaf_for(
 ) -> leaf::NewLeaf {
     let rcu = rcu::read_lock();
     let root = vcpu.root().expect("a root");
-    let place = EntrySnapshot {
+    let at = EntrySnapshot {
         cell: root.table(&rcu).cell(0),
         spte: old,
         gfn: request.gfn,
@@ -53,5 +53,5 @@ pub fn leaf_for(
     };
     let mut fault = PageFault::new(vcpu, request.clone());
     fault.adjust_level(vcpu);
-    leaf::for_fault(vcpu, &fault, request.slot.expect("a slot"), role, &place)
+    leaf::for_fault(vcpu, &fault, request.slot.expect("a slot"), role, &at)
 }

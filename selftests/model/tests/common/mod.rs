@@ -10,7 +10,7 @@ pub mod crowd;
 pub mod leaf;
 
 use kvmrs_model::{
-    kvm::{memory::Setup, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
+    kvm::{memory::Setup, AddressSpace, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{Machine, Masks},
     world::kvm,
 };
@@ -53,7 +53,10 @@ pub fn frame(index: u64) -> Gfn {
 }
 
 pub fn slots(range: GfnRange) -> Vec<MemSlot> {
-    vec![MemSlot::new(0, range), MemSlot::new(1, range)]
+    vec![
+        MemSlot::new(AddressSpace::NORMAL, range),
+        MemSlot::new(AddressSpace::SMM, range),
+    ]
 }
 
 #[derive(Clone, Copy, Debug, Default)]

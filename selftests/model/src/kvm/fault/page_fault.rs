@@ -7,7 +7,7 @@ use crate::kvm::{
     lock::Mode,
     memory::{MemSlot, SlotsHeld},
     table::Link,
-    types::{Gfn, Level, Pfn},
+    types::{Access, Gfn, Level, NxHugePage, Pfn},
 };
 
 /// The access bits of error codes.
@@ -40,7 +40,7 @@ pub struct PageFault<'a> {
     req_level: Level,
     goal_level: Level,
     nx_workaround: bool,
-    huge_page_disallowed: bool,
+    nx_huge_page: NxHugePage,
 }
 
 /// What became of a fault.
@@ -63,7 +63,7 @@ impl<'a> PageFault<'a> {
             req_level: Level::PG_4K,
             goal_level: Level::PG_4K,
             nx_workaround: vcpu.vm().nx_huge_pages(),
-            huge_page_disallowed: false,
+            nx_huge_page: NxHugePage::Allowed,
         }
     }
 
@@ -117,15 +117,22 @@ impl<'a> PageFault<'a> {
         self.request.map_writable
     }
 
-    /// Whether a huge page is out of the question because it would have to be executable.
-    pub fn is_huge_page_disallowed(&self) -> bool {
-        self.huge_page_disallowed
+    /// What the NX workaround says to a huge page for this fault.
+    pub fn nx_huge_page(&self) -> NxHugePage {
+        self.nx_huge_page
+    }
+
+    /// Whether `gfn` must stay write-protected.
+    pub fn must_write_protect(&self, vcpu: &Vcpu, _slot: &MemSlot, gfn: Gfn) -> bool {
+        vcpu.vm().is_write_tracked(gfn)
     }
 
     /// Chooses the levels.
     pub fn adjust_level(&mut self, vcpu: &Vcpu) {
         let fetch = self.error_code() & error::FETCH != 0;
-        self.huge_page_disallowed = fetch && self.nx_workaround;
+        if fetch && self.nx_workaround {
+            self.nx_huge_page = NxHugePage::Disallowed;
+        }
         let Some(slot) = self.request.slot else {
             return;
         };
@@ -134,7 +141,7 @@ impl<'a> PageFault<'a> {
         }
         let max = vcpu.vm().max_mapping_level(slot, self.gfn());
         self.req_level = max.unwrap_or(Level::PG_4K).min(self.request.max_level);
-        if self.huge_page_disallowed {
+        if self.nx_huge_page == NxHugePage::Disallowed {
             return;
         }
         self.goal_level = self.req_level;
@@ -156,5 +163,5 @@ impl<'a> PageFault<'a> {
     }
 
     /// For a tracepoint.
-    pub fn trace(&mut self, _access: u32) {}
+    pub fn trace(&mut self, _access: Access) {}
 }

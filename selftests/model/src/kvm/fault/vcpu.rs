@@ -14,10 +14,9 @@ use crate::{
         roots::Root,
         spte::{masks, Spte, PAGE_SIZE},
         table::{Role, ShadowPage, TableMemory},
-        types::{Gfn, Level, PAGE_SHIFT},
+        types::{Access, Gfn, Level, PAGE_SHIFT},
     },
     machine::{arena::PageId, bits, MAXPHYADDR},
-    tdp_mmu::leaf::access,
     world::cpu::Cpu,
 };
 
@@ -88,11 +87,6 @@ impl Vcpu {
         self.vm.stats.mmio.add(1);
     }
 
-    /// Whether `gfn` must stay write-protected.
-    pub fn must_write_protect(&self, _slot: &MemSlot, gfn: Gfn, _prefetch: bool) -> bool {
-        self.vm.is_write_tracked(gfn)
-    }
-
     /// Notes in the dirty log that the vCPU may write to `gfn` from now on.
     pub fn mark_page_dirty(&self, slot: &MemSlot, gfn: Gfn) {
         slot.mark_dirty(gfn);
@@ -101,16 +95,16 @@ impl Vcpu {
     /// Whether the guest may do what `error_code` says through an entry that grants `access`.
     ///
     /// Each kind of access needs one right. NPT walks are user accesses; EPT knows no users.
-    pub fn permits(&self, error_code: u64, access: u32) -> bool {
+    pub fn permits(&self, error_code: u64, access: Access) -> bool {
         let npt = masks::nx() != 0;
         let needed = match error_code & (error::WRITE | error::FETCH) {
-            0 => access::READ,
-            error::WRITE => access::WRITE,
-            error::FETCH => access::EXEC,
-            _ => access::WRITE | access::EXEC,
+            0 => Access::READ,
+            error::WRITE => Access::WRITE,
+            error::FETCH => Access::EXEC,
+            _ => Access::WRITE.with(Access::EXEC),
         };
-        let user = npt && error_code & error::USER != 0 && access & access::USER == 0;
-        access & needed == needed && !user
+        let user = npt && error_code & error::USER != 0;
+        access.grants(needed) && (!user || access.grants(Access::USER))
     }
 
     /// The bits of `spte` that must be zero in an entry of `level` but are not.

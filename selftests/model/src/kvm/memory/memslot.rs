@@ -7,23 +7,23 @@ use crate::{
         plain::{lock, Mutex},
         AtomicBool, Ordering,
     },
-    kvm::types::{Gfn, GfnRange},
+    kvm::types::{AddressSpace, Gfn, GfnRange},
 };
 use std::collections::BTreeSet;
 
 /// A memory slot. Both address spaces of a VM show the same host memory.
 pub struct MemSlot {
-    as_id: i32,
+    address_space: AddressSpace,
     range: GfnRange,
     tracked: AtomicBool,
     log: Mutex<BTreeSet<Gfn>>,
 }
 
 impl MemSlot {
-    /// A slot for `range` of address space `as_id`.
-    pub fn new(as_id: i32, range: GfnRange) -> Self {
+    /// A slot for `range` of `address_space`.
+    pub fn new(address_space: AddressSpace, range: GfnRange) -> Self {
         Self {
-            as_id,
+            address_space,
             range,
             tracked: AtomicBool::new(false),
             log: Mutex::default(),
@@ -31,8 +31,8 @@ impl MemSlot {
     }
 
     /// The address space that the slot belongs to.
-    pub fn as_id(&self) -> i32 {
-        self.as_id
+    pub fn address_space(&self) -> AddressSpace {
+        self.address_space
     }
 
     /// The frames of the slot.
@@ -70,7 +70,7 @@ pub struct SlotRange {
     /// The frames.
     pub range: GfnRange,
     /// The address space of their slot.
-    pub as_id: i32,
+    pub address_space: AddressSpace,
     /// Whether the walk may give way to others.
     pub may_block: bool,
 }

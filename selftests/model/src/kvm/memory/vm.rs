@@ -13,7 +13,7 @@ use crate::{
     },
     kvm::{
         spte::{masks, Spte},
-        types::{Gfn, GfnRange, Level},
+        types::{AddressSpace, Gfn, GfnRange, Level},
     },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
     world::{breaks::Breaks, cpu::Cpu, debt::Debt, primary::Primary},
@@ -213,10 +213,10 @@ impl Vm {
         &self.setup.slots
     }
 
-    /// The slot of `gfn` in address space `as_id`.
-    pub fn slot(&self, as_id: i32, gfn: Gfn) -> Option<&MemSlot> {
+    /// The slot of `gfn` in `address_space`.
+    pub fn slot(&self, address_space: AddressSpace, gfn: Gfn) -> Option<&MemSlot> {
         let mut slots = self.slots().iter();
-        slots.find(|slot| slot.as_id() == as_id && slot.range().contains(gfn))
+        slots.find(|slot| slot.address_space() == address_space && slot.range().contains(gfn))
     }
 
     /// The generation of the slots.

@@ -13,7 +13,7 @@ use crate::{
     kvm::{
         lock::Mode,
         spte::{self, LeafSpte, Spte},
-        types::{Gfn, Level},
+        types::{Gfn, Level, NxHugePage},
     },
     lockdep,
     machine::{arena::PageId, Machine},
@@ -89,7 +89,7 @@ impl Unlinked {
         }
     }
 
-    fn is_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
+    fn was_made_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
         self.place == entry.snapshot().cell.address() && entry.level() > Level::PG_4K
     }
 
@@ -107,8 +107,8 @@ impl Unlinked {
 macro_rules! linkable {
     ($name:ident) => {
         impl $name {
-            pub(super) fn is_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
-                self.0.is_for(entry)
+            pub(super) fn was_made_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
+                self.0.was_made_for(entry)
             }
 
             pub(super) fn link_spte(&self) -> Spte {
@@ -129,13 +129,11 @@ linkable!(NewTable);
 
 impl NewTable {
     /// Prepares `memory` for `entry`.
-    pub fn for_entry<M: Mode>(
-        memory: TableMemory,
-        entry: &Entry<'_, M>,
-        nx_disallowed: bool,
-    ) -> Self {
+    pub fn for_entry<M: Mode>(memory: TableMemory, entry: &Entry<'_, M>, nx: NxHugePage) -> Self {
         let new = Unlinked::new(memory, entry);
-        new.memory.page().set_nx_disallowed(nx_disallowed);
+        new.memory
+            .page()
+            .set_nx_disallowed(nx == NxHugePage::Disallowed);
         Self(new)
     }
 }
@@ -157,10 +155,10 @@ impl SplitMemory {
     pub fn fill<M: Mode>(
         self,
         huge: &Leaf<'_, M>,
-        nx_disallowed: bool,
+        nx: NxHugePage,
         small: impl Fn(usize) -> LeafSpte,
     ) -> SplitTable {
-        let table = NewTable::for_entry(self.0, huge, nx_disallowed).0;
+        let table = NewTable::for_entry(self.0, huge, nx).0;
         for (index, cell) in table.memory.page().unlinked_cells().iter().enumerate() {
             let leaf = small(index);
             let right_level = leaf.level() == table.level;

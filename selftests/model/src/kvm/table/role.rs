@@ -2,7 +2,10 @@
 
 //! What kind of guest state a tree of page tables serves: bits of one word, as in the kernel.
 
-use crate::kvm::{spte::masks, types::Level};
+use crate::kvm::{
+    spte::masks,
+    types::{Access, AddressSpace, Level},
+};
 
 const LEVEL: u32 = 0xf;
 const ACCESS_SHIFT: u32 = 4;
@@ -17,7 +20,7 @@ const SMM: u32 = 1 << 11;
 pub struct Role(u32);
 
 impl Role {
-    /// The role of a root of `level` that may grant everything, for address space 0.
+    /// The role of a root of `level` that may grant everything, for the normal address space.
     pub fn root(level: Level) -> Self {
         let ad = if masks::ad_enabled() { 0 } else { AD_DISABLED };
         Self(u32::from(level.raw()) | ACCESS << ACCESS_SHIFT | ad)
@@ -39,8 +42,8 @@ impl Role {
     }
 
     /// The same granting `access`.
-    pub fn with_access(self, access: u32) -> Self {
-        Self(self.0 & !(ACCESS << ACCESS_SHIFT) | access << ACCESS_SHIFT)
+    pub fn with_access(self, access: Access) -> Self {
+        Self(self.0 & !(ACCESS << ACCESS_SHIFT) | access.raw() << ACCESS_SHIFT)
     }
 
     pub(in crate::kvm) fn from_word(word: u32) -> Self {
@@ -62,9 +65,9 @@ impl Role {
         Self(self.0 & !LEVEL | u32::from(level.raw()))
     }
 
-    /// The accesses that the tree may grant.
-    pub fn access(self) -> u32 {
-        self.0 >> ACCESS_SHIFT & ACCESS
+    /// The rights that the tree may grant.
+    pub fn access(self) -> Access {
+        Access::new(self.0 >> ACCESS_SHIFT & ACCESS)
     }
 
     /// Whether the tree must no longer be loaded.
@@ -86,8 +89,12 @@ impl Role {
         self.0 & AD_DISABLED != 0
     }
 
-    /// The address space: 1 in system management mode, else 0.
-    pub fn as_id(self) -> i32 {
-        (self.0 & SMM != 0).into()
+    /// The address space that the tree translates.
+    pub fn address_space(self) -> AddressSpace {
+        if self.0 & SMM != 0 {
+            AddressSpace::SMM
+        } else {
+            AddressSpace::NORMAL
+        }
     }
 }
