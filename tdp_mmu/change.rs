@@ -6,7 +6,7 @@
 //! warns about there, such as a leaf that changes its pfn, has no transition here.
 
 use crate::kvm::{
-    table::{report, Leaf, Link, RemovedTable, Taken},
+    table::{report, Leaf, Link, RemovedTable, Taken, TransitionError},
     types::ENTRIES,
     Change,
     Context,
@@ -52,7 +52,7 @@ pub(super) fn zap_link<M: Locked>(link: Link<'_, M>) -> Result<Flush, M::Raced> 
 pub(super) fn collapse_link<M: Locked>(
     link: Link<'_, M>,
     leaf: LeafSpte,
-) -> Result<Flush, M::Raced> {
+) -> Result<Flush, TransitionError<M::Raced>> {
     let cx = link.cx();
     let (change, removed, flush) = link.collapse(leaf)?;
     if let Some(table) = removed {

@@ -142,7 +142,8 @@ impl Visitor<Exclusive> for ClearMasked {
         let cx = entry.cx();
         if self.mask >> entry.gfn().offset_from(self.base) & 1 != 0 {
             if let State::Leaf(leaf) = entry.state() {
-                report::spte_changed(&cx, &leaf.clear_atomically(self.bits));
+                let Ok(change) = leaf.clear(self.bits);
+                report::spte_changed(&cx, &change);
             }
         }
         Step::Next

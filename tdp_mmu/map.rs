@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     kvm::{
-        table::{report, Absent, Leaf, NewTable, ShadowPage, Table, UpdateError},
+        table::{report, Absent, Leaf, LinkError, NewTable, ShadowPage, Table, TransitionError},
         Context,
         Entry,
         LeafSpte,
@@ -22,6 +22,7 @@ use crate::{
         NxHugePage,
         Outcome,
         PageFault,
+        Raced,
         Shared,
         Spte,
         State,
@@ -30,8 +31,30 @@ use crate::{
     sync::rcu, //
 };
 
-/// The fault lost a race; the guest has to fault again.
+/// The guest has to fault again: the fault lost a race. If a transition was refused, the VM is
+/// marked as broken, and the vCPU will not get back into the guest.
 struct Retry;
+
+impl From<Raced> for Retry {
+    #[inline(always)]
+    fn from(_: Raced) -> Self {
+        Self
+    }
+}
+
+impl From<TransitionError> for Retry {
+    #[inline(always)]
+    fn from(_: TransitionError) -> Self {
+        Self
+    }
+}
+
+impl<T> From<LinkError<T>> for Retry {
+    #[inline(always)]
+    fn from(_: LinkError<T>) -> Self {
+        Self
+    }
+}
 
 /// Resolves `fault` in the tree of `root`, which `vcpu` has loaded.
 pub fn map(
@@ -89,7 +112,7 @@ fn link_table<'r>(
 ) -> Result<Table<'r>, Retry> {
     let cx = absent.cx();
     let new = NewTable::for_entry(vcpu.alloc_table(), &absent, fault.nx_huge_page());
-    let (change, table) = absent.link(new).map_err(|_| Retry)?;
+    let (change, table) = absent.link(new)?;
     account(&cx, change);
     Ok(table)
 }
@@ -103,7 +126,8 @@ fn split_leaf<'r>(
         Some(slot) if slot.is_dirty_tracked() => DirtyBits::Clear,
         _ => DirtyBits::Copy,
     };
-    split_for_fault(huge, vcpu.alloc_table(), fault.nx_huge_page(), dirty).map_err(|_| Retry)
+    let memory = vcpu.alloc_table();
+    Ok(split_for_fault(huge, memory, fault.nx_huge_page(), dirty)?)
 }
 
 /// Maps the frame, or marks it as MMIO, at the entry of the goal level.
@@ -118,16 +142,14 @@ fn map_at_goal(
         state if fault.slot().is_none() => mark_mmio(vcpu, fault, state),
         State::Absent(absent) => map_with(vcpu, fault, absent, |absent, leaf| {
             let cx = absent.cx();
-            account(&cx, absent.map(leaf).map_err(|_| Retry)?);
+            account(&cx, absent.map(leaf)?);
             Ok(())
         }),
         State::Leaf(leaf) => map_with(vcpu, fault, leaf, update_leaf),
         State::Link(link) => map_with(vcpu, fault, link, |link, leaf| {
             let (vm, gfn, level) = (link.cx().vm(), link.gfn(), link.level());
             // CPUs may still walk the table that goes; they must stop before RCU frees it.
-            collapse_link(link, leaf)
-                .map_err(|_| Retry)?
-                .gfn(vm, gfn, level);
+            collapse_link(link, leaf)?.gfn(vm, gfn, level);
             Ok(())
         }),
     }
@@ -177,21 +199,12 @@ where
 /// Changes what a leaf permits.
 fn update_leaf(leaf: Leaf<'_, Shared>, new: LeafSpte) -> Result<(), Retry> {
     let (cx, gfn, level) = (leaf.cx(), leaf.gfn(), leaf.level());
-    match leaf.update(new) {
-        Ok((change, flush)) => {
-            account(&cx, change);
-            if let Some(flush) = flush {
-                flush.gfn(cx.vm(), gfn, level);
-            }
-            Ok(())
-        }
-        Err(UpdateError::Raced) => Err(Retry),
-        Err(UpdateError::OtherPfn) => {
-            // A notifier should have zapped the old mapping before the host changed its own.
-            cx.vm().bug();
-            Err(Retry)
-        }
+    let (change, flush) = leaf.update(new)?;
+    account(&cx, change);
+    if let Some(flush) = flush {
+        flush.gfn(cx.vm(), gfn, level);
     }
+    Ok(())
 }
 
 /// Marks a frame without a slot as MMIO.
@@ -208,12 +221,12 @@ fn mark_mmio(
         State::Frozen => return Err(Retry),
         State::Leaf(leaf) => {
             let (vm, gfn, level) = (leaf.cx().vm(), leaf.gfn(), leaf.level());
-            zap_leaf(leaf).map_err(|_| Retry)?.gfn(vm, gfn, level);
+            zap_leaf(leaf)?.gfn(vm, gfn, level);
             return Err(Retry);
         }
         State::Link(link) => {
             let (vm, gfn, level) = (link.cx().vm(), link.gfn(), link.level());
-            zap_link(link).map_err(|_| Retry)?.gfn(vm, gfn, level);
+            zap_link(link)?.gfn(vm, gfn, level);
             return Err(Retry);
         }
     };
@@ -221,7 +234,7 @@ fn mark_mmio(
     let place = absent.snapshot();
     let mmio = leaf::mmio(vcpu, fault.slots(), place.gfn, cx.role().access());
     if mmio != place.spte {
-        account(&cx, absent.set_mmio(mmio).map_err(|_| Retry)?);
+        account(&cx, absent.set_mmio(mmio)?);
     }
     if !vcpu.vm().is_mmio_spte(mmio) {
         // MMIO caching is off; the entry only says that nothing is there.

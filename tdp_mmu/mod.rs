@@ -29,7 +29,7 @@
 pub mod age;
 mod change;
 pub mod dirty;
-mod each_root;
+pub mod each_root;
 pub mod leaf;
 pub mod lookup;
 pub mod map;

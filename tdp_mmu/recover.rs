@@ -80,7 +80,7 @@ impl Visitor<Shared> for Recover<'_> {
                 context.flush.add(flush);
                 Step::Next
             }
-            Err(_) => Step::Again,
+            Err(error) => error.into(),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::kvm::{
     table::{
         report::{self, SplitResult},
-        Leaf, SplitMemory, Table, TableMemory,
+        Leaf, LinkError, SplitMemory, Table, TableMemory,
     },
     types::ENTRIES,
     Entry,
@@ -50,26 +50,28 @@ fn split<'r, M: Locked>(
     memory: SplitMemory,
     nx: NxHugePage,
     dirty: DirtyBits,
-) -> Result<Table<'r>, SplitMemory> {
+) -> Result<Table<'r>, LinkError<SplitMemory, M::Raced>> {
     let (cx, at) = (huge.cx(), huge.snapshot());
-    let small = at.level.below().unwrap_or(Level::PG_4K);
     let whole = match dirty {
         DirtyBits::Copy => at.spte,
         DirtyBits::Clear => at.spte.without(LeafBits::dirty().mask()),
     };
-    let table = memory.fill(&huge, nx, |index| {
-        small_from_huge(cx.vm(), whole, cx.role(), small, index)
+    let table = memory.fill(&huge, nx, |level, index| {
+        small_from_huge(cx.vm(), whole, cx.role(), level, index).spte()
     });
     match huge.split(table) {
         Ok((change, table)) => {
             account(&cx, change);
-            cx.vm().count_pages(small, ENTRIES as i32);
+            cx.vm().count_pages(table.level(), ENTRIES as i32);
             report::huge_page_split(at.gfn, at.spte, at.level, SplitResult::Done);
             Ok(table)
         }
-        Err(error) => {
+        Err(LinkError { table, error }) => {
             report::huge_page_split(at.gfn, at.spte, at.level, SplitResult::Raced);
-            Err(error.0.into_memory())
+            Err(LinkError {
+                table: table.into_memory(),
+                error,
+            })
         }
     }
 }
@@ -84,7 +86,7 @@ pub fn split_for_fault<'r>(
     memory: TableMemory,
     nx: NxHugePage,
     dirty: DirtyBits,
-) -> Result<Table<'r>, SplitMemory> {
+) -> Result<Table<'r>, LinkError<SplitMemory>> {
     split(huge, memory.into(), nx, dirty)
 }
 
@@ -131,9 +133,9 @@ impl<M: Locked> Visitor<M> for SplitHuge {
         };
         match split(huge, memory, NxHugePage::Allowed, DirtyBits::Copy) {
             Ok(_) => Step::Next,
-            Err(memory) => {
-                self.memory = Some(memory);
-                Step::Again
+            Err(LinkError { table, error }) => {
+                self.memory = Some(table);
+                error.into()
             }
         }
     }

@@ -17,7 +17,7 @@
 use crate::{
     kvm::{
         spte::SpteCell,
-        table::Table,
+        table::{Table, TransitionError},
         Context,
         Entry,
         Gfn,
@@ -48,6 +48,17 @@ pub enum Step {
     Stop,
     /// To the same entry, after [`Visitor::sleep`] ran without the lock.
     Sleep,
+}
+
+/// Who lost a race looks at the entry again; after a refusal there is no more to be done.
+impl<R> From<TransitionError<R>> for Step {
+    #[inline(always)]
+    fn from(error: TransitionError<R>) -> Self {
+        match error {
+            TransitionError::Raced(_) => Self::Again,
+            TransitionError::Refused => Self::Stop,
+        }
+    }
 }
 
 /// What a walk is for.

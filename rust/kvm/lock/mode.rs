@@ -54,6 +54,12 @@ pub trait Locked: Mode {
     /// or the fast page-fault path set in the meantime.
     fn replace(cell: &SpteCell, old: Spte, new: Spte, level: Level) -> Result<Spte, Self::Raced>;
 
+    /// Clears the bits in `mask` of the leaf `old`, which was read from `cell`.
+    ///
+    /// Returns the value that had them. Bits that hardware or the fast page-fault path set in the
+    /// meantime are in it, and stay set.
+    fn clear(cell: &SpteCell, old: Spte, mask: u64) -> Result<Spte, Self::Raced>;
+
     /// Puts `new` in the place of a link, and returns the very value that was replaced: whoever
     /// gets it owns the table.
     fn replace_link(cell: &SpteCell, old: Spte, new: Spte) -> Result<Spte, Self::Raced>;
@@ -73,6 +79,11 @@ impl Locked for Shared {
             Ok(()) => Ok(old),
             Err(_) => Err(Raced),
         }
+    }
+
+    #[inline(always)]
+    fn clear(cell: &SpteCell, old: Spte, mask: u64) -> Result<Spte, Raced> {
+        Self::replace(cell, old, old.without(mask), Level::PG_4K)
     }
 
     #[inline(always)]
@@ -105,6 +116,15 @@ impl Locked for Exclusive {
             return Ok(cell.swap(new));
         }
         cell.store(new);
+        Ok(old)
+    }
+
+    #[inline(always)]
+    fn clear(cell: &SpteCell, old: Spte, mask: u64) -> Result<Spte, Infallible> {
+        if old.is_volatile() {
+            return Ok(cell.fetch_clear(mask));
+        }
+        cell.store(old.without(mask));
         Ok(old)
     }
 

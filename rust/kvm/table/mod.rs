@@ -60,5 +60,5 @@ pub use role::Role;
 pub use transitions::{
     LinkError,
     TableRemoval,
-    UpdateError, //
+    TransitionError, //
 };

@@ -173,23 +173,18 @@ impl SplitMemory {
 
     /// Fills the table with what stands in `huge`'s place after the split.
     ///
-    /// `small` gives the leaf for each index; one of the wrong level leaves the index unmapped.
+    /// `small` gives the value for each index, of which a leaf of the table's level is made.
     pub fn fill<M: Mode>(
         self,
         huge: &Leaf<'_, M>,
         nx: NxHugePage,
-        small: impl Fn(usize) -> LeafSpte,
+        small: impl Fn(Level, usize) -> Spte,
     ) -> SplitTable {
         let table = NewTable::for_entry(self.0, huge, nx).0;
         for index in 0..ENTRIES {
-            let leaf = small(index);
-            let spte = if leaf.level() == table.level {
-                leaf.spte()
-            } else {
-                spte::NONPRESENT
-            };
+            let leaf = LeafSpte::new(small(table.level, index), table.level);
             // SAFETY: The page is owned and has `ENTRIES` entries.
-            unsafe { table.spt().add(index).write(spte.raw()) };
+            unsafe { table.spt().add(index).write(leaf.spte().raw()) };
         }
         SplitTable(table)
     }

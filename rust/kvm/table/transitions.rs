@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    entry::{Absent, Change, Leaf, LeafBits, Link},
+    entry::{Absent, Change, Entry, Leaf, LeafBits, Link},
     new::{NewTable, SplitTable},
     page::Table,
     removed::RemovedTable, //
@@ -17,46 +17,72 @@ use crate::kvm::{
     spte::{LeafSpte, Spte, NONPRESENT}, //
 };
 
-/// Why a table could not be linked; the table comes back.
-pub struct LinkError<T>(pub T);
+/// Why a transition did not happen. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransitionError<R = Raced> {
+    /// The entry changed in the meantime: look at it again.
+    Raced(R),
+    /// No entry may become what was asked for. That is a bug of this module, or of C's when it
+    /// looked up the pfn, so the VM is marked as broken and trying again is of no use.
+    Refused,
+}
 
-/// Why a leaf could not be put in the place of another.
-#[derive(Debug)]
-pub enum UpdateError {
-    /// The entry changed in the meantime.
-    Raced,
-    /// The new leaf maps another pfn; the old one must be zapped and flushed first.
-    OtherPfn,
+impl<R> From<R> for TransitionError<R> {
+    #[inline(always)]
+    fn from(raced: R) -> Self {
+        Self::Raced(raced)
+    }
+}
+
+/// Why a table could not be linked; the table comes back.
+pub struct LinkError<T, R = Raced> {
+    /// The table.
+    pub table: T,
+    /// What kept it from being linked.
+    pub error: TransitionError<R>,
+}
+
+impl<M: Mode> Entry<'_, M> {
+    /// Ends the VM, as nothing else tells of a bug before it does harm.
+    #[cold]
+    fn refuse<R>(&self) -> TransitionError<R> {
+        self.cx.vm().bug();
+        TransitionError::Refused
+    }
 }
 
 impl<'r> Absent<'r, Shared> {
-    /// Maps memory. A leaf made for another level is refused like a lost race.
+    /// Maps memory. A leaf that was made for another level is refused.
     #[inline(always)]
-    pub fn map(self, leaf: LeafSpte) -> Result<Change, Raced> {
+    pub fn map(self, leaf: LeafSpte) -> Result<Change, TransitionError> {
         if leaf.level() != self.0.level {
-            return Err(Raced);
+            return Err(self.0.refuse());
         }
-        self.0.replace(leaf.spte())
+        Ok(self.0.replace(leaf.spte())?)
     }
 
-    /// Notes that the frame is emulated MMIO. `mmio` must be non-present.
+    /// Notes that the frame is emulated MMIO. A value that is present or frozen is refused.
     #[inline(always)]
-    pub fn set_mmio(self, mmio: Spte) -> Result<Change, Raced> {
+    pub fn set_mmio(self, mmio: Spte) -> Result<Change, TransitionError> {
         if mmio.is_present() || mmio.is_frozen() {
-            return Err(Raced);
+            return Err(self.0.refuse());
         }
-        self.0.replace(mmio)
+        Ok(self.0.replace(mmio)?)
     }
 
-    /// Links an empty table made [for this entry](NewTable::for_entry).
+    /// Links an empty table. One that was not made [for this entry](NewTable::for_entry) is refused.
     #[inline(always)]
-    pub fn link(self, new: NewTable) -> Result<(Change, Table<'r>), LinkError<NewTable>> {
-        if !new.was_made_for(&self.0) {
-            return Err(LinkError(new));
+    pub fn link(self, table: NewTable) -> Result<(Change, Table<'r>), LinkError<NewTable>> {
+        if !table.was_made_for(&self.0) {
+            let error = self.0.refuse();
+            return Err(LinkError { table, error });
         }
-        match self.0.replace(new.link_spte()) {
-            Ok(change) => Ok((change, new.linked(&self.0.cx))),
-            Err(_) => Err(LinkError(new)),
+        match self.0.replace(table.link_spte()) {
+            Ok(change) => Ok((change, table.linked(&self.0.cx))),
+            Err(raced) => Err(LinkError {
+                table,
+                error: raced.into(),
+            }),
         }
     }
 }
@@ -68,7 +94,7 @@ impl<'r, M: Locked> Leaf<'r, M> {
         Ok((self.0.replace(NONPRESENT)?, Flush::owed()))
     }
 
-    /// Takes `bits` away.
+    /// Takes `bits` away, and leaves what hardware changes at the same time.
     ///
     /// No flush is owed here: dirty logging flushes when it hands bits to userspace, and who takes
     /// the right to write away for write tracking has the flush from [`write_track`].
@@ -76,7 +102,8 @@ impl<'r, M: Locked> Leaf<'r, M> {
     /// [`write_track`]: Self::write_track
     #[inline(always)]
     pub fn clear(self, bits: LeafBits) -> Result<Change, M::Raced> {
-        self.0.replace(self.0.old.without(bits.mask()))
+        let old = M::clear(self.0.cell, self.0.old, bits.mask())?;
+        Ok(self.0.changed(old, old.without(bits.mask())))
     }
 
     /// Makes every further write fault, until write tracking ends. CPUs may still hold writable
@@ -86,71 +113,62 @@ impl<'r, M: Locked> Leaf<'r, M> {
         Ok((self.clear(LeafBits::write_tracked())?, Flush::owed()))
     }
 
-    /// Puts a table that maps the same memory in small pages in the place of a huge page.
+    /// Puts a table that maps the same memory in small pages in the place of a huge page. A table
+    /// that was not made for this entry is refused.
     ///
     /// No flush: old and new translations are the same.
     #[inline(always)]
-    pub fn split(self, table: SplitTable) -> Result<(Change, Table<'r>), LinkError<SplitTable>> {
+    pub fn split(
+        self,
+        table: SplitTable,
+    ) -> Result<(Change, Table<'r>), LinkError<SplitTable, M::Raced>> {
         if !table.was_made_for(&self.0) {
-            return Err(LinkError(table));
+            let error = self.0.refuse();
+            return Err(LinkError { table, error });
         }
         match self.0.replace(table.link_spte()) {
             Ok(change) => Ok((change, table.linked(&self.0.cx))),
-            Err(_) => Err(LinkError(table)),
+            Err(raced) => Err(LinkError {
+                table,
+                error: raced.into(),
+            }),
         }
     }
 }
 
 impl Leaf<'_, Shared> {
-    /// Changes permissions and tracking of a mapping.
+    /// Changes permissions and tracking of a mapping. A leaf of another level is refused, and one
+    /// that maps another pfn: a notifier should have zapped the old one before the host changed its
+    /// mapping.
     ///
     /// The flush is owed if the right to write was taken away for write tracking.
     #[inline(always)]
-    pub fn update(self, leaf: LeafSpte) -> Result<(Change, Option<Flush>), UpdateError> {
-        if leaf.level() != self.0.level {
-            return Err(UpdateError::Raced);
-        }
-        if leaf.spte().pfn() != self.0.old.pfn() {
-            return Err(UpdateError::OtherPfn);
+    pub fn update(self, leaf: LeafSpte) -> Result<(Change, Option<Flush>), TransitionError> {
+        if leaf.level() != self.0.level || leaf.spte().pfn() != self.0.old.pfn() {
+            return Err(self.0.refuse());
         }
         let tracked = self.0.old.is_mmu_writable() && !leaf.spte().is_mmu_writable();
-        match self.0.replace(leaf.spte()) {
-            Ok(change) => Ok((change, tracked.then(Flush::owed))),
-            Err(_) => Err(UpdateError::Raced),
-        }
+        let change = self.0.replace(leaf.spte())?;
+        Ok((change, tracked.then(Flush::owed)))
     }
 }
 
 impl<M: Mode> Leaf<'_, M> {
-    /// Marks the memory as not accessed: `new` must be the same leaf made old.
+    /// Marks the memory as not accessed: `aged` makes the same leaf old. One that maps another pfn
+    /// is refused.
     ///
     /// Works without `mmu_lock`. Fails if the entry changed, which means that it is in use or gone.
     #[inline(always)]
-    pub fn age(self, new: impl FnOnce(Spte) -> Spte) -> Result<Change, Raced> {
+    pub fn age(self, aged: impl FnOnce(Spte) -> Spte) -> Result<Change, TransitionError> {
         let entry = &self.0;
-        let new = LeafSpte::new(new(entry.old), entry.level).spte();
+        let new = LeafSpte::new(aged(entry.old), entry.level).spte();
         if new.pfn() != entry.old.pfn() {
-            return Err(Raced);
+            return Err(entry.refuse());
         }
         match entry.cell.compare_exchange(entry.old, new) {
             Ok(()) => Ok(entry.changed(entry.old, new)),
-            Err(_) => Err(Raced),
+            Err(_) => Err(Raced.into()),
         }
-    }
-}
-
-impl<M: Locked<Raced = core::convert::Infallible>> Leaf<'_, M> {
-    /// Takes `bits` away, keeping whatever hardware changes at the same time.
-    #[inline(always)]
-    pub fn clear_atomically(self, bits: LeafBits) -> Change {
-        let entry = &self.0;
-        let old = if entry.old.is_volatile() {
-            entry.cell.fetch_clear(bits.mask())
-        } else {
-            entry.cell.store(entry.old.without(bits.mask()));
-            entry.old
-        };
-        entry.changed(old, old.without(bits.mask()))
     }
 }
 
@@ -176,15 +194,17 @@ impl<'r, M: Locked> Link<'r, M> {
         self.cut(NONPRESENT)
     }
 
-    /// Maps the whole span by one huge page in the place of the table.
-    ///
-    /// A leaf made for another level zaps the entry instead: that is always safe.
+    /// Maps the whole span by one huge page in the place of the table. A leaf that was made for
+    /// another level is refused.
     #[inline(always)]
-    pub fn collapse(self, leaf: LeafSpte) -> Result<TableRemoval<'r, M>, M::Raced> {
+    pub fn collapse(
+        self,
+        leaf: LeafSpte,
+    ) -> Result<TableRemoval<'r, M>, TransitionError<M::Raced>> {
         if leaf.level() != self.0.level {
-            return self.cut(NONPRESENT);
+            return Err(self.0.refuse());
         }
-        self.cut(leaf.spte())
+        Ok(self.cut(leaf.spte())?)
     }
 
     #[inline(always)]

@@ -104,7 +104,8 @@ fn a_dirty_bit_that_comes_late_survives_write_protection() {
             let leaf = leaf(read());
             let written = vcpu.cpu.access(&vcpu, frame(0), Access::Write, |_| ());
             written.expect("the page is writable");
-            leaf.clear_atomically(LeafBits::writable())
+            let Ok(change) = leaf.clear(LeafBits::writable());
+            change
         });
         assert!(change.old.has(masks::dirty()), "lost: {change:?}");
         let now = spte(&vcpu);

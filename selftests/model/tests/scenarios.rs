@@ -8,12 +8,10 @@ use common::{frame, memory, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
     kvm::{
         fault::{error, Request},
-        spte::NONPRESENT,
-        table::{Leaf, UpdateError},
-        table::{NewTable, SplitMemory, Table},
+        table::{Leaf, SplitMemory, Table},
         types::Pfn,
-        AddressSpace, Context, Entry, Flush, Gfn, GfnRange, LeafBits, LeafSpte, Level, NxHugePage,
-        Outcome, PageFault, PendingFlush, Shared, State, Vcpu, Vm, Waiver,
+        AddressSpace, Context, Entry, Flush, Gfn, GfnRange, LeafBits, Level, Outcome, PageFault,
+        PendingFlush, Shared, State, Vcpu, Vm, Waiver,
     },
     machine::{formats, npt, Machine},
     sync::rcu,
@@ -148,20 +146,6 @@ fn a_spurious_fault_with_another_pfn_is_a_bug_of_the_vms() {
 }
 
 #[test]
-fn an_update_with_another_pfn_or_level_is_refused() {
-    let (vm, vcpu) = mapped();
-    with_table(&vcpu, |cx, table| {
-        let other = LeafSpte::new(leaf(cx, table).spte().with(1 << 40), Level::PG_4K);
-        let result = leaf(cx, table).update(other);
-        assert!(matches!(result, Err(UpdateError::OtherPfn)));
-        let huge = LeafSpte::new(leaf(cx, table).spte(), Level::PG_2M);
-        let result = leaf(cx, table).update(huge);
-        assert!(matches!(result, Err(UpdateError::Raced)));
-    });
-    kvm::destroy(&vm, vec![vcpu]);
-}
-
-#[test]
 fn a_stale_value_changes_nothing() {
     let (vm, vcpu) = mapped();
     with_table(&vcpu, |cx, table| {
@@ -172,47 +156,6 @@ fn a_stale_value_changes_nothing() {
         assert!(stale.zap().is_err(), "the entry had changed");
         assert_eq!(leaf(cx, table).spte(), change.new);
     });
-    kvm::destroy(&vm, vec![vcpu]);
-}
-
-#[test]
-fn only_leaves_of_the_right_level_are_mapped() {
-    let (vm, vcpu) = mapped();
-    kvm::zap_range(&vm, memory());
-    with_table(&vcpu, |cx, table| {
-        let State::Absent(absent) = Entry::read(cx, table, frame(0)).state() else {
-            panic!("still mapped");
-        };
-        assert!(absent.map(LeafSpte::new(NONPRESENT, Level::PG_2M)).is_err());
-        let State::Absent(absent) = Entry::read(cx, table, frame(0)).state() else {
-            panic!("mapped");
-        };
-        assert!(absent
-            .set_mmio(LeafSpte::new(NONPRESENT, Level::PG_4K).spte())
-            .is_err());
-    });
-    kvm::destroy(&vm, vec![vcpu]);
-}
-
-#[test]
-fn a_table_is_linked_where_it_was_made_for_and_comes_back_otherwise() {
-    let (vm, vcpu) = mapped();
-    kvm::zap_range(&vm, memory());
-    let before = Machine::current().arena.in_use();
-    with_table(&vcpu, |cx, table| {
-        let entry = Entry::read(cx, table, frame(0));
-        let new = NewTable::for_entry(vcpu.alloc_table(), &entry, NxHugePage::Allowed);
-        // An entry of the lowest level takes no table at all.
-        let State::Absent(absent) = entry.state() else {
-            panic!("still mapped");
-        };
-        assert!(absent.link(new).is_err());
-    });
-    assert_eq!(
-        Machine::current().arena.in_use(),
-        before,
-        "it came back and was freed"
-    );
     kvm::destroy(&vm, vec![vcpu]);
 }
 

@@ -2,10 +2,15 @@
 
 //! What needs the lock for write does not exist under the lock for read.
 
-use kvmrs_model::kvm::{table::Leaf, LeafBits, Shared};
+use kvmrs_model::kvm::{table::Leaf, LeafBits, MmuLock, RootFilter, Shared};
 
 fn f(leaf: Leaf<'_, Shared>, bits: LeafBits) {
-    let _ = leaf.clear_atomically(bits); //~ E0599
+    let Ok(_) = leaf.clear(bits); //~ E0005
+}
+
+fn g(lock: &MmuLock<'_, Shared>) {
+    let _ = lock.roots(RootFilter::ALL); //~ E0599
+    lock.invalidate_roots(); //~ E0599
 }
 
 fn main() {}

@@ -18,7 +18,7 @@ fn entries(lock: &mut MmuLock<'_, Exclusive>, root: &ShadowPage, flush: &mut Pen
     let entry = Entry::read(cx, root.table(&rcu), Gfn::new(0));
     let _ = entry.spte();
     if let State::Leaf(leaf) = entry.state() {
-        let _change = leaf.clear_atomically(LeafBits::dirty());
+        let Ok(_change) = leaf.clear(LeafBits::dirty());
     }
     let rcu = lock.give_way(rcu, flush);
     let ((), rcu) = lock.unlocked(rcu, flush, || ());
@@ -41,7 +41,7 @@ fn cut(link: Link<'_, Shared>, pending: &mut PendingFlush<'_>) {
 
 fn link(first: Absent<'_, Shared>, second: Absent<'_, Shared>, new: NewTable) {
     if let Err(error) = first.link(new) {
-        let _ = second.link(error.0);
+        let _ = second.link(error.table);
     }
 }
 

@@ -203,6 +203,11 @@ impl Vm {
         self.bugged.load(SeqCst)
     }
 
+    /// Whether it was. From now on it is not: the test goes on with a VM that is as good as new.
+    pub fn take_bug(&self) -> bool {
+        self.bugged.swap(false, SeqCst)
+    }
+
     /// The first frame that no guest physical address can reach.
     pub fn gfn_end() -> Gfn {
         Gfn::of_addr(1 << MAXPHYADDR)

@@ -20,4 +20,4 @@ pub use new::{NewTable, SplitMemory, SplitTable, TableMemory};
 pub use page::{ShadowPage, Table};
 pub use removed::{RemovedTable, Taken};
 pub use role::Role;
-pub use transitions::{LinkError, TableRemoval, UpdateError};
+pub use transitions::{LinkError, TableRemoval, TransitionError};

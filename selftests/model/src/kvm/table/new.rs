@@ -156,17 +156,12 @@ impl SplitMemory {
         self,
         huge: &Leaf<'_, M>,
         nx: NxHugePage,
-        small: impl Fn(usize) -> LeafSpte,
+        small: impl Fn(Level, usize) -> Spte,
     ) -> SplitTable {
         let table = NewTable::for_entry(self.0, huge, nx).0;
         for (index, cell) in table.memory.page().unlinked_cells().iter().enumerate() {
-            let leaf = small(index);
-            let right_level = leaf.level() == table.level;
-            cell.init(if right_level {
-                leaf.spte()
-            } else {
-                spte::NONPRESENT
-            });
+            let leaf = LeafSpte::new(small(table.level, index), table.level);
+            cell.init(leaf.spte());
         }
         SplitTable(table)
     }

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What no entry may become: nothing is written, and the VM is marked as broken.
+
+mod common;
+
+use common::{frame, memory, vcpu, vm_with, Options};
+use kvmrs_model::{
+    kvm::{
+        spte::{FROZEN, NONPRESENT},
+        table::{Absent, Leaf, Link, NewTable, Proof, SplitMemory, Table, TransitionError},
+        Context, Entry, Exclusive, LeafSpte, Level, Locked, Lockless, Mode, NxHugePage, Raced,
+        Shared, Spte, State, Vcpu, Vm,
+    },
+    machine::{npt, Machine},
+    sync::rcu,
+    tdp_mmu::{leaf::aged, walk::Step},
+    world::{cpu::Access, kvm, view},
+};
+use std::sync::Arc;
+
+/// The frame of a huge page of the host.
+const HUGE: u64 = 256;
+
+/// A VM with a frame mapped by a leaf of `level`.
+fn mapped(level: Level) -> (Arc<Vm>, Vcpu) {
+    let vm = vm_with(npt(), memory(), level, Options::default());
+    let vcpu = vcpu(&vm);
+    kvm::guest_access(&vcpu, frame(HUGE), Access::Write, |_| ());
+    (vm, vcpu)
+}
+
+/// The table of `level` on the way to the frame.
+fn table_of<'r>(vcpu: &'r Vcpu, rcu: &'r rcu::Guard, level: Level) -> Table<'r> {
+    let root = vcpu.root().expect("a root");
+    let cx = Context::new(vcpu.vm(), rcu, root.role());
+    let mut table = root.table(rcu);
+    while table.level() > level {
+        match Entry::read(cx, table, frame(HUGE)).state() {
+            State::Link(link) => table = link.table(),
+            _ => panic!("no table"),
+        }
+    }
+    table
+}
+
+/// Calls `ask` with the entry of `level` for the frame, twice, and expects to be refused.
+fn refused<M: Mode, R: std::fmt::Debug>(
+    vcpu: &Vcpu,
+    proof: &impl Proof<Mode = M>,
+    level: Level,
+    ask: impl for<'r> Fn(Entry<'r, M>) -> Result<(), TransitionError<R>>,
+) {
+    let rcu = rcu::read_lock();
+    let cx = Context::new(proof, &rcu, vcpu.root_role());
+    let table = table_of(vcpu, &rcu, level);
+    let read = || Entry::read(cx, table, frame(HUGE));
+    let before = read().spte();
+    for _ in 0..2 {
+        let answer = ask(read());
+        assert!(
+            matches!(answer, Err(TransitionError::Refused)),
+            "{answer:?}"
+        );
+        assert_eq!(read().spte(), before, "the entry was written to");
+        assert!(vcpu.vm().take_bug(), "nobody noticed");
+    }
+}
+
+fn absent<M: Mode>(entry: Entry<'_, M>) -> Absent<'_, M> {
+    match entry.state() {
+        State::Absent(absent) => absent,
+        _ => panic!("not absent"),
+    }
+}
+
+fn leaf<M: Mode>(entry: Entry<'_, M>) -> Leaf<'_, M> {
+    match entry.state() {
+        State::Leaf(leaf) => leaf,
+        _ => panic!("not a leaf"),
+    }
+}
+
+fn link<M: Mode>(entry: Entry<'_, M>) -> Link<'_, M> {
+    match entry.state() {
+        State::Link(link) => link,
+        _ => panic!("not a link"),
+    }
+}
+
+/// Ends a VM that must be as it was, but for what was refused.
+fn end(vm: &Arc<Vm>, vcpu: Vcpu) {
+    view::check(vm);
+    kvm::destroy(vm, vec![vcpu]);
+}
+
+#[test]
+fn only_leaves_of_the_right_level_are_mapped() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    kvm::zap_range(&vm, memory());
+    refused(&vcpu, &*vm.mmu_read(), Level::PG_4K, |entry| {
+        let huge = LeafSpte::new(NONPRESENT, Level::PG_2M);
+        absent(entry).map(huge).map(|_| ())
+    });
+    end(&vm, vcpu);
+}
+
+#[test]
+fn what_is_present_or_frozen_is_no_mmio_entry() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    kvm::zap_range(&vm, memory());
+    let present = LeafSpte::new(NONPRESENT, Level::PG_4K).spte();
+    for value in [present, FROZEN] {
+        refused(&vcpu, &*vm.mmu_read(), Level::PG_4K, |entry| {
+            absent(entry).set_mmio(value).map(|_| ())
+        });
+    }
+    end(&vm, vcpu);
+}
+
+#[test]
+fn an_update_with_another_pfn_or_level_is_refused() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    refused(&vcpu, &*vm.mmu_read(), Level::PG_4K, |entry| {
+        let other = LeafSpte::new(entry.spte().with(1 << 40), Level::PG_4K);
+        leaf(entry).update(other).map(|_| ())
+    });
+    refused(&vcpu, &*vm.mmu_read(), Level::PG_4K, |entry| {
+        let huge = LeafSpte::new(entry.spte(), Level::PG_2M);
+        leaf(entry).update(huge).map(|_| ())
+    });
+    end(&vm, vcpu);
+}
+
+#[test]
+fn a_table_is_linked_where_it_was_made_for_and_comes_back_otherwise() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    kvm::zap_range(&vm, memory());
+    let before = Machine::current().arena.in_use();
+    // An entry of the lowest level takes no table at all.
+    refused(&vcpu, &*vm.mmu_read(), Level::PG_4K, |entry| {
+        let new = NewTable::for_entry(vcpu.alloc_table(), &entry, NxHugePage::Allowed);
+        let error = absent(entry).link(new).map(|_| ());
+        error.map_err(|error| error.error)
+    });
+    assert_eq!(
+        Machine::current().arena.in_use(),
+        before,
+        "it came back and was freed"
+    );
+    end(&vm, vcpu);
+}
+
+/// Splits the huge page with a table that was made for the next one.
+fn split_with_the_next_ones_table<M: Locked>(vcpu: &Vcpu, proof: &impl Proof<Mode = M>) {
+    refused(vcpu, proof, Level::PG_2M, |entry| {
+        let rcu = rcu::read_lock();
+        let next = Entry::read(
+            entry.cx(),
+            table_of(vcpu, &rcu, Level::PG_2M),
+            frame(HUGE + 512),
+        );
+        let memory = SplitMemory::from(vcpu.alloc_table());
+        let small = |_, _| Spte::new(0x1000);
+        let table = memory.fill(&leaf(next), NxHugePage::Allowed, small);
+        let done = leaf(entry).split(table).map(|_| ());
+        done.map_err(|error| error.error)
+    });
+}
+
+#[test]
+fn a_huge_page_is_split_into_the_table_that_was_made_for_it() {
+    let (vm, vcpu) = mapped(Level::PG_2M);
+    kvm::guest_access(&vcpu, frame(HUGE + 512), Access::Write, |_| ());
+    split_with_the_next_ones_table::<Shared>(&vcpu, &*vm.mmu_read());
+    split_with_the_next_ones_table::<Exclusive>(&vcpu, &*vm.mmu_write());
+    end(&vm, vcpu);
+}
+
+fn collapse_into_a_small_page<M: Locked>(vcpu: &Vcpu, proof: &impl Proof<Mode = M>) {
+    refused(vcpu, proof, Level::PG_2M, |entry| {
+        let small = LeafSpte::new(NONPRESENT, Level::PG_4K);
+        link(entry).collapse(small).map(|_| ())
+    });
+}
+
+#[test]
+fn a_table_gives_way_to_a_leaf_of_its_entrys_level() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    collapse_into_a_small_page::<Shared>(&vcpu, &*vm.mmu_read());
+    collapse_into_a_small_page::<Exclusive>(&vcpu, &*vm.mmu_write());
+    end(&vm, vcpu);
+}
+
+fn age_into_another_page<M: Mode>(vcpu: &Vcpu, proof: &impl Proof<Mode = M>) {
+    refused(vcpu, proof, Level::PG_4K, |entry| {
+        let other = |spte| aged(spte).with(1 << 40);
+        leaf(entry).age(other).map(|_| ())
+    });
+}
+
+#[test]
+fn a_leaf_maps_the_same_page_when_it_is_old() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    age_into_another_page::<Lockless>(&vcpu, &*vm);
+    age_into_another_page::<Shared>(&vcpu, &*vm.mmu_read());
+    age_into_another_page::<Exclusive>(&vcpu, &*vm.mmu_write());
+    end(&vm, vcpu);
+}
+
+#[test]
+fn a_lost_race_is_worth_another_try_and_a_refusal_is_not() {
+    assert_eq!(Step::from(TransitionError::Raced(Raced)), Step::Again);
+    assert_eq!(Step::from(TransitionError::<Raced>::Refused), Step::Stop);
+}
