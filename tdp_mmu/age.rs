@@ -9,7 +9,8 @@
 
 use super::{
     leaf::aged,
-    walk::{walk_lockless, Step, VisitContext, Visitor}, //
+    visitor::{Step, VisitContext, Visitor},
+    walk::walk_lockless, //
 };
 use crate::{
     kvm::{

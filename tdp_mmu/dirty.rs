@@ -12,7 +12,8 @@ use super::{
     change::account,
     each_root::for_each_root,
     leaf,
-    walk::{walk, walk_held, GiveWay, Step, VisitContext, Visitor}, //
+    visitor::{GiveWay, Step, VisitContext, Visitor},
+    walk::{walk, walk_held}, //
 };
 use crate::kvm::{
     table::report,
@@ -22,6 +23,7 @@ use crate::kvm::{
     GfnRange,
     LeafBits,
     Level,
+    Locked,
     MemSlot,
     MmuLock,
     PendingFlush,
@@ -131,22 +133,32 @@ struct ClearMasked {
     bits: LeafBits,
 }
 
-impl Visitor<Exclusive> for ClearMasked {
+impl<M: Locked> Visitor<M> for ClearMasked {
+    #[inline(always)]
+    fn next_wanted(&self, gfn: Gfn) -> Option<Gfn> {
+        // The walk's range lies within the 64 frames of the mask, so nothing wraps.
+        let rest = self.mask.wrapping_shr(gfn.offset_from(self.base) as u32);
+        Some(gfn.add(rest.trailing_zeros().into()))
+    }
+
     #[inline(always)]
     fn wants(&self, spte: Spte, level: Level) -> bool {
         level == Level::PG_4K && spte.has(self.bits.mask())
     }
 
     #[inline(always)]
-    fn visit(&mut self, entry: Entry<'_, Exclusive>, _context: &mut VisitContext<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, M>, _context: &mut VisitContext<'_, '_>) -> Step {
         let cx = entry.cx();
-        if self.mask >> entry.gfn().offset_from(self.base) & 1 != 0 {
-            if let State::Leaf(leaf) = entry.state() {
-                let Ok(change) = leaf.clear(self.bits);
+        let State::Leaf(leaf) = entry.state() else {
+            return Step::Next;
+        };
+        match leaf.clear(self.bits) {
+            Ok(change) => {
                 report::spte_changed(&cx, &change);
+                Step::Next
             }
+            Err(_) => Step::Again,
         }
-        Step::Next
     }
 }
 
@@ -155,7 +167,7 @@ impl Visitor<Exclusive> for ClearMasked {
 pub enum LogBy {
     /// The write faults.
     WriteProtection,
-    /// The write sets the dirty bit, in trees where that is enough.
+    /// The write sets the dirty bit. In trees where that is not logged, it faults.
     DirtyBits,
 }
 
@@ -188,7 +200,7 @@ struct WriteTrack {
     min_level: Level,
 }
 
-impl Visitor<Exclusive> for WriteTrack {
+impl<M: Locked> Visitor<M> for WriteTrack {
     #[inline(always)]
     fn min_level(&self) -> Level {
         self.min_level
@@ -200,14 +212,19 @@ impl Visitor<Exclusive> for WriteTrack {
     }
 
     #[inline(always)]
-    fn visit(&mut self, entry: Entry<'_, Exclusive>, context: &mut VisitContext<'_, '_>) -> Step {
+    fn visit(&mut self, entry: Entry<'_, M>, context: &mut VisitContext<'_, '_>) -> Step {
         let cx = entry.cx();
-        if let State::Leaf(leaf) = entry.state() {
-            let Ok((change, flush)) = leaf.write_track();
-            account(&cx, change);
-            context.flush.add(flush);
+        let State::Leaf(leaf) = entry.state() else {
+            return Step::Next;
+        };
+        match leaf.write_track() {
+            Ok((change, flush)) => {
+                account(&cx, change);
+                context.flush.add(flush);
+                Step::Next
+            }
+            Err(_) => Step::Again,
         }
-        Step::Next
     }
 }
 

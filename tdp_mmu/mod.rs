@@ -36,5 +36,6 @@ pub mod map;
 pub mod recover;
 pub mod roots;
 pub mod split;
+pub mod visitor;
 pub mod walk;
 pub mod zap;

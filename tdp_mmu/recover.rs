@@ -22,7 +22,8 @@ use super::{
     change::collapse_link,
     each_root::for_each_root,
     leaf::huge_from_small,
-    walk::{walk, GiveWay, Step, VisitContext, Visitor}, //
+    visitor::{GiveWay, Step, VisitContext, Visitor},
+    walk::walk, //
 };
 use crate::kvm::{
     table::{Link, Table},

@@ -11,7 +11,8 @@ use super::{
     change::account,
     each_root::for_each_root,
     leaf::small_from_huge,
-    walk::{walk, GiveWay, Step, VisitContext, Visitor}, //
+    visitor::{GiveWay, Step, VisitContext, Visitor},
+    walk::walk, //
 };
 use crate::kvm::{
     table::{

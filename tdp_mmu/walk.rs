@@ -4,7 +4,8 @@
 //!
 //! A walk visits tables as runs of entries: the part of one table that lies in the range. An
 //! absent entry costs a load and a test, an absent subtree is one entry, and what a visitor does
-//! not want costs one test more. Entries are visited before what lies below them.
+//! not want costs one test more. Entries are visited before what lies below them. A visitor that
+//! picks frames says which is the next, and the walk goes there.
 //!
 //! Before a visit and on the way into a table the walk looks whether it should give way. If so it
 //! returns to the top, which ends every borrow of an entry or table, and [`MmuLock::give_way`]
@@ -14,10 +15,16 @@
 //!
 //! C counterpart: `arch/x86/kvm/mmu/tdp_iter.c` and `tdp_mmu_iter_cond_resched()`.
 
+use super::visitor::{
+    GiveWay,
+    Step,
+    VisitContext,
+    Visitor, //
+};
 use crate::{
     kvm::{
         spte::SpteCell,
-        table::{Table, TransitionError},
+        table::Table,
         Context,
         Entry,
         Gfn,
@@ -29,79 +36,11 @@ use crate::{
         Mode,
         PendingFlush,
         ShadowPage,
-        Spte,
         State,
         Vm, //
     },
     sync::{rcu, Rcu}, //
 };
-use core::ops::ControlFlow;
-
-/// How a walk goes on after a visit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// To the next entry.
-    Next,
-    /// To the same entry, which has changed.
-    Again,
-    /// Not at all.
-    Stop,
-    /// To the same entry, after [`Visitor::sleep`] ran without the lock.
-    Sleep,
-}
-
-/// Who lost a race looks at the entry again; after a refusal there is no more to be done.
-impl<R> From<TransitionError<R>> for Step {
-    #[inline(always)]
-    fn from(error: TransitionError<R>) -> Self {
-        match error {
-            TransitionError::Raced(_) => Self::Again,
-            TransitionError::Refused => Self::Stop,
-        }
-    }
-}
-
-/// What a walk is for.
-pub trait Visitor<M: Mode> {
-    /// Whether the visitor cuts off tables that CPUs may go on using until they flush. The walk
-    /// then carries out what is owed before it ends its RCU section.
-    const REMOVES_TABLES: bool = false;
-
-    /// The lowest level that the walk goes down to.
-    #[inline(always)]
-    fn min_level(&self) -> Level {
-        Level::PG_4K
-    }
-
-    /// Whether a present entry of `level` that holds `spte` is to be visited.
-    fn wants(&self, spte: Spte, level: Level) -> bool;
-
-    /// Visits an entry that was wanted a moment ago, and is present.
-    fn visit(&mut self, entry: Entry<'_, M>, context: &mut VisitContext<'_, '_>) -> Step;
-
-    /// Does what may sleep, after [`Step::Sleep`]. `Break` ends the walk.
-    fn sleep(&mut self) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
-/// What a visitor may use during a visit.
-pub struct VisitContext<'a, 'vm> {
-    /// Takes the flushes that the visit makes necessary.
-    pub flush: &'a mut PendingFlush<'vm>,
-    vm: &'a Vm,
-    may_give_way: bool,
-}
-
-impl VisitContext<'_, '_> {
-    /// Whether the walk should give way, and may because it has got further since it last did.
-    ///
-    /// A visitor that takes long returns [`Step::Again`] then.
-    #[inline(always)]
-    pub fn should_give_way(&self) -> bool {
-        self.may_give_way && self.vm.wants_break()
-    }
-}
 
 /// Why a pass ended before its range did.
 enum Halt {
@@ -129,7 +68,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             let gfn = next;
             next = gfn.add(level.pages());
             let mut spte = cell.load();
-            if !spte.is_present() {
+            if !spte.is_present() || self.wants_none_of(gfn, level) {
                 continue;
             }
             if self.visitor.wants(spte, level) {
@@ -145,7 +84,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
 
     /// Goes into the table that the entry for `gfn` links, if it still does.
     fn descend(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
-        if self.context(gfn).should_give_way() {
+        if self.should_give_way(gfn) {
             return Err(Halt::GiveWay(gfn.max(self.range.start)));
         }
         let State::Link(link) = Entry::read(self.cx, table, gfn).state() else {
@@ -161,6 +100,13 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Visits what lies in the range of a table of 4K leaves.
     #[inline(always)]
     fn walk_4k_table(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
+        if self
+            .visitor
+            .next_wanted(self.range.start.max(base))
+            .is_some()
+        {
+            return self.pick_from_4k_table(table, base);
+        }
         let (cells, mut next) = self.entries_in_range(table, base);
         for cell in cells {
             let gfn = next;
@@ -171,6 +117,28 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             }
         }
         Ok(())
+    }
+
+    /// Visits the wanted frames that lie in the range of a table of 4K leaves.
+    #[inline(always)]
+    fn pick_from_4k_table(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
+        let end = base.add(Level::PG_4K.table_pages()).min(self.range.end);
+        let mut next = self.range.start.max(base);
+        while let Some(gfn) = self.visitor.next_wanted(next).filter(|gfn| *gfn < end) {
+            next = gfn.add(1);
+            let spte = table.cell(gfn.index(Level::PG_4K)).load();
+            if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
+                self.visit(table, gfn)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the visitor picks frames, and none of those that the entry of `level` at `gfn` spans.
+    #[inline(always)]
+    fn wants_none_of(&self, gfn: Gfn, level: Level) -> bool {
+        let next = self.visitor.next_wanted(gfn.max(self.range.start));
+        next.is_some_and(|next| next >= gfn.add(level.pages()))
     }
 
     /// The entries of a table whose first frame is `base` that lie in the range, and the first
@@ -185,21 +153,22 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         (cells, self.range.start.max(base).round_down(level))
     }
 
-    /// What the visitor may use at the entry for `gfn`.
+    /// Whether the walk may give way at the entry for `gfn`: not where it has just begun.
     #[inline(always)]
-    fn context(&mut self, gfn: Gfn) -> VisitContext<'_, 'vm> {
-        VisitContext {
-            may_give_way: self.give_way == GiveWay::WhenAsked && gfn > self.range.start,
-            vm: self.cx.vm(),
-            flush: self.flush,
-        }
+    fn may_give_way(&self, gfn: Gfn) -> bool {
+        self.give_way == GiveWay::WhenAsked && gfn > self.range.start
     }
 
+    /// Whether it may and should.
+    #[inline(always)]
+    fn should_give_way(&self, gfn: Gfn) -> bool {
+        self.may_give_way(gfn) && self.cx.vm().wants_break()
+    }
     /// Visits the entry for `gfn` until it wants no more.
     #[inline(always)]
     fn visit(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
         loop {
-            if self.context(gfn).should_give_way() {
+            if self.should_give_way(gfn) {
                 return Err(Halt::GiveWay(gfn));
             }
             let entry = Entry::read(self.cx, table, gfn);
@@ -207,7 +176,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
                 return Ok(());
             }
             let mut context = VisitContext {
-                may_give_way: self.give_way == GiveWay::WhenAsked && gfn > self.range.start,
+                may_give_way: self.may_give_way(gfn),
                 vm: self.cx.vm(),
                 flush: self.flush,
             };
@@ -247,15 +216,6 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             self.walk_table(table, base)
         }
     }
-}
-
-/// Whether a walk lets others have the lock and the CPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GiveWay {
-    /// When somebody waits for them.
-    WhenAsked,
-    /// Until its end it does not.
-    Never,
 }
 
 /// Walks what `root` maps of `range`.

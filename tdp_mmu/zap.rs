@@ -7,7 +7,8 @@
 use super::{
     change::{zap_leaf, zap_link},
     each_root::for_each_root,
-    walk::{walk, GiveWay, Step, VisitContext, Visitor}, //
+    visitor::{GiveWay, Step, VisitContext, Visitor},
+    walk::walk, //
 };
 use crate::kvm::{
     Context,
@@ -36,28 +37,28 @@ struct ZapLeaves {
     root_invalid: bool,
 }
 
-impl Visitor<Exclusive> for ZapLeaves {
+impl<M: Locked> Visitor<M> for ZapLeaves {
     #[inline(always)]
     fn wants(&self, spte: Spte, level: Level) -> bool {
         spte.is_last(level)
     }
 
     #[inline(always)]
-    fn visit(&mut self, entry: Entry<'_, Exclusive>, context: &mut VisitContext<'_, '_>) -> Step {
-        if let State::Leaf(leaf) = entry.state() {
-            let Ok(flush) = zap_leaf(leaf);
-            if self.root_invalid {
-                flush.waive(Waiver::InvalidRoot);
-            } else {
-                context.flush.add(flush);
-            }
+    fn visit(&mut self, entry: Entry<'_, M>, context: &mut VisitContext<'_, '_>) -> Step {
+        let State::Leaf(leaf) = entry.state() else {
+            return Step::Next;
+        };
+        match zap_leaf(leaf) {
+            Ok(flush) if self.root_invalid => flush.waive(Waiver::InvalidRoot),
+            Ok(flush) => context.flush.add(flush),
+            Err(_) => return Step::Again,
         }
         Step::Next
     }
 }
 
-fn zap_leaves(
-    lock: &mut MmuLock<'_, Exclusive>,
+fn zap_leaves<M: Locked>(
+    lock: &mut MmuLock<'_, M>,
     root: &ShadowPage,
     range: GfnRange,
     give_way: GiveWay,
@@ -71,8 +72,8 @@ fn zap_leaves(
 }
 
 /// Zaps what valid roots map of `range`, giving way to others (`kvm_tdp_mmu_zap_leafs`).
-pub fn zap_range<'vm>(
-    lock: &mut MmuLock<'vm, Exclusive>,
+pub fn zap_range<'vm, M: Locked>(
+    lock: &mut MmuLock<'vm, M>,
     range: GfnRange,
     mut flush: PendingFlush<'vm>,
 ) -> PendingFlush<'vm> {
@@ -85,8 +86,8 @@ pub fn zap_range<'vm>(
 
 /// Zaps what any root maps of a range whose backing is about to go, invalid roots included: nobody
 /// may use the memory after the notifier returns (`kvm_tdp_mmu_unmap_gfn_range`).
-pub fn unmap_range<'vm>(
-    lock: &mut MmuLock<'vm, Exclusive>,
+pub fn unmap_range<'vm, M: Locked>(
+    lock: &mut MmuLock<'vm, M>,
     range: SlotRange,
     mut flush: PendingFlush<'vm>,
 ) -> PendingFlush<'vm> {
@@ -103,7 +104,7 @@ pub fn unmap_range<'vm>(
     flush
 }
 
-/// Zaps the entries of one level, whatever they are.
+/// Zaps all entries of one level, leaves and links.
 struct ZapLevel {
     level: Level,
     why_no_flush: Waiver,

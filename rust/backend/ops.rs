@@ -187,7 +187,7 @@ pub(super) unsafe extern "C" fn unmap_gfn_range(
     // SAFETY: The caller promises it.
     let (vm, range) = unsafe { (Vm::from_raw(kvm), SlotRange::from_raw(range)) };
     // SAFETY: As above.
-    let mut lock = unsafe { MmuLock::assume_held(vm) };
+    let mut lock = unsafe { MmuLock::<Exclusive>::assume_held(vm) };
     let flush = PendingFlush::from_caller(vm, flush);
     tdp_mmu::zap::unmap_range(&mut lock, range, flush).into_caller()
 }
@@ -228,7 +228,7 @@ pub(super) unsafe extern "C" fn zap_leafs(
     // SAFETY: The caller promises it.
     let vm = unsafe { Vm::from_raw(kvm) };
     // SAFETY: As above.
-    let mut lock = unsafe { MmuLock::assume_held(vm) };
+    let mut lock = unsafe { MmuLock::<Exclusive>::assume_held(vm) };
     let range = GfnRange::new(Gfn::new(start), Gfn::new(end));
     let flush = PendingFlush::from_caller(vm, flush);
     tdp_mmu::zap::zap_range(&mut lock, range, flush).into_caller()

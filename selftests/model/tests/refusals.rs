@@ -14,7 +14,7 @@ use kvmrs_model::{
     },
     machine::{npt, Machine},
     sync::rcu,
-    tdp_mmu::{leaf::aged, walk::Step},
+    tdp_mmu::{leaf::aged, visitor::Step},
     world::{cpu::Access, kvm, view},
 };
 use std::sync::Arc;

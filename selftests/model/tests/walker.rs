@@ -12,7 +12,10 @@ use kvmrs_model::{
         Vcpu, Vm,
     },
     machine::ept,
-    tdp_mmu::walk::{walk, GiveWay, Step, VisitContext, Visitor},
+    tdp_mmu::{
+        visitor::{GiveWay, Step, VisitContext, Visitor},
+        walk::walk,
+    },
     world::{
         breaks::{ALWAYS, NEVER},
         cpu::Access,

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Walks of visitors that pick frames.
+
+mod common;
+
+use common::{frame, memory, vcpu, vm_with, Options, PAGES};
+use kvmrs_model::{
+    kvm::{Entry, Gfn, GfnRange, Level, PendingFlush, Shared, Spte, Vcpu, Vm},
+    machine::npt,
+    tdp_mmu::{
+        dirty::{self, LogBy},
+        visitor::{GiveWay, Step, VisitContext, Visitor},
+        walk::walk,
+    },
+    world::{
+        breaks::{ALWAYS, NEVER},
+        cpu::Access,
+        kvm,
+        view::Tree,
+    },
+};
+use proptest::prelude::*;
+use std::{cell::Cell, collections::BTreeSet, sync::Arc};
+
+/// Notes the 4K leaves that it visits, of the frames that it wants.
+struct Sparse {
+    frames: BTreeSet<Gfn>,
+    /// Number of small pages that it was asked about.
+    asked: Cell<usize>,
+    seen: Vec<Gfn>,
+}
+
+impl Visitor<Shared> for Sparse {
+    fn next_wanted(&self, gfn: Gfn) -> Option<Gfn> {
+        let next = self.frames.range(gfn..).next();
+        Some(next.copied().unwrap_or(Gfn::new(u64::MAX)))
+    }
+
+    fn wants(&self, _: Spte, level: Level) -> bool {
+        let small = level == Level::PG_4K;
+        self.asked.set(self.asked.get() + usize::from(small));
+        small
+    }
+
+    fn visit(&mut self, entry: Entry<'_, Shared>, _: &mut VisitContext<'_, '_>) -> Step {
+        self.seen.push(entry.gfn());
+        Step::Next
+    }
+}
+
+/// A VM with the frames of `pages` mapped by small pages.
+fn mapped(pages: impl IntoIterator<Item = u64>) -> (Arc<Vm>, Vcpu) {
+    let vm = vm_with(npt(), memory(), Level::PG_4K, Options::default());
+    let vcpu = vcpu(&vm);
+    for page in pages {
+        kvm::guest_access(&vcpu, frame(page), Access::Write, |_| ());
+    }
+    (vm, vcpu)
+}
+
+fn walked(vm: &Vm, vcpu: &Vcpu, range: GfnRange, frames: BTreeSet<Gfn>) -> Sparse {
+    let root = vcpu.root().expect("a root");
+    let mut flush = PendingFlush::none(vm);
+    let mut visitor = Sparse {
+        frames,
+        asked: Cell::new(0),
+        seen: Vec::new(),
+    };
+    let lock = &mut *vm.mmu_read();
+    walk(
+        lock,
+        root,
+        range,
+        GiveWay::WhenAsked,
+        &mut flush,
+        &mut visitor,
+    );
+    visitor
+}
+
+proptest! {
+    #![proptest_config(common::config(64, "tests/regressions/walk_picks.txt"))]
+
+    #[test]
+    fn what_is_wanted_is_visited_and_nothing_else_is_looked_at(
+        pages in prop::collection::vec(0..PAGES, 0..40),
+        wanted in prop::collection::vec(0..PAGES, 0..40),
+        start in 0..PAGES,
+        length in 1..PAGES,
+        pattern in prop_oneof![Just(NEVER), Just(ALWAYS), any::<u64>()],
+    ) {
+        let (vm, vcpu) = mapped(pages.clone());
+        let range = GfnRange::sized(frame(start), length);
+        let mapped: BTreeSet<_> = pages.into_iter().map(frame).collect();
+        let wanted: BTreeSet<_> = wanted.into_iter().map(frame).collect();
+        let both = mapped.intersection(&wanted).copied();
+        let expected: Vec<_> = both.filter(|gfn| range.contains(*gfn)).collect();
+
+        vm.breaks.set(pattern);
+        let visitor = walked(&vm, &vcpu, range, wanted);
+        vm.breaks.set(NEVER);
+        prop_assert_eq!(&visitor.seen, &expected);
+        if pattern == NEVER {
+            prop_assert_eq!(visitor.asked.get(), expected.len());
+        }
+        kvm::destroy(&vm, vec![vcpu]);
+    }
+
+    /// The mask begins wherever the slot does, at any place in a table.
+    #[test]
+    fn pages_of_any_mask_are_made_clean(mask: u64, base in 0..PAGES - 64) {
+        let (vm, vcpu) = mapped(base..base + 64);
+        let lock = vm.mmu_write();
+        let slot = &vm.slots()[0];
+        dirty::clear_dirty_masked(&lock, slot, frame(base), mask, LogBy::WriteProtection);
+        drop(lock);
+        vm.flush_remote_tlbs();
+        let tree = Tree::of(&vm, vcpu.root().expect("a root"));
+        for bit in 0..64 {
+            let (_, _, leaf) = tree.leaf(frame(base + bit)).expect("a leaf");
+            prop_assert_eq!(!leaf.is_writable(), mask >> bit & 1 != 0, "bit {}", bit);
+        }
+        kvm::destroy(&vm, vec![vcpu]);
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Visitors: which entries a walk is about, what it does there, and how it goes on.
+
+use crate::kvm::{
+    table::TransitionError,
+    Entry,
+    Gfn,
+    Level,
+    Mode,
+    PendingFlush,
+    Spte,
+    Vm, //
+};
+use core::ops::ControlFlow;
+
+/// Whether a walk lets others have the lock and the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveWay {
+    /// When somebody waits for them.
+    WhenAsked,
+    /// Until its end it does not.
+    Never,
+}
+
+/// How a walk goes on after a visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// To the next entry.
+    Next,
+    /// To the same entry, which has changed.
+    Again,
+    /// Not at all.
+    Stop,
+    /// To the same entry, after [`Visitor::sleep`] ran without the lock.
+    Sleep,
+}
+
+/// After a lost race the walk looks at the entry again. After a refusal it ends: the VM is broken.
+impl<R> From<TransitionError<R>> for Step {
+    #[inline(always)]
+    fn from(error: TransitionError<R>) -> Self {
+        match error {
+            TransitionError::Raced(_) => Self::Again,
+            TransitionError::Refused => Self::Stop,
+        }
+    }
+}
+
+/// What a walk is for.
+pub trait Visitor<M: Mode> {
+    /// Whether the visitor cuts off tables that CPUs may go on using until they flush. The walk
+    /// then carries out what is owed before it ends its RCU section.
+    const REMOVES_TABLES: bool = false;
+
+    /// The lowest level that the walk goes down to.
+    #[inline(always)]
+    fn min_level(&self) -> Level {
+        Level::PG_4K
+    }
+
+    /// The first frame from `gfn` on that the visitor wants, if it picks frames: the walk passes over
+    /// those in between without a look at their entries. One that lies behind the walk's range says
+    /// that there are no more. `None` if the visitor does not pick; it must do so always or never.
+    #[inline(always)]
+    fn next_wanted(&self, _gfn: Gfn) -> Option<Gfn> {
+        None
+    }
+
+    /// Whether a present entry of `level` that holds `spte` is to be visited.
+    fn wants(&self, spte: Spte, level: Level) -> bool;
+
+    /// Visits an entry that was wanted a moment ago, and is present.
+    fn visit(&mut self, entry: Entry<'_, M>, context: &mut VisitContext<'_, '_>) -> Step;
+
+    /// Does what may sleep, after [`Step::Sleep`]. `Break` ends the walk.
+    fn sleep(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// What a visitor may use during a visit.
+pub struct VisitContext<'a, 'vm> {
+    /// Takes the flushes that the visit makes necessary.
+    pub flush: &'a mut PendingFlush<'vm>,
+    pub(super) vm: &'a Vm,
+    pub(super) may_give_way: bool,
+}
+
+impl VisitContext<'_, '_> {
+    /// Whether the walk should give way, and may because it has got further since it last did.
+    ///
+    /// A visitor that takes long returns [`Step::Again`] then.
+    #[inline(always)]
+    pub fn should_give_way(&self) -> bool {
+        self.may_give_way && self.vm.wants_break()
+    }
+}
