@@ -17,8 +17,8 @@ use super::{cpu_relax, smp_mb, Acquire, Atomic, Read, Relaxed};
 
 /// Data and the count of its changes.
 ///
-/// `T` is made of atomics, as whatever else can be shared cannot change. C's fields become ones by
-/// `Atomic::from_ptr()`.
+/// `T` consists of atomics: other data cannot change while it is shared. C's fields become atomics
+/// by `Atomic::from_ptr()`.
 pub struct SeqCounted<'a, T> {
     count: &'a Atomic<u32>,
     data: &'a T,

@@ -88,7 +88,8 @@ impl Locked for Shared {
 
     #[inline(always)]
     fn replace_link(cell: &SpteCell, old: Spte, new: Spte) -> Result<Spte, Raced> {
-        // Tables are not freed while their links are looked at (RCU), so the value says it all.
+        // RCU keeps tables allocated while their links are looked at: the same value means the same
+        // table.
         Self::replace(cell, old, new, Level::MAX)
     }
 

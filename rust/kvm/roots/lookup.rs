@@ -50,7 +50,7 @@ impl MmuLock<'_, Exclusive> {
 
     /// Keeps vCPUs from loading the valid roots again, and schedules each for being zapped.
     ///
-    /// The TDP MMU's reference to each goes to whoever finds it by
+    /// The TDP MMU's reference to each goes to the first caller of
     /// [`take_scheduled_zap`](Root::take_scheduled_zap).
     pub fn invalidate_roots(&self) {
         for page in self.roots(RootFilter::VALID) {

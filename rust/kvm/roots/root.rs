@@ -78,7 +78,7 @@ impl<'vm> Root<'vm> {
         if !unsafe { flag.replace(false) } {
             return None;
         }
-        // INVARIANT: `invalidate()` left the list's reference to whoever clears the flag.
+        // INVARIANT: `invalidate_roots()` left the list's reference to the task that clears the flag.
         Some(Self {
             page: self.page,
             vm: self.vm,

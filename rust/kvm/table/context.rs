@@ -43,7 +43,7 @@ impl<M: Locked> Proof for MmuLock<'_, M> {
     }
 }
 
-/// Who holds nothing needs no proof: a VM that is alive will do.
+/// Without the lock there is nothing to prove but that the VM is alive.
 impl Proof for Vm {
     type Mode = Lockless;
 

@@ -116,7 +116,7 @@ impl Unlinked {
         let spt = self.spt();
         cx.vm().account_table(spt.cast(), 1);
         let _ = ManuallyDrop::new(self.memory);
-        // SAFETY: Whoever unlinks the table frees it by RCU, and the context keeps the section
+        // SAFETY: The task that unlinks the table frees it by RCU, and the context keeps the section
         // open for `'r`. The level is that below the entry's.
         unsafe { Table::from_ptr(spt, self.level) }
     }

@@ -43,7 +43,7 @@ pub struct LinkError<T, R = Raced> {
 }
 
 impl<M: Mode> Entry<'_, M> {
-    /// Ends the VM, as nothing else tells of a bug before it does harm.
+    /// Marks the VM as broken: somebody asked for what no entry may become.
     #[cold]
     fn refuse<R>(&self) -> TransitionError<R> {
         self.cx.vm().bug();

@@ -2,6 +2,8 @@
 
 //! What an access needs, and what an entry grants.
 
+#![forbid(unsafe_code)]
+
 /// A set of access rights, in KVM's encoding (`ACC_*`), which is that of roles and permission checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]

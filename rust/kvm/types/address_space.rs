@@ -2,6 +2,8 @@
 
 //! The address spaces of a VM.
 
+#![forbid(unsafe_code)]
+
 /// One of a VM's address spaces, each of which has memory slots and page tables of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]

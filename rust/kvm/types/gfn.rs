@@ -2,6 +2,8 @@
 
 //! Guest and host frame numbers, and ranges of guest frames.
 
+#![forbid(unsafe_code)]
+
 use super::level::{Level, ENTRIES};
 
 /// log2 of the size of a base page in bytes.

@@ -2,6 +2,8 @@
 
 //! Levels of the paging structure.
 
+#![forbid(unsafe_code)]
+
 /// log2 of the number of entries in a page table.
 const LEVEL_BITS: u32 = 9;
 /// Number of entries in a page table.

@@ -2,11 +2,13 @@
 
 //! The workaround for CPUs on which a guest's huge executable page can stop the machine.
 
-/// Whether the workaround allows a huge page, where a table would be linked or is.
+#![forbid(unsafe_code)]
+
+/// Whether the workaround allows a huge page, where a table takes its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NxHugePage {
-    /// As far as it goes, yes.
+    /// It has nothing against one.
     Allowed,
-    /// No: it would have to be executable (`nx_huge_page_disallowed`).
+    /// It forbids one, which would have to be executable (`nx_huge_page_disallowed`).
     Disallowed,
 }

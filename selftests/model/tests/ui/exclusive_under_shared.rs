@@ -2,15 +2,17 @@
 
 //! What needs the lock for write does not exist under the lock for read.
 
-use kvmrs_model::kvm::{table::Leaf, LeafBits, MmuLock, RootFilter, Shared};
+use kvmrs_model::kvm::{Context, Exclusive, MmuLock, RootFilter, ShadowPage, Shared};
+use kvmrs_model::sync::rcu;
 
-fn f(leaf: Leaf<'_, Shared>, bits: LeafBits) {
-    let Ok(_) = leaf.clear(bits); //~ E0005
-}
-
-fn g(lock: &MmuLock<'_, Shared>) {
+fn f(lock: &MmuLock<'_, Shared>) {
     let _ = lock.roots(RootFilter::ALL); //~ E0599
     lock.invalidate_roots(); //~ E0599
+}
+
+fn g(lock: &MmuLock<'_, Shared>, root: &ShadowPage) {
+    let rcu = rcu::read_lock();
+    let _ = Context::<Exclusive>::new(lock, &rcu, root.role()); //~ E0271
 }
 
 fn main() {}
