@@ -100,11 +100,8 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Visits what lies in the range of a table of 4K leaves.
     #[inline(always)]
     fn walk_4k_table(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
-        if self
-            .visitor
-            .next_wanted(self.range.start.max(base))
-            .is_some()
-        {
+        let first = self.range.start.max(base);
+        if self.visitor.next_wanted(first).is_some() {
             return self.pick_from_4k_table(table, base);
         }
         let (cells, mut next) = self.entries_in_range(table, base);

@@ -159,7 +159,7 @@ impl World {
                     .root()
                     .is_some_and(|root| !root.role().is_invalid())
                 {
-                    kvm::slow_page_fault(&self.vcpus[cpu], frame(gfn), Access::Read, true);
+                    kvm::prefetch(&self.vcpus[cpu], frame(gfn));
                 }
             }
             Op::Move(gfn, level) => {
@@ -186,6 +186,10 @@ impl World {
             Op::Reload(cpu) => kvm::load_root(&self.vcpus[cpu]),
             Op::Log { smm, split } => {
                 if !self.slot(smm).is_dirty_tracked() {
+                    let split = match split {
+                        true => kvm::Split::Eagerly,
+                        false => kvm::Split::AtFaults,
+                    };
                     kvm::start_dirty_log(vm, self.slot(smm), split);
                 }
             }
@@ -247,10 +251,14 @@ impl World {
 
     /// What was aged is old, and stays so until it is accessed.
     fn age(&self, range: GfnRange, test_only: bool) {
-        let young = kvm::age(&self.vm, range, true);
-        assert_eq!(kvm::age(&self.vm, range, test_only), young);
+        let young = kvm::test_age(&self.vm, range);
+        let again = match test_only {
+            true => kvm::test_age(&self.vm, range),
+            false => kvm::age(&self.vm, range),
+        };
+        assert_eq!(again, young);
         if !test_only {
-            assert!(!kvm::age(&self.vm, range, true), "young after aging");
+            assert!(!kvm::test_age(&self.vm, range), "young after aging");
         }
     }
 

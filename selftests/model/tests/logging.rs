@@ -8,8 +8,8 @@ use common::{frame, memory, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
     kvm::{Level, Vcpu},
     machine::npt,
-    world::{cpu::Access, kvm},
     tdp_mmu,
+    world::{cpu::Access, kvm},
 };
 
 /// Logging by the CPU begins in two walks: one makes pages clean, one makes huge pages read-only.

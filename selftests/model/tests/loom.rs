@@ -21,8 +21,8 @@ use kvmrs_model::{
     },
     kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{ept, npt, Machine, Masks},
-    world::{breaks, cpu::Access, kvm, view},
     sync::seqcount::SeqCounted,
+    world::{breaks, cpu::Access, kvm, view},
 };
 
 /// Enough for a debug build.
@@ -241,7 +241,7 @@ fn age_zap() {
         let world = World::new(npt(), Options::default(), 1);
         world.map_small();
         let age = world.kernel(|vm| {
-            kvm::age(vm, GfnRange::sized(Gfn::new(0), 2), false);
+            kvm::age(vm, GfnRange::sized(Gfn::new(0), 2));
         });
         world.race([age, world.moves(), world.access(0, 0, Access::Write)]);
         world.end();
@@ -257,7 +257,7 @@ fn clear_dirty_hardware() {
             ..Options::default()
         };
         let world = World::new(ept(), options, 2);
-        kvm::start_dirty_log(&world.vm, World::slot(&world.vm), false);
+        kvm::start_dirty_log(&world.vm, World::slot(&world.vm), kvm::Split::AtFaults);
         world.access(0, 0, Access::Write)();
         let (sent, written) = (Arc::new(AtomicU64::new(0)), world.written.clone());
         let send = {

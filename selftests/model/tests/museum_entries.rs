@@ -35,7 +35,7 @@ fn clean_page(format: Masks) -> (Arc<Vm>, Vcpu) {
     let vm = vm_with(format, memory(), Level::PG_2M, options);
     let vcpu = vcpu(&vm);
     kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
-    kvm::start_dirty_log(&vm, &vm.slots()[0], false);
+    kvm::start_dirty_log(&vm, &vm.slots()[0], kvm::Split::AtFaults);
     let leaf = spte(&vcpu);
     assert!(leaf.is_writable() && !leaf.has(masks::dirty()), "{leaf:?}");
     (vm, vcpu)
@@ -147,7 +147,7 @@ fn nested_guests_lose_the_right_to_write_when_they_are_made_clean() {
         kvm::load_root(&vcpu);
         let slot = &vm.slots()[0];
         kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
-        kvm::start_dirty_log(&vm, slot, false);
+        kvm::start_dirty_log(&vm, slot, kvm::Split::AtFaults);
         assert!(!spte(&vcpu).is_writable(), "after the log was started");
         kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
         assert!(spte(&vcpu).is_writable());

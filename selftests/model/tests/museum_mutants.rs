@@ -53,17 +53,17 @@ fn a_page_is_young_from_its_use_until_it_is_aged() {
     for user in [&vcpu, &nested] {
         kvm::guest_access(user, frame(0), Access::Read, |_| ());
     }
-    assert!(kvm::age(&vm, memory(), true), "just used");
-    assert!(kvm::age(&vm, memory(), true), "looking changes nothing");
-    assert!(kvm::age(&vm, memory(), false));
+    assert!(kvm::test_age(&vm, memory()), "just used");
+    assert!(kvm::test_age(&vm, memory()), "looking changes nothing");
+    assert!(kvm::age(&vm, memory()));
     for user in [&vcpu, &nested] {
         assert!(!leaf(user, frame(0)).is_accessed(), "in either tree");
     }
-    assert!(!kvm::age(&vm, memory(), true));
+    assert!(!kvm::test_age(&vm, memory()));
 
     vm.flush_remote_tlbs();
     kvm::guest_access(&nested, frame(0), Access::Read, |_| ());
-    assert!(kvm::age(&vm, memory(), true), "used in the second tree");
+    assert!(kvm::test_age(&vm, memory()), "used in the second tree");
     kvm::destroy(&vm, vec![vcpu, nested]);
 }
 
@@ -176,7 +176,7 @@ fn recovery_finds_the_one_page_that_is_mapped() {
     let gib = GfnRange::sized(Gfn::new(1 << 18), 1 << 18);
     let vm = vm_with(npt(), gib, Level::PG_1G, Options::default());
     let vcpu = vcpu(&vm);
-    kvm::start_dirty_log(&vm, &vm.slots()[0], false);
+    kvm::start_dirty_log(&vm, &vm.slots()[0], kvm::Split::AtFaults);
     kvm::guest_access(&vcpu, gib.start.add(5 * 512 + 7), Access::Write, |_| ());
     let pages = || vm.stats.pages.each_ref().map(|pages| pages.get());
     assert_eq!(pages(), [1, 0, 0, 0, 0]);
@@ -194,7 +194,7 @@ fn recovery_gets_on_while_it_gives_way() {
     for page in [256, 768, 1280] {
         kvm::guest_access(&vcpu, frame(page), Access::Write, |_| ());
     }
-    kvm::start_dirty_log(&vm, &vm.slots()[0], true);
+    kvm::start_dirty_log(&vm, &vm.slots()[0], kvm::Split::Eagerly);
     assert_eq!(vm.stats.pages[1].get(), 0);
     vm.breaks.set(ALWAYS);
     kvm::stop_dirty_log(&vm, &vm.slots()[0]);

@@ -41,7 +41,7 @@ fn logged() -> (Arc<Vm>, [Vcpu; 2]) {
     for (vcpu, slot) in vcpus.iter().zip(vm.slots()) {
         kvm::guest_access(vcpu, frame(256), Access::Write, |_| ());
         assert_eq!(leaves(vcpu), [(frame(256), Level::PG_2M)]);
-        kvm::start_dirty_log(&vm, slot, true);
+        kvm::start_dirty_log(&vm, slot, kvm::Split::Eagerly);
         assert_eq!(small_pages(vcpu), 512);
     }
     (vm, vcpus)

@@ -87,11 +87,16 @@ pub fn fault(vcpu: &Vcpu, gfn: Gfn, access: Access) -> Outcome {
     if fast_page_fault(vcpu, gfn, access) {
         return Outcome::Fixed;
     }
-    slow_page_fault(vcpu, gfn, access, false)
+    slow_page_fault(vcpu, gfn, error_code(access), false)
+}
+
+/// Maps a frame that the guest did not ask for yet (`KVM_PRE_FAULT_MEMORY`).
+pub fn prefetch(vcpu: &Vcpu, gfn: Gfn) -> Outcome {
+    slow_page_fault(vcpu, gfn, error_code(Access::Read), true)
 }
 
 /// Looks up the frame and maps it, unless the host changes it meanwhile.
-pub fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, access: Access, prefetch: bool) -> Outcome {
+fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, error_code: u64, prefetch: bool) -> Outcome {
     let vm = vcpu.vm();
     let snapshot = vm.primary.snapshot();
     let slot = vm.slot(vcpu.root_role().address_space(), gfn);
@@ -112,7 +117,7 @@ pub fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, access: Access, prefetch: bool) ->
         gfn,
         pfn: page.map_or(Pfn::new(0), |page| page.pfn_of(gfn)),
         slot,
-        error_code: error_code(access),
+        error_code,
         prefetch,
         map_writable: page.is_some_and(|page: HostPage| page.writable),
         max_level: Level::MAX_HUGEPAGE,
@@ -216,10 +221,19 @@ fn set_dirty_tracked(vm: &Vm, slot: &MemSlot, on: bool) {
     drop(vm.srcu.write().unwrap_or_else(PoisonError::into_inner));
 }
 
+/// When a slot's huge pages are split whose writes begin to be logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// All at once (kvm.ko's parameter `eager_page_split`).
+    Eagerly,
+    /// Each when it is written.
+    AtFaults,
+}
+
 /// Starts logging of writes to `slot`.
-pub fn start_dirty_log(vm: &Vm, slot: &MemSlot, split: bool) {
+pub fn start_dirty_log(vm: &Vm, slot: &MemSlot, split: Split) {
     set_dirty_tracked(vm, slot, true);
-    if split {
+    if split == Split::Eagerly {
         try_split(vm, slot, slot.range(), Level::PG_4K);
     }
     let mut lock = vm.mmu_read();
@@ -286,21 +300,26 @@ pub fn recover(vm: &Vm, slot: &MemSlot) {
     tdp_mmu::recover::recover_huge_pages(&mut vm.mmu_read(), slot);
 }
 
-/// Ages `range` in both address spaces. Returns whether it was accessed.
-pub fn age(vm: &Vm, range: GfnRange, test_only: bool) -> bool {
-    let mut young = false;
+/// Makes `range` old in both address spaces. Returns whether it was accessed.
+pub fn age(vm: &Vm, range: GfnRange) -> bool {
+    any_space(range, |range| tdp_mmu::age::age_range(vm, range))
+}
+
+/// Whether `range` was accessed in either address space.
+pub fn test_age(vm: &Vm, range: GfnRange) -> bool {
+    any_space(range, |range| tdp_mmu::age::test_age_range(vm, range))
+}
+
+fn any_space(range: GfnRange, ask: impl Fn(SlotRange) -> bool) -> bool {
+    let mut any = false;
     for address_space in SPACES {
-        let range = SlotRange {
+        any |= ask(SlotRange {
             range,
             address_space,
             may_block: true,
-        };
-        young |= match test_only {
-            true => tdp_mmu::age::test_age_range(vm, range),
-            false => tdp_mmu::age::age_range(vm, range),
-        };
+        });
     }
-    young
+    any
 }
 
 /// Starts tracking of writes to `gfn`.

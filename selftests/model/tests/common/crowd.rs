@@ -176,7 +176,10 @@ impl Crowd {
         match task {
             Task::Host => self.host(dice),
             Task::Age => {
-                kvm::age(vm, memory(), dice.roll(2) == 0);
+                match dice.roll(2) {
+                    0 => kvm::test_age(vm, memory()),
+                    _ => kvm::age(vm, memory()),
+                };
                 pause(100);
             }
             Task::Zap => kvm::zap_range(vm, self.range(dice)),
@@ -233,7 +236,11 @@ impl Crowd {
         let _slots = lock(&self.slots);
         match (logging.get(), dice.roll(12)) {
             (false, _) => {
-                kvm::start_dirty_log(&self.vm, self.slot(), dice.roll(2) == 0);
+                let split = match dice.roll(2) {
+                    0 => kvm::Split::Eagerly,
+                    _ => kvm::Split::AtFaults,
+                };
+                kvm::start_dirty_log(&self.vm, self.slot(), split);
                 // All that was written before is sent at once.
                 self.send((0..PAGES).map(frame));
                 logging.set(true);
