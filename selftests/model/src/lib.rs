@@ -15,7 +15,7 @@ pub mod atomic;
 pub mod kvm;
 pub mod lockdep;
 pub mod machine;
-pub mod world;
 pub mod sync;
 #[path = "../../../tdp_mmu/mod.rs"]
 pub mod tdp_mmu;
+pub mod world;
