@@ -59,9 +59,9 @@ pub trait Visitor<M: Mode> {
         Level::PG_4K
     }
 
-    /// The first frame from `gfn` on that the visitor wants, if it picks frames: the walk passes over
-    /// those in between without a look at their entries. One that lies behind the walk's range says
-    /// that there are no more. `None` if the visitor does not pick; it must do so always or never.
+    /// The first frame from `gfn` on that the visitor wants, if it picks frames: the walk passes
+    /// over those in between without a look at their entries. One that lies behind the walk's range
+    /// says that there are no more. `None` if the visitor does not pick: always or never.
     #[inline(always)]
     fn next_wanted(&self, _gfn: Gfn) -> Option<Gfn> {
         None

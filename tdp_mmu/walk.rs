@@ -131,7 +131,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         Ok(())
     }
 
-    /// Whether the visitor picks frames, and none of those that the entry of `level` at `gfn` spans.
+    /// Whether the visitor picks frames, and none that the entry of `level` at `gfn` spans.
     #[inline(always)]
     fn wants_none_of(&self, gfn: Gfn, level: Level) -> bool {
         let next = self.visitor.next_wanted(gfn.max(self.range.start));

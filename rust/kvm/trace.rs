@@ -54,7 +54,7 @@ unsafe fn ignore<T>(_args: T) {}
 #[inline(always)]
 pub(crate) unsafe fn page_created(sp: *mut kvm_mmu_page) {
     let created = true;
-    // SAFETY: The event reads `*sp`, which the caller vouches for.
+    // SAFETY: The event reads `*sp`, which is valid.
     unsafe { fire!(kvm_mmu_get_page(sp, created)) };
 }
 
@@ -65,7 +65,7 @@ pub(crate) unsafe fn page_created(sp: *mut kvm_mmu_page) {
 /// `sp` is valid for reads.
 #[inline(always)]
 pub(crate) unsafe fn prepare_zap_page(sp: *mut kvm_mmu_page) {
-    // SAFETY: The event reads `*sp`, which the caller vouches for.
+    // SAFETY: The event reads `*sp`, which is valid.
     unsafe { fire!(kvm_mmu_prepare_zap_page(sp)) };
 }
 
@@ -76,7 +76,8 @@ pub(crate) unsafe fn prepare_zap_page(sp: *mut kvm_mmu_page) {
 /// `sptep` is valid for reads and points into a page table, which is in the direct map.
 #[inline(always)]
 pub(crate) unsafe fn set_spte(level: i32, gfn: gfn_t, sptep: *mut u64) {
-    // SAFETY: The event reads `*sptep` and takes its physical address, as the caller allows.
+    // SAFETY: The event reads `*sptep`, which is valid, and takes its physical address, which an
+    // entry in the direct map has.
     unsafe { fire!(kvm_mmu_set_spte(level, gfn, sptep)) };
 }
 
@@ -87,7 +88,7 @@ pub(crate) unsafe fn set_spte(level: i32, gfn: gfn_t, sptep: *mut u64) {
 /// `fault` is valid for reads.
 #[inline(always)]
 pub(crate) unsafe fn spte_requested(fault: *mut kvm_page_fault, access: u8) {
-    // SAFETY: The event reads `*fault`, which the caller vouches for.
+    // SAFETY: The event reads `*fault`, which is valid.
     unsafe { fire!(kvm_mmu_spte_requested(fault, access)) };
 }
 

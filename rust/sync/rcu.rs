@@ -44,7 +44,7 @@ impl CallerHolds {
     pub unsafe fn new() -> Self {
         // SAFETY: No requirements.
         unsafe { kvm_bindings::kvmrs_rcu_assert_held() };
-        // INVARIANT: The caller promises it.
+        // INVARIANT: The section does not end before the value is gone.
         Self(kernel::types::NotThreadSafe)
     }
 }

@@ -48,9 +48,9 @@ impl<'a> PageFault<'a> {
     /// while `slots` were held.
     #[inline(always)]
     pub unsafe fn from_raw(ptr: *mut bindings::kvm_page_fault, slots: &'a SlotsHeld<'a>) -> Self {
-        // SAFETY: The caller promises it.
+        // SAFETY: The fault is valid during `'a`, and nobody else uses it.
         let raw = unsafe { &mut *ptr };
-        // INVARIANT: As above.
+        // INVARIANT: `raw` borrows the fault, and its slot was found while `slots` were held.
         Self { raw, slots }
     }
 
@@ -173,7 +173,7 @@ impl<'a> PageFault<'a> {
     /// Reports to the tracepoint `kvm_mmu_spte_requested`.
     #[inline(always)]
     pub fn trace(&mut self, access: Access) {
-        // SAFETY: The fault is valid, and its goal was just chosen by C. All access bits fit a byte.
+        // SAFETY: The fault is valid, and C has just chosen its goal. All access bits fit a byte.
         unsafe { trace::spte_requested(self.raw, access.raw() as u8) };
     }
 }

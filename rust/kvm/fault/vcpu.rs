@@ -25,7 +25,7 @@ impl Vcpu {
     /// `ptr` must be a vCPU that is alive during `'a` and that the current task has loaded.
     #[inline(always)]
     pub unsafe fn from_raw<'a>(ptr: *mut bindings::kvm_vcpu) -> &'a Self {
-        // SAFETY: The caller promises it.
+        // SAFETY: The vCPU is alive during `'a`, and `Vcpu` is transparent over it.
         unsafe { &*ptr.cast() }
     }
 

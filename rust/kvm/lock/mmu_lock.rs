@@ -51,7 +51,7 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
                 bindings::kvmrs_mmu_assert_held_write(vm.as_ptr());
             }
         }
-        // INVARIANT: The caller promises it.
+        // INVARIANT: The current task holds the lock until the value is gone.
         Self {
             vm,
             _mode: PhantomData,
@@ -116,7 +116,7 @@ fn lock<M: Locked>(vm: &Vm) {
 /// The current task must hold the lock of `vm` as `M` says.
 #[inline(always)]
 unsafe fn unlock<M: Locked>(vm: &Vm) {
-    // SAFETY: The caller promises that the lock is held.
+    // SAFETY: The current task holds the lock as `M` says.
     unsafe {
         if M::SHARED {
             bindings::kvmrs_mmu_read_unlock(vm.as_ptr());

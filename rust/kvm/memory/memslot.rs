@@ -62,15 +62,15 @@ pub struct SlotRange {
 impl SlotRange {
     /// Reads what C asks for.
     ///
-    /// No [`SlotsHeld`](super::SlotsHeld) is asked for, because what guest_memfd takes away is guarded by its file's
-    /// lock instead; the slot is looked at here and not kept.
+    /// No [`SlotsHeld`](super::SlotsHeld) is asked for, because what guest_memfd takes away is
+    /// guarded by its file's lock instead; the slot is looked at here and not kept.
     ///
     /// # Safety
     ///
     /// `ptr` and the slot in it must be valid.
     #[inline(always)]
     pub unsafe fn from_raw(ptr: *const bindings::kvm_gfn_range) -> Self {
-        // SAFETY: The caller promises it.
+        // SAFETY: The range and its slot are valid, and only read.
         unsafe {
             Self {
                 range: GfnRange::new(Gfn::new((*ptr).start), Gfn::new((*ptr).end)),

@@ -33,7 +33,7 @@ impl<'vm> SlotsHeld<'vm> {
     pub unsafe fn assume(vm: &'vm Vm) -> Self {
         // SAFETY: The VM is alive.
         unsafe { bindings::kvmrs_slots_assert_held(vm.as_ptr()) };
-        // INVARIANT: The caller promises it.
+        // INVARIANT: The section lasts, or the lock is held, until the value is gone.
         Self {
             vm,
             _task: NotThreadSafe,

@@ -29,7 +29,7 @@ impl Vm {
     /// `ptr` must be a VM that is alive during `'a`.
     #[inline(always)]
     pub unsafe fn from_raw<'a>(ptr: *mut bindings::kvm) -> &'a Self {
-        // SAFETY: The caller promises it.
+        // SAFETY: The VM is alive during `'a`, and `Vm` is transparent over it.
         unsafe { &*ptr.cast() }
     }
 

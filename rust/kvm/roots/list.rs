@@ -19,7 +19,7 @@ unsafe fn page_of<'a>(vm: &Vm, link: *mut kernel::bindings::list_head) -> Option
     if ptr::eq(link, head(vm)) {
         return None;
     }
-    // SAFETY: The caller promises that `link` lies in a root.
+    // SAFETY: `link` is not the head, so it lies in a root, which is not freed during `'a`.
     Some(unsafe { ShadowPage::from_raw(kernel::container_of!(link, bindings::kvm_mmu_page, link)) })
 }
 
@@ -55,7 +55,7 @@ impl<'r> Links<'r> {
     /// No root on the list, nor `prev`, may be freed during `'r`.
     #[inline(always)]
     pub(super) unsafe fn behind(vm: &'r Vm, prev: Option<&ShadowPage>) -> Self {
-        // INVARIANT: The caller promises it.
+        // INVARIANT: The head or a root's link, and roots are not freed during `'r`.
         Self {
             vm,
             prev: prev.map_or(head(vm), link),

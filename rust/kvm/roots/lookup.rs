@@ -95,7 +95,8 @@ impl<'vm> PagesLock<'vm> {
         let sp = memory.into_root(role).as_ptr();
         // SAFETY: The page is owned until it is on the list; the lock is held.
         let page = unsafe { ShadowPage::from_raw(sp) };
-        // SAFETY: As above.
+        // SAFETY: The root's count is nobody else's before it is on the list, and the lock keeps
+        // other writers off the list.
         unsafe {
             bindings::kvmrs_refcount_set(count(page), 2);
             bindings::kvmrs_list_add_rcu(link(page), head(self.vm()));

@@ -53,7 +53,7 @@ impl<'vm> Root<'vm> {
     pub unsafe fn from_raw(vm: &'vm Vm, page: *mut bindings::kvm_mmu_page) -> Self {
         // SAFETY: The reference keeps the page alive.
         let page = unsafe { ShadowPage::from_raw(page) };
-        // INVARIANT: The caller promises it.
+        // INVARIANT: The caller's reference is the value's from now on.
         Self { page, vm }
     }
 
@@ -74,11 +74,11 @@ impl<'vm> Root<'vm> {
                 .tdp_mmu_scheduled_root_to_zap)
                 .cast::<bool>()
         };
-        // SAFETY: As above.
+        // SAFETY: The flag is one byte, and its writers hold `slots_lock`.
         if !unsafe { flag.replace(false) } {
             return None;
         }
-        // INVARIANT: `invalidate_roots()` left the list's reference to the task that clears the flag.
+        // INVARIANT: `invalidate_roots()` left the list's reference to the one that clears the flag.
         Some(Self {
             page: self.page,
             vm: self.vm,

@@ -13,7 +13,7 @@ use kvm_bindings as bindings;
 /// An entry of a page table.
 ///
 /// Reading is open to everyone. Writing is for the transitions of entries alone, and for the modes
-/// of the lock that they go by: they keep the promise that the address in a link is that of a table.
+/// of the lock that they go by. They see to it that the address in a link is that of a table.
 #[repr(transparent)]
 pub struct SpteCell(UnsafeCell<u64>);
 

@@ -55,14 +55,14 @@ masks! {
 /// Whether non-nested page tables use hardware accessed and dirty bits.
 #[inline(always)]
 pub fn ad_enabled() -> bool {
-    // SAFETY: As above.
+    // SAFETY: kvm.ko owns the variable; it was last written before the first VM was made.
     unsafe { bindings::kvm_ad_enabled }
 }
 
 /// Whether MMIO entries are in use.
 #[inline(always)]
 pub fn mmio_caching() -> bool {
-    // SAFETY: As above.
+    // SAFETY: kvm.ko owns the variable; it was last written before the first VM was made.
     unsafe { bindings::enable_mmio_caching }
 }
 

@@ -39,7 +39,7 @@ impl TableMemory {
     ) -> Self {
         // SAFETY: The caller owns the header.
         unsafe { (*sp.as_ptr()).spt = spt };
-        // INVARIANT: The caller promises it.
+        // INVARIANT: Header and page were the caller's, and all entries are absent.
         Self(sp)
     }
 
@@ -116,7 +116,7 @@ impl Unlinked {
         let spt = self.spt();
         cx.vm().account_table(spt.cast(), 1);
         let _ = ManuallyDrop::new(self.memory);
-        // SAFETY: The task that unlinks the table frees it by RCU, and the context keeps the section
+        // SAFETY: The one that unlinks the table frees it by RCU, and the context keeps the section
         // open for `'r`. The level is that below the entry's.
         unsafe { Table::from_ptr(spt, self.level) }
     }

@@ -38,9 +38,9 @@ impl<'r> Table<'r> {
     /// `spt` must be a page table of `level` that is not freed during `'r`.
     #[inline(always)]
     pub(super) unsafe fn from_ptr(spt: *mut u64, level: Level) -> Self {
-        // SAFETY: The caller promises a page of entries; `SpteCell` is a transparent `u64`.
+        // SAFETY: `spt` is a page of `ENTRIES` entries, and `SpteCell` is transparent over one.
         let cells = unsafe { &*spt.cast() };
-        // INVARIANT: The caller promises it.
+        // INVARIANT: `spt` was made for `level`.
         Self { cells, level }
     }
 
@@ -103,7 +103,7 @@ impl ShadowPage {
     /// `ptr` must be the header of a TDP MMU page that is not freed during `'a`.
     #[inline(always)]
     pub unsafe fn from_raw<'a>(ptr: *mut bindings::kvm_mmu_page) -> &'a Self {
-        // SAFETY: The caller promises it.
+        // SAFETY: The header is not freed during `'a`, and `ShadowPage` is transparent over it.
         unsafe { &*ptr.cast() }
     }
 

@@ -70,7 +70,7 @@ impl<'r> Absent<'r, Shared> {
         Ok(self.0.replace(mmio)?)
     }
 
-    /// Links an empty table. One that was not made [for this entry](NewTable::for_entry) is refused.
+    /// Links an empty table. One that was made [for another entry](NewTable::for_entry) is refused.
     #[inline(always)]
     pub fn link(self, table: NewTable) -> Result<(Change, Table<'r>), LinkError<NewTable>> {
         if !table.was_made_for(&self.0) {

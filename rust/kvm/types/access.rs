@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-/// A set of access rights, in KVM's encoding (`ACC_*`), which is that of roles and permission checks.
+/// A set of access rights in KVM's encoding (`ACC_*`), that of roles and permission checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Access(u32);
