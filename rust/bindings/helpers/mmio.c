@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/* Host MMIO, and the CPU buffers to clear for guests that reach it. */
+
+__kvmrs_helper bool kvmrs_pfn_is_reserved_page(kvm_pfn_t pfn)
+{
+	return !is_zero_pfn(pfn) && PageReserved(pfn_to_page(pfn));
+}
+
+__kvmrs_helper bool kvmrs_pfn_valid(kvm_pfn_t pfn)
+{
+	return pfn_valid(pfn);
+}
+
+__kvmrs_helper bool kvmrs_pfn_is_uncached(kvm_pfn_t pfn)
+{
+	return !pat_enabled() || pat_pfn_immune_to_uc_mtrr(pfn);
+}
+
+__kvmrs_helper bool kvmrs_pfn_is_ram(kvm_pfn_t pfn)
+{
+	return e820__mapped_raw_any(pfn_to_hpa(pfn), pfn_to_hpa(pfn + 1) - 1,
+				    E820_TYPE_RAM);
+}
+
+/* False where the vendor's paging has no memory types, as AMD's has none. */
+__kvmrs_helper bool kvmrs_has_mt_mask(void)
+{
+	return kvm_x86_ops.get_mt_mask;
+}
+
+__kvmrs_helper u8 kvmrs_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
+{
+	return kvm_x86_call(get_mt_mask)(vcpu, gfn, is_mmio);
+}
+
+__kvmrs_helper bool kvmrs_must_clear_cpu_buf_for_mmio(void)
+{
+	return cpu_feature_enabled(X86_FEATURE_CLEAR_CPU_BUF_VM_MMIO);
+}
+
+__kvmrs_helper bool kvmrs_vcpu_can_access_host_mmio(struct kvm_vcpu *vcpu)
+{
+	return kvm_vcpu_can_access_host_mmio(vcpu);
+}
+
+/* Makes every vCPU leave the guest, and so clear the CPU's buffers. */
+__kvmrs_helper void kvmrs_kick_all_vcpus_outside(struct kvm *kvm)
+{
+	kvm_make_all_cpus_request(kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/* Statistics and accounting. */
+
+__kvmrs_helper void kvmrs_update_page_stats(struct kvm *kvm, int level, int count)
+{
+	kvm_update_page_stats(kvm, level, count);
+}
+
+__kvmrs_helper void kvmrs_account_pgtable_pages(void *table, int nr)
+{
+	kvm_account_pgtable_pages(table, nr);
+}
+
+__kvmrs_helper void kvmrs_tdp_mmu_pages_add(struct kvm *kvm, int nr)
+{
+#ifdef CONFIG_KVM_PROVE_MMU
+	atomic64_add(nr, &kvm->arch.tdp_mmu_pages);
+#endif
+}
+
+__kvmrs_helper s64 kvmrs_tdp_mmu_pages_read(struct kvm *kvm)
+{
+#ifdef CONFIG_KVM_PROVE_MMU
+	return atomic64_read(&kvm->arch.tdp_mmu_pages);
+#else
+	return 0;
+#endif
+}

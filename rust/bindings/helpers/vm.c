@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/* The VM, its memory slots and its vCPUs. */
+
+__kvmrs_helper bool kvmrs_is_nx_huge_page_enabled(struct kvm *kvm)
+{
+	return is_nx_huge_page_enabled(kvm);
+}
+
+__kvmrs_helper bool kvmrs_slot_dirty_track_enabled(const struct kvm_memory_slot *slot)
+{
+	return kvm_slot_dirty_track_enabled(slot);
+}
+
+__kvmrs_helper void kvmrs_slots_assert_held(struct kvm *kvm)
+{
+	lockdep_assert(srcu_read_lock_held(&kvm->srcu) ||
+		       lockdep_is_held(&kvm->slots_lock));
+}
+
+__kvmrs_helper u64 kvmrs_vcpu_memslots_generation(struct kvm_vcpu *vcpu)
+{
+	return kvm_vcpu_memslots(vcpu)->generation;
+}
+
+__kvmrs_helper gfn_t kvmrs_mmu_max_gfn(void)
+{
+	return kvm_mmu_max_gfn();
+}
+
+/* Refuses further use of a VM whose state is wrong, warning once a VM. */
+__kvmrs_helper bool kvmrs_bug_on(bool cond, struct kvm *kvm)
+{
+	return KVM_BUG_ON(cond, kvm);
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+static void __used vcpu_layout(void)
+{
+	SIZE(kvm_vcpu);
+	OFFSET(kvm_vcpu, kvm);
+	OFFSET(kvm_vcpu, arch);
+	OFFSET(kvm_vcpu, stat);
+
+	SIZE(kvm_vcpu_arch);
+	OFFSET(kvm_vcpu_arch, mmu);
+	OFFSET(kvm_vcpu_arch, mmu_shadow_page_cache);
+	OFFSET(kvm_vcpu_arch, mmu_page_header_cache);
+	OFFSET(kvm_vcpu_arch, mmu_external_spt_cache);
+
+	SIZE(kvm_vcpu_stat);
+	OFFSET(kvm_vcpu_stat, pf_mmio_spte_created);
+
+	SIZE(kvm_mmu);
+	OFFSET(kvm_mmu, root);
+	OFFSET(kvm_mmu, mirror_root_hpa);
+	OFFSET(kvm_mmu, root_role);
+	OFFSET(kvm_mmu, fmt);
+	SIZE(kvm_mmu_root_info);
+	OFFSET(kvm_mmu_root_info, pgd);
+	OFFSET(kvm_mmu_root_info, hpa);
+	SIZE(kvm_page_format);
+	OFFSET(kvm_page_format, rsvd_bits_mask);
+	OFFSET(kvm_page_format, bad_mt_xwr);
+	OFFSET(kvm_page_format, permissions);
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+
+static void __used vm_layout(void)
+{
+	SIZE(kvm);
+	OFFSET(kvm, mmu_lock);
+	OFFSET(kvm, created_vcpus);
+	OFFSET(kvm, stat);
+	OFFSET(kvm, arch);
+	OFFSET(kvm, users_count);
+	OFFSET(kvm, mmu_invalidate_seq);
+	OFFSET(kvm, mmu_invalidate_in_progress);
+	OFFSET(kvm, mmu_invalidate_range_start);
+	OFFSET(kvm, mmu_invalidate_range_end);
+	OFFSET(kvm, vm_bugged);
+
+	SIZE(kvm_arch);
+	OFFSET(kvm_arch, vm_type);
+	OFFSET(kvm_arch, cpu_dirty_log_size);
+	OFFSET(kvm_arch, gfn_direct_bits);
+	OFFSET(kvm_arch, has_mapped_host_mmio);
+	OFFSET(kvm_arch, shadow_mmio_value);
+	OFFSET(kvm_arch, tdp_mmu_roots);
+	OFFSET(kvm_arch, tdp_mmu_pages_lock);
+
+	SIZE(kvm_vm_stat);
+	OFFSET_AS(kvm_vm_stat, pages, __bindgen_anon_1.pages);
+
+	SIZE(kvm_memory_slot);
+	OFFSET(kvm_memory_slot, base_gfn);
+	OFFSET(kvm_memory_slot, npages);
+	OFFSET(kvm_memory_slot, arch);
+	OFFSET(kvm_memory_slot, flags);
+	OFFSET(kvm_memory_slot, as_id);
+
+	SIZE(kvm_gfn_range);
+	OFFSET(kvm_gfn_range, slot);
+	OFFSET(kvm_gfn_range, start);
+	OFFSET(kvm_gfn_range, end);
+	OFFSET(kvm_gfn_range, attr_filter);
+	OFFSET(kvm_gfn_range, may_block);
+}
