@@ -2,8 +2,8 @@
 
 //! kvm_rs: a memory-safe MMU for KVM x86.
 //!
-//! kvm.ko decides VM by VM which TDP MMU maps its memory: the C code built into it, or the one
-//! registered here. Data flows one way: kvm.ko -> [`backend`] -> [`tdp_mmu`] -> [`kvm`], [`sync`]
+//! kvm.ko decides VM by VM who runs it: its own C code, or the backend registered here, which
+//! brings a TDP MMU. Data flows one way: kvm.ko -> [`backend`] -> [`tdp_mmu`] -> [`kvm`], [`sync`]
 //! -> kernel. Only the crate's `rust/` directory may contain `unsafe`.
 
 use kernel::prelude::*;
@@ -31,7 +31,7 @@ struct KvmRs {
 impl kernel::Module for KvmRs {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let backend = backend::Registration::new().inspect_err(|_| {
-            pr_err!("cannot register: another TDP MMU is loaded\n");
+            pr_err!("cannot register: kvm.ko has another VM backend already\n");
         })?;
         pr_info!("ready; \"rust\" in kvm.ko's parameter mmu_backend makes new VMs use it\n");
         Ok(Self { _backend: backend })

@@ -17,10 +17,10 @@
 #include <asm/vmx.h>
 
 #include "mmu.h"
-#include "mmu/backend.h"
 #include "mmu/mmu_internal.h"
 #include "mmu/spte.h"
 #include "mmu/tdp_mmu.h"
+#include "vm_backend.h"
 
 #ifdef __BINDGEN__
 #include "mmu/mmutrace.h"

@@ -7,7 +7,7 @@
 //!
 //! - [`types`]: frames, levels, access rights, address spaces
 //! - [`spte`]: page-table entries as values, and their memory
-//! - [`memory`]: the VM and its memory slots
+//! - [`memory`]: the VM, what the module keeps for it, and its memory slots
 //! - [`lock`]: holds of `mmu_lock`, and the flushes owed before they end
 //! - [`table`]: page tables, their entries, and what can be done with them
 //! - [`roots`]: the list of roots
@@ -47,7 +47,8 @@ pub use memory::{
     MemSlot,
     SlotRange,
     SlotsHeld,
-    Vm, //
+    Vm,
+    VmState, //
 };
 pub use roots::{
     Root,

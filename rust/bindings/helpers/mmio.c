@@ -23,17 +23,6 @@ __kvmrs_helper bool kvmrs_pfn_is_ram(kvm_pfn_t pfn)
 				    E820_TYPE_RAM);
 }
 
-/* False where the vendor's paging has no memory types, as AMD's has none. */
-__kvmrs_helper bool kvmrs_has_mt_mask(void)
-{
-	return kvm_x86_ops.get_mt_mask;
-}
-
-__kvmrs_helper u8 kvmrs_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
-{
-	return kvm_x86_call(get_mt_mask)(vcpu, gfn, is_mmio);
-}
-
 __kvmrs_helper bool kvmrs_must_clear_cpu_buf_for_mmio(void)
 {
 	return cpu_feature_enabled(X86_FEATURE_CLEAR_CPU_BUF_VM_MMIO);

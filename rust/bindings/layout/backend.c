@@ -2,11 +2,13 @@
 
 static void __used backend_layout(void)
 {
-	SIZE(kvm_mmu_backend_ops);
-	OFFSET(kvm_mmu_backend_ops, name);
-	OFFSET(kvm_mmu_backend_ops, owner);
-	OFFSET(kvm_mmu_backend_ops, vm_types);
+	SIZE(kvm_vm_backend);
+	OFFSET(kvm_vm_backend, name);
+	OFFSET(kvm_vm_backend, owner);
+	OFFSET(kvm_vm_backend, vm_types);
+	SIZE(kvm_backend_vm_ops);
+	SIZE(kvm_backend_mmu_ops);
 
-#define KVM_MMU_BACKEND_OP(op) OFFSET(kvm_mmu_backend_ops, op)
-#include "mmu/backend-ops.h"
+#define KVM_VM_BACKEND_OP(subject, op) OFFSET(kvm_vm_backend, subject.op)
+#include "vm_backend_ops.h"
 }

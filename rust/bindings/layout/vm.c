@@ -22,6 +22,7 @@ static void __used vm_layout(void)
 	OFFSET(kvm_arch, shadow_mmio_value);
 	OFFSET(kvm_arch, tdp_mmu_roots);
 	OFFSET(kvm_arch, tdp_mmu_pages_lock);
+	OFFSET(kvm_arch, vm_backend_data);
 
 	SIZE(kvm_vm_stat);
 	OFFSET_AS(kvm_vm_stat, pages, __bindgen_anon_1.pages);

@@ -43,13 +43,11 @@ impl HostFrame {
     /// The bits for the memory type in an entry that maps the frame at `gfn`; none on NPT.
     #[inline]
     pub fn memory_type(&mut self, vcpu: &Vcpu, gfn: Gfn) -> u64 {
-        // SAFETY: The vCPU is alive.
-        unsafe {
-            if !bindings::kvmrs_has_mt_mask() {
-                return 0;
-            }
-            bindings::kvmrs_get_mt_mask(vcpu.as_ptr(), gfn.raw(), self.is_mmio()).into()
+        if !vcpu.vm().state().has_memory_types() {
+            return 0;
         }
+        // SAFETY: The vCPU is alive, and its entries have a memory type.
+        unsafe { bindings::kvm_mmu_get_memtype(vcpu.as_ptr(), gfn.raw(), self.is_mmio()).into() }
     }
 
     /// Takes note that the guest gets at host device memory through its present root, where that

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The VM and its memory slots.
+//! The VM, what the module keeps for it, and its memory slots.
 
 mod memslot;
 mod slots;
+mod state;
 mod vm;
 
 pub use memslot::{
@@ -11,4 +12,5 @@ pub use memslot::{
     SlotRange, //
 };
 pub use slots::SlotsHeld;
+pub use state::VmState;
 pub use vm::Vm;

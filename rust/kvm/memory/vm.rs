@@ -14,7 +14,8 @@ use kvm_bindings as bindings;
 ///
 /// # Invariants
 ///
-/// A reference is valid while C keeps the VM alive, which it does during every call of ours.
+/// A reference is valid while C keeps the VM alive, which it does during every call of ours. The VM
+/// has its [state](super::state) meanwhile.
 #[repr(transparent)]
 pub struct Vm(Opaque<bindings::kvm>);
 
@@ -26,10 +27,12 @@ impl Vm {
     ///
     /// # Safety
     ///
-    /// `ptr` must be a VM that is alive during `'a`.
+    /// `ptr` must be a VM of this backend that is alive during `'a`, between its hooks `create` and
+    /// `destroy`.
     #[inline(always)]
     pub unsafe fn from_raw<'a>(ptr: *mut bindings::kvm) -> &'a Self {
         // SAFETY: The VM is alive during `'a`, and `Vm` is transparent over it.
+        // INVARIANT: Between these two hooks it has its state.
         unsafe { &*ptr.cast() }
     }
 

@@ -19,7 +19,7 @@ from . import kconfig, progress, series, source
 
 PRISTINE = ".kvm_rs-pristine"
 """In a tree, the originals of the files that the patches touch."""
-HOOK = "kvm_mmu_register_backend"
+HOOK = "kvm_register_vm_backend"
 NAMES = {"KBUILD_BUILD_USER": "kvm_rs", "KBUILD_BUILD_HOST": "kvm_rs"}
 
 

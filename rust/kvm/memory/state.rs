@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the module keeps for each VM, beside C's `struct kvm`.
+//!
+//! Made by the VM's first hook and freed by its last, so every other hook finds it.
+
+use super::vm::Vm;
+use kernel::prelude::*;
+use kvm_bindings as bindings;
+
+/// The module's own part of a VM, `kvm->arch.vm_backend_data`.
+pub struct VmState {
+    has_memory_types: bool,
+}
+
+impl VmState {
+    /// Makes the state of `kvm`; `ENOMEM` if there is no memory.
+    ///
+    /// # Safety
+    ///
+    /// `kvm` must be a VM under construction that nobody else uses and that has no state yet.
+    pub unsafe fn attach(kvm: *mut bindings::kvm) -> Result {
+        let state = Self {
+            // SAFETY: No requirements. The answer is the vendor module's, which stays while there
+            // are VMs.
+            has_memory_types: unsafe { bindings::kvm_mmu_has_memtypes() },
+        };
+        let state = KBox::new(state, GFP_KERNEL_ACCOUNT)?;
+        // SAFETY: Nobody else uses the VM.
+        unsafe { (*kvm).arch.vm_backend_data = KBox::into_raw(state).cast() };
+        Ok(())
+    }
+
+    /// Frees the state of `kvm`.
+    ///
+    /// # Safety
+    ///
+    /// [`attach`](Self::attach) must have succeeded for `kvm`, and nobody may use the VM as a [`Vm`]
+    /// any more.
+    pub unsafe fn detach(kvm: *mut bindings::kvm) {
+        // SAFETY: `attach()` made the state, and nobody borrows from it.
+        unsafe {
+            let state = core::mem::replace(&mut (*kvm).arch.vm_backend_data, core::ptr::null_mut());
+            drop(KBox::<Self>::from_raw(state.cast()));
+        }
+    }
+
+    /// Whether entries have a memory type, as those of EPT do. NPT has none.
+    #[inline(always)]
+    pub fn has_memory_types(&self) -> bool {
+        self.has_memory_types
+    }
+}
+
+impl Vm {
+    /// The module's own part of the VM.
+    #[inline(always)]
+    pub fn state(&self) -> &VmState {
+        // SAFETY: By the type's invariant the VM has its state, which lives until nobody uses the VM
+        // any more.
+        unsafe { &*(*self.as_ptr()).arch.vm_backend_data.cast() }
+    }
+}
