@@ -16,7 +16,17 @@ pub struct Holder {
 impl Holder {
     /// Makes a VM on the backend that is chosen now.
     pub fn start(program: &str) -> Result<Self> {
+        Self::start_with(program, &[])
+    }
+
+    /// The same for a VM that speaks Xen.
+    pub fn start_xen(program: &str) -> Result<Self> {
+        Self::start_with(program, &["xen"])
+    }
+
+    fn start_with(program: &str, arguments: &[&str]) -> Result<Self> {
         let mut child = Command::new(program)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -7,20 +7,25 @@ use crate::events::{emit, mark, Event, Outcome, TestResult};
 use crate::holder::Holder;
 use crate::job::Life;
 use crate::kernel_log::KernelLog;
+use crate::order::Watch;
 use crate::settings;
 use crate::system::{load_module, unload_module};
 use anyhow::{bail, ensure, Context, Result};
 use rustix::io::Errno;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// In every so many rounds of loading, a VM runs.
 const VM_EVERY: u32 = 10;
+/// A VM that ends is gone by then.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Check = fn(&Life) -> Result<()>;
 
-const CHECKS: [(&str, Check); 7] = [
+const CHECKS: [(&str, Check); 8] = [
     ("load_and_unload", load_and_unload),
     ("unload_refused_while_a_vm_lives", unload_refused),
+    ("module_stays_until_xen_is_torn_down", stays_for_xen),
     ("vm_made_before_loading_stays_on_c", stays_on_c),
     ("c_and_rust_vms_at_once", both_at_once),
     ("unknown_backend_refused", unknown_backend),
@@ -147,6 +152,40 @@ fn unload_refused(life: &Life) -> Result<()> {
     vm.touch()?;
     vm.stop()?;
     unload(life)
+}
+
+/// A VM with Xen's data ends while somebody tries to unload the module all the time: the last thing
+/// that the VM gives back is the module.
+fn stays_for_xen(life: &Life) -> Result<()> {
+    load(life)?;
+    backend::choose(RUST)?;
+    let mut vm = Holder::start_xen(&life.holder)?;
+    vm.touch()?;
+    let watch = Watch::begin("kvm:kvm_xen_destroy_vm", &life.name)?;
+    let unloading = thread::scope(|scope| {
+        let unloading = scope.spawn(|| unload_when_possible(life));
+        let stopped = vm.stop();
+        stopped.and(unloading.join().expect("the unloading thread"))
+    });
+    let order = watch.end()?;
+    unloading?;
+    ensure!(
+        order == ["call", "put", "free"],
+        "order of Xen's end (call), the module reference's (put) and the module's (free): {order:?}"
+    );
+    Ok(())
+}
+
+/// Tries until the module can go.
+fn unload_when_possible(life: &Life) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        match unload_module(&life.name) {
+            Err(Errno::AGAIN | Errno::BUSY) => {}
+            other => return other.context("unloading the module"),
+        }
+    }
+    bail!("the module was in use for {PATIENCE:?}")
 }
 
 fn stays_on_c(life: &Life) -> Result<()> {

@@ -17,6 +17,7 @@ mod job;
 mod kernel_log;
 mod late;
 mod life;
+mod order;
 mod settings;
 mod suite;
 mod system;
