@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
 """Copies of what the model crate is made of, to be changed and built elsewhere."""
 
+import re
 from pathlib import Path
 from typing import Dict, Iterator, Tuple
 
 from ..base import paths
 
 PARTS = ("tdp_mmu", "rust", "selftests/model")
+WORKSPACE, LOCK = "selftests/Cargo.toml", "selftests/Cargo.lock"
 
 
 def sources() -> Dict[str, bytes]:
-    """The files of the checkout that the model crate compiles, by name."""
-    return {name: path.read_bytes() for part in PARTS for name, path in _files(paths.REPO, part)}
+    """The files of the checkout that the model crate compiles, by name, and its workspace."""
+    found = {name: path.read_bytes() for part in PARTS for name, path in _files(paths.REPO, part)}
+    return {**found, WORKSPACE: _of_model_alone((paths.REPO / WORKSPACE).read_text()).encode(),
+            LOCK: (paths.REPO / LOCK).read_bytes()}
+
+
+def _of_model_alone(workspace: str) -> str:
+    """The other members are not in the copy."""
+    return re.sub(r"^members = .*$", 'members = ["model"]', workspace, flags=re.MULTILINE)
 
 
 def sync(tree: Path, wanted: Dict[str, bytes]) -> None:

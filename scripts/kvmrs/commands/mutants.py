@@ -80,7 +80,7 @@ def _command(program: Path, words: List[str]) -> List[str]:
         "--output",
         str(paths.out()),
         "--file",
-        "src/tdp_mmu/*.rs",
+        "model/src/tdp_mmu/*.rs",
         *words,
     ]
 
@@ -94,24 +94,24 @@ def _env() -> Dict[str, str]:
 
 
 def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
-    """A package of its own: tdp_mmu/ in its sources, its tests one program."""
+    """The workspace, with tdp_mmu/ in the model's sources and the model's tests in one program."""
     wanted, tests = {}, []
     for name, data in sources.items():
-        name = name.replace("selftests/model/", "").replace("tdp_mmu/", "src/tdp_mmu/")
-        test = re.fullmatch(r"tests/(\w+)\.rs", name)
-        if name.startswith("tests/ui/") or test and test[1] in LEFT_OUT:
+        name = name.replace("selftests/", "").replace("tdp_mmu/", "model/src/tdp_mmu/")
+        test = re.fullmatch(r"model/tests/(\w+)\.rs", name)
+        if name.startswith("model/tests/ui/") or test and test[1] in LEFT_OUT:
             continue
         tests += [test[1]] if test else []
-        wanted[name.replace("tests/", "tests/all/")] = _repathed(name, data.decode()).encode()
+        wanted[name.replace("model/tests/", "model/tests/all/")] = _repathed(name, data.decode()).encode()
     modules = "".join(f'#[path = "all/{test}.rs"]\nmod {test};\n' for test in sorted(tests))
-    return {**wanted, "tests/all.rs": modules.encode()}
+    return {**wanted, "model/tests/all.rs": modules.encode()}
 
 
 def _repathed(name: str, text: str) -> str:
-    if name == "Cargo.toml":
+    if name == "model/Cargo.toml":
         return re.sub(r"\[\[test\]\]\n(?:[^\n]+\n)+", "", text)
     text = text.replace('"../../../tdp_mmu/', '"tdp_mmu/')
-    return re.sub(r'"\.\./\.\./((?:\.\./)+rust/)', r'"\1', text)
+    return re.sub(r'"\.\./((?:\.\./)+rust/)', r'"\1', text)
 
 
 def _same_as_last_time(sources: Dict[str, bytes]) -> bool:
@@ -133,7 +133,7 @@ def _listed(name: str) -> List[str]:
 
 def _survivors() -> Set[Survivor]:
     """What no test noticed in the last run; a mutant that hangs was noticed."""
-    found = (re.match(r"src/tdp_mmu/(\w+\.rs):\d+:\d+: (.*)", line) for line in _listed("missed"))
+    found = (re.match(r"model/src/tdp_mmu/(\w+\.rs):\d+:\d+: (.*)", line) for line in _listed("missed"))
     return {(match[1], match[2]) for match in found if match}
 
 
