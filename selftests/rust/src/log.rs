@@ -2,10 +2,18 @@
 
 //! Dirty logs: a bit for each page of a slot.
 
-use crate::sysfs;
-use crate::vm::{Slot, Vm};
 use anyhow::{ensure, Result};
+use kvmtest::memory::Backing;
+use kvmtest::sysfs;
+use kvmtest::vm::{Slot, Vm, LOG_CLEARED_BY_GET};
 use std::path::Path;
+
+/// What a log may be kept of: the host's pages, and whether KVM splits huge ones at once.
+pub const BACKINGS: [(Backing, bool); 3] = [
+    (Backing::Small, false),
+    (Backing::Huge, false),
+    (Backing::Huge, true),
+];
 
 /// Whether the processor writes down what guests write to.
 const PML: &str = "/sys/module/kvm_intel/parameters/pml";
@@ -19,7 +27,7 @@ pub fn is_kept_by_processor() -> Result<bool> {
 /// Gets the log and makes its pages clean; in a `mode` by hand this is done in pieces.
 pub fn take(vm: &Vm, slot: &Slot, mode: u64) -> Result<Vec<u64>> {
     let mut log = vm.get_log(slot)?;
-    if mode == 0 {
+    if mode == LOG_CLEARED_BY_GET {
         return Ok(log);
     }
     let count = log.len();

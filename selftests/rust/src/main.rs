@@ -10,22 +10,15 @@
 //! Runs the tests named, or all, and prints KTAP, or with --json one object a line. The exit code
 //! is kselftest's. --list prints what there is as JSON. The two commands are for debug kernels.
 
-mod backend;
 mod clock;
-mod guest;
 mod harness;
-mod idle;
 mod log;
-mod memory;
-mod stats;
 mod stress;
-mod sysfs;
 mod tests;
-mod vcpu;
-mod vm;
 mod watcher;
 
 use anyhow::{bail, Context, Result};
+use kvmtest::backend;
 use std::process::ExitCode;
 
 /// What the command line asks for.

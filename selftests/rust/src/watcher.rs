@@ -6,8 +6,8 @@
 //! were not watching. Kmemleak reports when it is asked.
 
 use crate::harness;
-use crate::sysfs;
 use anyhow::{bail, ensure, Context, Result};
+use kvmtest::sysfs;
 use std::process::ExitCode;
 
 const LOCKDEP: &str = "/proc/lockdep_stats";
@@ -28,12 +28,8 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
 
 /// The first report, whosever it is, switches lockdep off.
 fn lockdep() -> Result<()> {
-    let text = sysfs::read(LOCKDEP)?;
-    let line = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("debug_locks:"));
     ensure!(
-        line.map(str::trim) == Some("1"),
+        sysfs::number_in(LOCKDEP, "debug_locks")? == 1,
         "lockdep is off: it reported something, or ran out of memory; see the kernel log"
     );
     Ok(())
@@ -56,17 +52,9 @@ fn kmemleak() -> Result<()> {
 
 /// It watches some accesses, not all: without any the log says nothing.
 fn kcsan() -> Result<()> {
-    let text = sysfs::read(KCSAN)?;
-    let value = |name: &str| {
-        let mut lines = text.lines();
-        let found = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        found
-            .map(str::trim)
-            .with_context(|| format!("{KCSAN} has no '{name}'"))
-    };
-    ensure!(value("enabled")? == "1", "KCSAN is off");
-    let watched = value("setup_watchpoints")?;
+    ensure!(sysfs::number_in(KCSAN, "enabled")? == 1, "KCSAN is off");
+    let watched = sysfs::number_in(KCSAN, "setup_watchpoints")?;
     println!("# {watched} accesses were watched");
-    ensure!(watched != "0", "KCSAN watched nothing");
+    ensure!(watched != 0, "KCSAN watched nothing");
     Ok(())
 }

@@ -7,12 +7,12 @@ use super::machine::Machine;
 use super::ops::{Host, Op, OPS};
 use super::rng::Rng;
 use super::seen::{Effect, Seen};
-use crate::guest::{Pattern, Program};
-use crate::memory::Backing;
-use crate::vcpu::Vcpu;
-use crate::vm::LOG_INITIALLY_SET;
 use anyhow::{anyhow, Context, Result};
 use kvm_bindings::kvm_regs;
+use kvmtest::guest::{Pattern, Program};
+use kvmtest::memory::Backing;
+use kvmtest::vcpu::Vcpu;
+use kvmtest::vm::{LOG_INITIALLY_SET, LOG_MANUAL};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -103,10 +103,8 @@ pub fn live(backend: &str, until: Instant, rng: &mut Rng, counts: &Counts) -> Re
 fn clearing(machine: &Machine, rng: &mut Rng) -> Result<Clearing> {
     match rng.within(0..3) {
         0 => return Ok(Clearing::WithGet),
-        1 => machine.vm.clear_log_by_hand(crate::vm::LOG_MANUAL)?,
-        _ => machine
-            .vm
-            .clear_log_by_hand(crate::vm::LOG_MANUAL | LOG_INITIALLY_SET)?,
+        1 => machine.vm.set_log_mode(LOG_MANUAL)?,
+        _ => machine.vm.set_log_mode(LOG_INITIALLY_SET)?,
     }
     Ok(Clearing::ByHand)
 }
@@ -242,7 +240,7 @@ fn during(
     guests: [(&mut Vcpu, kvm_regs); 2],
     host: impl FnOnce() -> Result<()>,
 ) -> Result<[kvm_regs; 2]> {
-    machine.stop(false);
+    machine.vm.stop(false);
     thread::scope(|scope| {
         let runs = guests.map(|(vcpu, regs)| {
             scope.spawn(move || {
@@ -251,7 +249,7 @@ fn during(
             })
         });
         let done = host();
-        machine.stop(true);
+        machine.vm.stop(true);
         let ended = runs.map(|run| run.join().map_err(|_| anyhow!("a vCPU's thread panicked")));
         let [first, second] = ended;
         let ended = [first??, second??];

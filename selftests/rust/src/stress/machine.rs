@@ -8,13 +8,13 @@
 
 use super::refusal::{Denials, Denied, InternalError};
 use super::seen::{Effect, Seen};
-use crate::guest::{self, Pattern, Program, FAIL_PORT};
-use crate::memory::{Backing, Memory, KIB, PAGE_2M, PAGE_4K};
-use crate::vcpu::Vcpu;
-use crate::vm::{Slot, Vm, BASE, SLOT};
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::{kvm_regs, KVM_MEM_LOG_DIRTY_PAGES as LOG};
 use kvm_ioctls::VcpuExit;
+use kvmtest::guest::{self, Pattern, Program, FAIL_PORT};
+use kvmtest::memory::{Backing, Memory, KIB, PAGE_2M, PAGE_4K};
+use kvmtest::vcpu::Vcpu;
+use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -27,8 +27,6 @@ pub const ECHO_STRIDE: u64 = 64 * KIB;
 
 const KEPT_SIZE: u64 = 2 * PAGE_2M;
 const TAKEN_SIZE: u64 = PAGE_2M;
-/// The word that ends the loops of the guests' programs, in a slot of its own.
-const STOP: u64 = 16 * PAGE_4K;
 
 /// The backend of new VMs is one setting for all threads.
 static CHOICE: Mutex<()> = Mutex::new(());
@@ -71,7 +69,6 @@ pub struct Machine {
     pub pattern: Pattern,
     /// What has happened to it.
     pub seen: Seen,
-    control: Area,
     /// Held for writing by who makes kept memory inaccessible to this process.
     access: RwLock<()>,
     denials: Denials,
@@ -87,8 +84,7 @@ impl Machine {
         drop(chosen);
         let kept = Area::new(SLOT, BASE, KEPT_SIZE, backing)?;
         let taken = Area::new(SLOT + 1, BASE + KEPT_SIZE, TAKEN_SIZE, backing)?;
-        let control = Area::new(SLOT + 2, STOP, PAGE_4K, Backing::Small)?;
-        for area in [&kept, &taken, &control] {
+        for area in [&kept, &taken] {
             vm.set(&area.slot, 0)?;
         }
         let vcpus = [vm.vcpu(0)?, vm.vcpu(1)?];
@@ -98,17 +94,11 @@ impl Machine {
             taken,
             pattern,
             seen: Seen::default(),
-            control,
             access: RwLock::new(()),
             denials: Denials::default(),
             failed: AtomicBool::new(false),
         };
         Ok((machine, vcpus))
-    }
-
-    /// Lets the guests' loops begin, or end.
-    pub fn stop(&self, now: bool) {
-        self.control.memory.store(0, now.into());
     }
 
     /// Whether a vCPU has ended early.
@@ -153,15 +143,13 @@ impl Machine {
     pub fn over_kept(&self, program: Program, index: usize, round: u32) -> kvm_regs {
         let all = self.kept.slot.range();
         let range = all.start + WORDS[index]..all.end;
-        let pass = guest::pass(program, &range, PAGE_4K, self.pattern, round);
-        kvm_regs { rbx: STOP, ..pass }
+        guest::pass(program, &range, PAGE_4K, self.pattern, round)
     }
 
     /// Registers for the program that copies words in the other memory.
     pub fn over_taken(&self) -> kvm_regs {
         let range = self.taken.slot.range();
-        let pass = guest::pass(Program::Echo, &range, ECHO_STRIDE, Pattern::Same, 0);
-        kvm_regs { rbx: STOP, ..pass }
+        guest::pass(Program::Echo, &range, ECHO_STRIDE, Pattern::Same, 0)
     }
 
     /// Runs a vCPU until its program ends. What is in no slot right now is read and written for

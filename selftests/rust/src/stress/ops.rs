@@ -8,10 +8,10 @@ use super::machine::{Area, Machine, ECHO_STRIDE};
 use super::rng::Rng;
 use super::seen::Effect;
 use super::whole;
-use crate::memory::{Memory, KIB, PAGE_2M, PAGE_4K};
-use crate::vm::{Slot, BASE};
 use anyhow::{ensure, Result};
 use kvm_bindings::KVM_MEM_READONLY as READ_ONLY;
+use kvmtest::memory::{Memory, Rights, KIB, PAGE_2M, PAGE_4K};
+use kvmtest::vm::{Slot, BASE};
 use std::ops::Range;
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
@@ -184,8 +184,8 @@ const fn op(
 pub const OPS: &[Op] = &[
     op("mprotect", 4, |host, part| {
         let _access = host.machine.lock_out();
-        host.kept().protect(part.clone(), false)?;
-        host.kept().protect(part.clone(), true)
+        host.kept().protect(part.clone(), Rights::Read)?;
+        host.kept().protect(part.clone(), Rights::All)
     }),
     op("page out", 4, |host, part| {
         // Each page costs a flush of every TLB: where processors are shared, that takes time.
@@ -220,7 +220,7 @@ pub const OPS: &[Op] = &[
     }),
     op("move to node", 4, |host, part| {
         let node = host.rng.within(0..2);
-        host::move_to_node(host.kept(), part, node)
+        host.kept().move_to_node(part.clone(), node)
     }),
     op("idle", 3, |host, part| {
         let used = host::idle_pages_used(host.kept(), part)?;

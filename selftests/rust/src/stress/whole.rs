@@ -2,8 +2,8 @@
 
 //! What happens to the whole machine: swap, merging, balancing, reclaim, compaction.
 
-use crate::sysfs::{self, Setting};
 use anyhow::{ensure, Context, Result};
+use kvmtest::sysfs::{self, Setting};
 use std::fs;
 use std::io::{Error, ErrorKind};
 use std::process::Command;
@@ -134,9 +134,7 @@ pub fn zap_everything(nx: bool) -> Result<()> {
 fn counts() -> Result<Vec<u64>> {
     let text = sysfs::read("/proc/vmstat")?;
     let count = |name: &str| {
-        let mut lines = text.lines();
-        let found = lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        found.with_context(|| format!("/proc/vmstat has no {name}"))
+        sysfs::number_of(&text, name).with_context(|| format!("/proc/vmstat has no {name}"))
     };
     EFFECTS.iter().map(|(_, name)| count(name)).collect()
 }

@@ -3,13 +3,13 @@
 //! Aging: a page is old until a guest uses it, and then it is not.
 
 use super::test;
-use crate::guest;
 use crate::harness::Test;
-use crate::idle::IdleSet;
-use crate::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
-use crate::vm::{eager_split, Slot, Vm, BASE};
 use anyhow::{ensure, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvmtest::guest;
+use kvmtest::idle::IdleSet;
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::vm::{eager_split, Slot, Vm, BASE};
 
 pub const TESTS: &[Test] = &[
     test("aging_4k", |backend| {

@@ -3,16 +3,17 @@
 //! Which backend a VM is on, and that VMs of both do not disturb each other or leave anything.
 
 use super::{mixed, test};
-use crate::backend::{self, Count, C, PARAMETER, RUST};
 use crate::clock::{repeat, wait_for};
-use crate::guest::{self, Pattern, Program};
 use crate::harness::Test;
-use crate::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
-use crate::sysfs;
-use crate::vcpu::Vcpu;
-use crate::vm::{eager_split, Slot, Vm, BASE};
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvmtest::backend::{self, Count, C, PARAMETER, RUST};
+use kvmtest::debugfs::held;
+use kvmtest::guest::{self, Pattern, Program};
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::module;
+use kvmtest::vcpu::Vcpu;
+use kvmtest::vm::{eager_split, Slot, Vm, BASE};
 use std::thread;
 
 pub const TESTS: &[Test] = &[
@@ -150,21 +151,21 @@ fn own_logs(mut guests: [(&Vm, &mut Vcpu); 2], memory: &Memory) -> Result<()> {
 /// The module cannot go while a VM is on it, and does not mind those that are not.
 fn holds_module(chosen: &str) -> Result<()> {
     let _choice = backend::choose_for_now(chosen)?;
-    let before = backend::module_references()?;
+    let before = module::references(module::NAME)?;
     let memory = Memory::new(MIB, Backing::Small)?;
     let range = Slot::of(&memory).range();
     let _on_c = Vm::with(C, &memory)?;
     ensure!(
-        backend::module_references()? == before,
+        module::references(module::NAME)? == before,
         "a VM on C holds the module"
     );
     let (vm, mut vcpu) = Vm::with(RUST, &memory)?;
     vcpu.fill(&range, 1)?;
     ensure!(
-        backend::module_references()? > before,
+        module::references(module::NAME)? > before,
         "a VM on Rust does not hold the module"
     );
-    let error = backend::unload_module()
+    let error = module::unload(module::NAME)
         .err()
         .map(|error| error.raw_os_error());
     ensure!(
@@ -174,7 +175,7 @@ fn holds_module(chosen: &str) -> Result<()> {
     vcpu.check(&range, 1)?;
     drop((vm, vcpu));
     wait_for("the VM lets the module go", || {
-        Ok(backend::module_references()? == before)
+        Ok(module::references(module::NAME)? == before)
     })
 }
 
@@ -201,18 +202,6 @@ fn nothing_left(backend: &str) -> Result<()> {
         wait_for("everything is given back", || Ok(held()? == before))?;
     }
     Ok(())
-}
-
-/// What all VMs together hold: pages of each size, memory for page tables in KiB.
-fn held() -> Result<[u64; 4]> {
-    let size = |name: &str| sysfs::number(&format!("/sys/kernel/debug/kvm/pages_{name}"));
-    let info = sysfs::read("/proc/meminfo")?;
-    let line = info
-        .lines()
-        .find_map(|line| line.strip_prefix("SecPageTables:"));
-    let tables = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-    let tables = tables.context("/proc/meminfo has no SecPageTables")?;
-    Ok([size("4k")?, size("2m")?, size("1g")?, tables])
 }
 
 fn other(backend: &str) -> &'static str {

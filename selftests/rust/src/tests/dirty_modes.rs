@@ -7,14 +7,13 @@
 //! everywhere, so that machines on which this passes agree with each other.
 
 use super::test;
-use crate::guest;
 use crate::harness::Test;
 use crate::log;
-use crate::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
-use crate::vcpu::Vcpu;
-use crate::vm::{eager_split, Slot, Vm, BASE, LOG_INITIALLY_SET, LOG_MANUAL};
 use anyhow::{ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvmtest::guest;
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::vm::{eager_split, Slot, Vm, BASE, LOG_CLEARED_BY_GET, LOG_INITIALLY_SET, LOG_MANUAL};
 
 pub const TESTS: &[Test] = &[
     test("dirty_log_modes_agree", agree),
@@ -25,16 +24,11 @@ const SIZE: u64 = 8 * MIB;
 const PAGES: u64 = SIZE / PAGE_4K;
 const WRITES: u32 = 200;
 const ROUNDS: u32 = 6;
-const MODES: [u64; 3] = [0, LOG_MANUAL, LOG_MANUAL | LOG_INITIALLY_SET];
-const BACKINGS: [(Backing, bool); 3] = [
-    (Backing::Small, false),
-    (Backing::Huge, false),
-    (Backing::Huge, true),
-];
+const MODES: [u64; 3] = [LOG_CLEARED_BY_GET, LOG_MANUAL, LOG_INITIALLY_SET];
 
 /// One history, in each mode: the logs of each round.
 fn agree(backend: &str) -> Result<()> {
-    for (backing, split) in BACKINGS {
+    for (backing, split) in log::BACKINGS {
         let _split = eager_split(split)?;
         for mode in MODES {
             let context = || format!("{backing:?}, eager split {split}, manual protect {mode}");
@@ -49,17 +43,11 @@ fn history(backend: &str, backing: Backing, mode: u64) -> Result<()> {
     let memory = Memory::new(SIZE, backing)?;
     let slot = Slot::of(&memory);
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
-    if mode != 0 {
-        vm.clear_log_by_hand(mode)?;
-    }
+    vm.set_log_mode(mode)?;
     vcpu.fill(&slot.range(), 1)?;
     vm.set(&slot, LOG)?;
-    let at_first = 0..if mode & LOG_INITIALLY_SET != 0 {
-        PAGES
-    } else {
-        0
-    };
-    log::is_exactly(&log::take(&vm, &slot, mode)?, &log::of(PAGES, at_first))?;
+    let at_first = if mode == LOG_INITIALLY_SET { PAGES } else { 0 };
+    log::is_exactly(&log::take(&vm, &slot, mode)?, &log::of(PAGES, 0..at_first))?;
     for round in 0..ROUNDS {
         let lost = u64::from(round) * PAGE_2M % SIZE;
         match round {
@@ -91,9 +79,9 @@ fn cost(backend: &str) -> Result<()> {
     vm.set(&slot, LOG)?;
     for round in 2..5 {
         let faults = [
-            faults(&mut vcpu, |vcpu| vcpu.check(&slot.range(), round - 1))?,
-            faults(&mut vcpu, |vcpu| vcpu.fill(&slot.range(), round))?,
-            faults(&mut vcpu, |vcpu| vcpu.fill(&slot.range(), round))?,
+            vcpu.faults_of(|vcpu| vcpu.check(&slot.range(), round - 1))?,
+            vcpu.faults_of(|vcpu| vcpu.fill(&slot.range(), round))?,
+            vcpu.faults_of(|vcpu| vcpu.fill(&slot.range(), round))?,
         ];
         ensure!(
             faults == [0, per_page * PAGES, 0],
@@ -102,10 +90,4 @@ fn cost(backend: &str) -> Result<()> {
         log::is_exactly(&vm.get_log(&slot)?, &log::of(PAGES, 0..PAGES))?;
     }
     Ok(())
-}
-
-fn faults(vcpu: &mut Vcpu, work: impl FnOnce(&mut Vcpu) -> Result<()>) -> Result<u64> {
-    let before = vcpu.faults()?;
-    work(vcpu)?;
-    Ok(vcpu.faults()? - before)
 }

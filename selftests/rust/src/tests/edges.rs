@@ -2,14 +2,14 @@
 
 //! Slots that begin and end inside a huge page.
 
-use super::test;
+use super::{is_mapped, no_faults, test};
 use crate::harness::Test;
 use crate::log;
-use crate::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
-use crate::vcpu::{Probed, Vcpu};
-use crate::vm::{eager_split, Slot, Vm, BASE, SLOT};
 use anyhow::{ensure, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::vcpu::{Probed, Vcpu};
+use kvmtest::vm::{eager_split, Slot, Vm, BASE, LOG_MANUAL, SLOT};
 
 pub const TESTS: &[Test] = &[
     test("edge_start_and_end", start_and_end),
@@ -32,15 +32,13 @@ fn start_and_end(backend: &str) -> Result<()> {
     vcpu.fill(&slot.range(), 1)?;
     let code = 1;
     let wanted = [code + 512 - BEFORE + 512 - AFTER, 2, 0];
-    is_mapped(&vm, wanted)?;
+    is_mapped(&vm, "before logging", wanted)?;
     vm.set(&slot, LOG)?;
-    is_mapped(&vm, [code + slot.size / PAGE_4K, 0, 0])?;
+    is_mapped(&vm, "while logging", [code + slot.size / PAGE_4K, 0, 0])?;
     vcpu.fill(&slot.range(), 2)?;
     vm.set(&slot, 0)?;
-    is_mapped(&vm, wanted)?;
-    let faults = vcpu.faults()?;
-    vcpu.check(&slot.range(), 2)?;
-    ensure!(vcpu.faults()? == faults, "pages are missing after recovery");
+    is_mapped(&vm, "after logging", wanted)?;
+    no_faults(&mut vcpu, |vcpu| vcpu.check(&slot.range(), 2))?;
     is_mmio(&mut vcpu, slot.gpa - PAGE_4K)?;
     is_mmio(&mut vcpu, slot.range().end)
 }
@@ -58,10 +56,10 @@ fn never_huge(backend: &str) -> Result<()> {
     let _split = eager_split(true)?;
     for round in 1..3 {
         vcpu.fill(&slot.range(), round)?;
-        is_mapped(&vm, [1 + 1024, 0, 0])?;
+        is_mapped(&vm, "before logging", [1 + 1024, 0, 0])?;
         vm.set(&slot, LOG)?;
         vm.set(&slot, 0)?;
-        is_mapped(&vm, [1 + 1024, 0, 0])?;
+        is_mapped(&vm, "after logging", [1 + 1024, 0, 0])?;
         vcpu.check(&slot.range(), round)?;
     }
     Ok(())
@@ -87,13 +85,9 @@ fn two_slots(backend: &str) -> Result<()> {
     let mut vcpu = vm.vcpu(0)?;
 
     vcpu.fill(&(BASE..BASE + PAGE_2M), 1)?;
-    is_mapped(&vm, [1 + 512, 0, 0])?;
+    is_mapped(&vm, "of two slots", [1 + 512, 0, 0])?;
     vm.set(&left, LOG)?;
-    let faults = |vcpu: &mut Vcpu, slot: &Slot| -> Result<u64> {
-        let before = vcpu.faults()?;
-        vcpu.fill(&slot.range(), 2)?;
-        Ok(vcpu.faults()? - before)
-    };
+    let faults = |vcpu: &mut Vcpu, slot: &Slot| vcpu.faults_of(|vcpu| vcpu.fill(&slot.range(), 2));
     ensure!(
         faults(&mut vcpu, &right)? == 0,
         "a log protects the neighbour"
@@ -106,7 +100,7 @@ fn two_slots(backend: &str) -> Result<()> {
     ensure!(vm.get_log(&left)? == [u64::MAX; 4], "the log lacks pages");
 
     vm.delete(&left)?;
-    is_mapped(&vm, [1 + 256, 0, 0])?;
+    is_mapped(&vm, "of one slot", [1 + 256, 0, 0])?;
     ensure!(
         faults(&mut vcpu, &right)? == 0,
         "a slot took its neighbour's pages along"
@@ -136,7 +130,7 @@ fn log_ends(backend: &str) -> Result<()> {
         let (vm, mut vcpu) = Vm::with(backend, &memory)?;
         let slot = ragged(&vm, &memory)?;
         let _split = eager_split(split)?;
-        vm.clear_log_by_hand(crate::vm::LOG_MANUAL)?;
+        vm.set_log_mode(LOG_MANUAL)?;
         vcpu.fill(&slot.range(), 1)?;
         vm.set(&slot, LOG)?;
         let pages = slot.size / PAGE_4K;
@@ -182,15 +176,6 @@ fn is_mmio(vcpu: &mut Vcpu, gpa: u64) -> Result<()> {
     ensure!(
         found == Probed::Mmio,
         "{gpa:#x} has no slot, but is {found:?}"
-    );
-    Ok(())
-}
-
-fn is_mapped(vm: &Vm, wanted: [u64; 3]) -> Result<()> {
-    let found = vm.mapped()?;
-    ensure!(
-        found == wanted,
-        "{found:?} pages of 4K, 2M, 1G instead of {wanted:?}"
     );
     Ok(())
 }

@@ -3,15 +3,13 @@
 //! Limits and wrong arguments: what the kernel answers does not depend on the backend.
 
 use super::mixed;
-use crate::backend;
 use crate::harness::Test;
-use crate::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
-use crate::vcpu::KVM_PRE_FAULT_MEMORY;
-use crate::vm::{
-    Slot, Vm, BASE, CODE_SLOT, KVM_CLEAR_DIRTY_LOG, LOG_INITIALLY_SET, LOG_MANUAL, SLOT,
-};
 use anyhow::{ensure, Result};
 use kvm_bindings::*;
+use kvmtest::backend;
+use kvmtest::ioctls::{KVM_CLEAR_DIRTY_LOG, KVM_PRE_FAULT_MEMORY};
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::vm::{Slot, Vm, BASE, CODE_SLOT, LOG_INITIALLY_SET, SLOT};
 use std::io::Error;
 use std::os::fd::AsRawFd;
 use vmm_sys_util::ioctl::{ioctl, ioctl_with_ref, ioctl_with_val};
@@ -162,13 +160,7 @@ impl Asked {
     }
 
     fn slot(&mut self, vm: &Vm, slot: &Slot, flags: u32) {
-        let region = kvm_userspace_memory_region {
-            slot: slot.id,
-            flags,
-            guest_phys_addr: slot.gpa,
-            memory_size: slot.size,
-            userspace_addr: slot.hva,
-        };
+        let region = slot.region(flags);
         // The address may differ from VM to VM, the rest is what makes the call wrong.
         let call = format!(
             "slot {:#x} at {:#x}, {:#x} bytes, flags {flags:#x}",
@@ -196,7 +188,7 @@ impl Asked {
         self.log_calls(vm, slot, "without a log");
         vm.set(slot, KVM_MEM_LOG_DIRTY_PAGES)?;
         self.log_calls(vm, slot, "cleared when got");
-        vm.clear_log_by_hand(LOG_MANUAL | LOG_INITIALLY_SET)?;
+        vm.set_log_mode(LOG_INITIALLY_SET)?;
         self.log_calls(vm, slot, "cleared by hand");
         vm.set(slot, 0)?;
         vm.set(slot, KVM_MEM_LOG_DIRTY_PAGES)?;

@@ -4,11 +4,11 @@
 
 use super::test;
 use crate::harness::Test;
-use crate::memory::{Backing, Memory, MIB, PAGE_4K};
-use crate::vcpu::{Probed, Vcpu};
-use crate::vm::{Slot, Vm, BASE};
 use anyhow::{ensure, Result};
 use kvm_bindings::KVM_MEM_READONLY;
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_4K};
+use kvmtest::vcpu::{Probed, Vcpu};
+use kvmtest::vm::{Slot, Vm, BASE};
 
 pub const TESTS: &[Test] = &[
     test("mmio_and_slots", |backend| {

@@ -14,7 +14,9 @@ mod recovery;
 mod smm;
 
 use crate::harness::Test;
-use anyhow::{bail, Result};
+use anyhow::{bail, ensure, Result};
+use kvmtest::vcpu::Vcpu;
+use kvmtest::vm::Vm;
 
 /// All tests, in the order of running.
 const GROUPS: [&[Test]; 10] = [
@@ -58,4 +60,21 @@ const fn mixed(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
         mixed: true,
         ..test(name, run)
     }
+}
+
+/// The guest has so many pages of each size.
+fn is_mapped(vm: &Vm, when: &str, wanted: [u64; 3]) -> Result<()> {
+    let found = vm.mapped()?;
+    ensure!(
+        found == wanted,
+        "{when}: {found:?} pages of 4K, 2M, 1G instead of {wanted:?}"
+    );
+    Ok(())
+}
+
+/// The vCPU does its work on pages that are there.
+fn no_faults(vcpu: &mut Vcpu, work: impl FnOnce(&mut Vcpu) -> Result<()>) -> Result<()> {
+    let faults = vcpu.faults_of(work)?;
+    ensure!(faults == 0, "{faults} faults on pages that are there");
+    Ok(())
 }

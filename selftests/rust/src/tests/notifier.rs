@@ -7,13 +7,13 @@
 
 use super::test;
 use crate::clock::{repeat, wait_for};
-use crate::guest::{self, Pattern, Program};
 use crate::harness::Test;
-use crate::memory::{Backing, Memory, KIB, MIB, PAGE_2M, PAGE_4K};
-use crate::sysfs::{self, Setting};
-use crate::vcpu::Vcpu;
-use crate::vm::{Vm, BASE};
 use anyhow::{ensure, Result};
+use kvmtest::guest::{self, Pattern, Program};
+use kvmtest::memory::{Backing, Memory, Rights, KIB, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::sysfs::{self, Setting};
+use kvmtest::vcpu::Vcpu;
+use kvmtest::vm::{Vm, BASE};
 use std::ops::Range;
 use std::thread::sleep;
 use std::time::Duration;
@@ -193,14 +193,14 @@ fn mprotect(backend: &str) -> Result<()> {
             for number in 0..20 {
                 let range = some_of(size, number);
                 let words = || [range.start, range.end - PAGE_4K].map(|offset| memory.load(offset));
-                memory.protect(range.clone(), false)?;
+                memory.protect(range.clone(), Rights::Read)?;
                 let before = words();
                 sleep(Duration::from_millis(5));
                 ensure!(
                     words() == before,
                     "a guest wrote to memory that is read-only"
                 );
-                memory.protect(range.clone(), true)?;
+                memory.protect(range.clone(), Rights::All)?;
                 wait_for("the guests write again", || {
                     Ok(words().iter().zip(&before).all(|(now, old)| now != old))
                 })?;
@@ -270,8 +270,8 @@ fn collapse(backend: &str) -> Result<()> {
         repeat(1500, 12, |number| {
             let start = u64::from(number) * PAGE_2M % memory.size();
             // A page of its own rights cannot be part of a huge one.
-            memory.protect(start..start + PAGE_4K, false)?;
-            memory.protect(start..start + PAGE_4K, true)?;
+            memory.protect(start..start + PAGE_4K, Rights::Read)?;
+            memory.protect(start..start + PAGE_4K, Rights::All)?;
             let huge = memory.advise(start..start + PAGE_2M, libc::MADV_COLLAPSE);
             collapsed += u32::from(huge.is_ok());
             Ok(())

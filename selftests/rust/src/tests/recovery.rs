@@ -2,16 +2,16 @@
 
 //! Huge pages that dirty logging split come back when logging ends.
 
-use super::test;
+use super::{is_mapped, no_faults, test};
 use crate::clock::{repeat, wait_for};
-use crate::guest::{self, Pattern, Program};
 use crate::harness::{Skip, Test};
-use crate::memory::{Backing, Memory, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
-use crate::sysfs;
-use crate::vcpu::Vcpu;
-use crate::vm::{eager_split, Slot, Vm, BASE};
 use anyhow::{bail, ensure, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvmtest::guest::{self, Pattern, Program};
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
+use kvmtest::sysfs;
+use kvmtest::vcpu::Vcpu;
+use kvmtest::vm::{eager_split, Slot, Vm, BASE};
 
 pub const TESTS: &[Test] = &[
     test("recovery_2m", |backend| {
@@ -171,21 +171,4 @@ fn zap_and_look(memory: &Memory, start: u64, millis: u64) -> Result<()> {
             Ok(memory.load(place + 4) == token)
         })
     })
-}
-
-fn is_mapped(vm: &Vm, when: &str, wanted: [u64; 3]) -> Result<()> {
-    let found = vm.mapped()?;
-    ensure!(
-        found == wanted,
-        "{when}: {found:?} pages of 4K, 2M, 1G instead of {wanted:?}"
-    );
-    Ok(())
-}
-
-fn no_faults(vcpu: &mut Vcpu, work: impl FnOnce(&mut Vcpu) -> Result<()>) -> Result<()> {
-    let before = vcpu.faults()?;
-    work(vcpu)?;
-    let faults = vcpu.faults()? - before;
-    ensure!(faults == 0, "{faults} faults on pages that are there");
-    Ok(())
 }

@@ -3,20 +3,19 @@
 //! System management mode has an address space of its own, with slots and logs of its own.
 
 use super::test;
-use crate::guest::{self, Pattern, Program, SMM_CODE};
 use crate::harness::{Skip, Test};
 use crate::log;
-use crate::memory::{Backing, Memory, KIB, MIB, PAGE_2M, PAGE_4K};
-use crate::vcpu::Vcpu;
-use crate::vm::{eager_split, Slot, Vm, BASE};
 use anyhow::{bail, ensure, Result};
-use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvm_bindings::{KVM_CAP_X86_SMM, KVM_MEM_LOG_DIRTY_PAGES as LOG};
 use kvm_ioctls::Kvm;
+use kvmtest::guest::{self, Pattern, Program, SMM_CODE};
+use kvmtest::memory::{Backing, Memory, KIB, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::vcpu::Vcpu;
+use kvmtest::vm::{eager_split, Slot, Vm, BASE};
 use std::ops::Range;
 
 pub const TESTS: &[Test] = &[test("smm_dirty_log", dirty_log)];
 
-const KVM_CAP_X86_SMM: u64 = 117;
 /// Slot numbers of the second address space.
 const SMM: u32 = 1 << 16;
 /// Where the processor's state goes while in system management mode, and the handler is.
@@ -86,7 +85,7 @@ impl Spaces {
 
 /// Logging in one address space is none of the other's business.
 fn dirty_log(backend: &str) -> Result<()> {
-    if Kvm::new()?.check_extension_raw(KVM_CAP_X86_SMM) == 0 {
+    if Kvm::new()?.check_extension_raw(KVM_CAP_X86_SMM.into()) == 0 {
         bail!(Skip("KVM has no system management mode".into()));
     }
     let mut spaces = Spaces::new(backend)?;

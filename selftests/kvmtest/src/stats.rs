@@ -2,17 +2,14 @@
 
 //! KVM's binary statistics of a VM or a vCPU.
 
+use crate::ioctls::KVM_GET_STATS_FD;
 use anyhow::{ensure, Context, Result};
-use kvm_bindings::KVMIO;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Error;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::FileExt;
 use vmm_sys_util::ioctl::ioctl;
-use vmm_sys_util::ioctl_io_nr;
-
-ioctl_io_nr!(KVM_GET_STATS_FD, KVMIO, 0xce);
 
 /// Bytes of the fixed part of a descriptor; the name follows.
 const DESCRIPTOR: usize = 16;

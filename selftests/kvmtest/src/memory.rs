@@ -2,7 +2,7 @@
 
 //! Memory of this process that VMs have in their slots, and what can happen to it.
 
-use anyhow::{bail, ensure, Result};
+use anyhow::{bail, ensure, Context, Result};
 use std::io::Error;
 use std::ops::Range;
 use std::ptr;
@@ -20,11 +20,17 @@ pub const PAGE_2M: u64 = 2 * MIB;
 /// Size of the largest page.
 pub const PAGE_1G: u64 = 1024 * MIB;
 
+const MPOL_DEFAULT: u64 = 0;
+const MPOL_BIND: u64 = 2;
+const MPOL_MF_MOVE: u64 = 2;
+
 /// How the memory is backed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Backing {
     /// Small pages.
     Small,
+    /// Small pages, only the first of each 2M.
+    Sparse,
     /// Transparent huge pages.
     Huge,
     /// Pages of 1G, from the pool.
@@ -41,6 +47,27 @@ impl Backing {
     }
 }
 
+/// What may be done with memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rights {
+    /// Nothing.
+    None,
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    All,
+}
+
+impl Rights {
+    fn flags(self) -> i32 {
+        match self {
+            Self::None => libc::PROT_NONE,
+            Self::Read => libc::PROT_READ,
+            Self::All => libc::PROT_READ | libc::PROT_WRITE,
+        }
+    }
+}
+
 /// An anonymous mapping, aligned to the huge page. Guests and the host write to it at any time, so
 /// it is read and written word by word, and no reference into it is ever made.
 pub struct Memory {
@@ -50,16 +77,26 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Maps `size` bytes, all present, in pages of that kind.
+    /// Maps `size` bytes and makes the pages of that kind present.
     pub fn new(size: u64, backing: Backing) -> Result<Self> {
         let memory = Self::reserve(size, backing)?;
         match backing {
             Backing::Huge => memory.advise(0..size, libc::MADV_HUGEPAGE)?,
-            Backing::Small => memory.advise(0..size, libc::MADV_NOHUGEPAGE)?,
+            Backing::Small | Backing::Sparse => memory.advise(0..size, libc::MADV_NOHUGEPAGE)?,
             Backing::Gigantic => {}
         }
-        memory.advise(0..size, libc::MADV_POPULATE_WRITE)?;
+        memory.populate(backing)?;
         Ok(memory)
+    }
+
+    fn populate(&self, backing: Backing) -> Result<()> {
+        if backing != Backing::Sparse {
+            return self.advise(0..self.size, libc::MADV_POPULATE_WRITE);
+        }
+        for start in (0..self.size).step_by(PAGE_2M as usize) {
+            self.advise(start..start + PAGE_4K, libc::MADV_POPULATE_WRITE)?;
+        }
+        Ok(())
     }
 
     fn reserve(size: u64, backing: Backing) -> Result<Self> {
@@ -90,6 +127,11 @@ impl Memory {
     /// Its length in bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// How many pages of `size` it has room for.
+    pub fn pages(&self, size: u64) -> u64 {
+        self.size / size
     }
 
     /// The word at `offset`.
@@ -130,13 +172,12 @@ impl Memory {
         Ok(())
     }
 
-    /// Allows writing to `range`, or reading only.
-    pub fn protect(&self, range: Range<u64>, writable: bool) -> Result<()> {
-        let write = if writable { libc::PROT_WRITE } else { 0 };
+    /// Changes what this process, and so a guest, may do with `range`. Whoever does more gets a
+    /// signal, and a guest's KVM_RUN an error.
+    pub fn protect(&self, range: Range<u64>, rights: Rights) -> Result<()> {
         let start = self.pointer(&range);
-        // SAFETY: the range is in this object's own mapping; who writes meanwhile gets a signal,
-        // and a guest's KVM_RUN an error.
-        let failed = unsafe { libc::mprotect(start, length(&range), libc::PROT_READ | write) };
+        // SAFETY: the range is in this object's own mapping, into which there are no references.
+        let failed = unsafe { libc::mprotect(start, length(&range), rights.flags()) };
         ensure!(failed == 0, "mprotect: {}", Error::last_os_error());
         Ok(())
     }
@@ -150,16 +191,39 @@ impl Memory {
     /// Moves the pages of `range` away; what is left behind is empty. The result has them.
     pub fn move_away(&self, range: Range<u64>) -> Result<Self> {
         let target = Self::reserve(range.end - range.start, Backing::Small)?;
-        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
-        let (from, size) = (self.pointer(&range), length(&range));
-        // SAFETY: both ranges are mappings of ours, of the same length.
-        let moved = unsafe { libc::mremap(from, size, size, flags, target.address) };
-        ensure!(
-            moved != libc::MAP_FAILED,
-            "mremap: {}",
-            Error::last_os_error()
-        );
+        let (here, there) = (self.pointer(&range), target.pointer(&(0..target.size)));
+        remap(here, there, length(&range))?;
         Ok(target)
+    }
+
+    /// Moves the pages of `range` to another address and back. Where the kernel does not move
+    /// them, because they are in several mappings, they stay. Nobody may use the range meanwhile.
+    pub fn move_and_back(&self, range: Range<u64>) -> Result<bool> {
+        let away = Self::reserve(range.end - range.start, Backing::Small)?;
+        let (here, there) = (self.pointer(&range), away.pointer(&(0..away.size)));
+        if remap(here, there, length(&range)).is_err() {
+            return Ok(false);
+        }
+        remap(there, here, length(&range))?;
+        Ok(true)
+    }
+
+    /// Moves the pages of `range` to a node, and lets them go where they like again.
+    pub fn move_to_node(&self, range: Range<u64>, node: u64) -> Result<()> {
+        self.bind(&range, MPOL_BIND, Some(&(1 << node)), MPOL_MF_MOVE)
+            .context("moving pages to a node (boot with numa=fake=2)")?;
+        self.bind(&range, MPOL_DEFAULT, None, 0)
+    }
+
+    fn bind(&self, range: &Range<u64>, mode: u64, nodes: Option<&u64>, flags: u64) -> Result<()> {
+        let (start, length) = (self.pointer(range), length(range));
+        let nodes = nodes.map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: the range is in this object's own mapping, whose content stays, and `nodes` is
+        // null or has 64 bits, of which the kernel reads one less than the number given.
+        let failed =
+            unsafe { libc::syscall(libc::SYS_mbind, start, length, mode, nodes, 64, flags) };
+        ensure!(failed == 0, "mbind: {}", Error::last_os_error());
+        Ok(())
     }
 
     fn pointer(&self, range: &Range<u64>) -> *mut libc::c_void {
@@ -170,6 +234,16 @@ impl Memory {
 
 fn length(range: &Range<u64>) -> usize {
     (range.end - range.start) as usize
+}
+
+/// Moves pages from one mapping of ours to another of the same length. No hole is left behind, into
+/// which another thread could map something.
+fn remap(from: *mut libc::c_void, to: *mut libc::c_void, length: usize) -> Result<()> {
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+    // SAFETY: both ranges are in mappings of ours, into which there are no references.
+    let moved = unsafe { libc::mremap(from, length, length, flags, to) };
+    ensure!(moved == to, "mremap: {}", Error::last_os_error());
+    Ok(())
 }
 
 fn map(place: Option<*mut libc::c_void>, length: u64, extra: i32) -> Result<u64> {

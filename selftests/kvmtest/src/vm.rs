@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A VM whose slots a test sets up, and what tests do with it.
+//! A VM whose slots its user sets up.
 
 use crate::backend;
 use crate::guest::{self, CODE, STOP};
+use crate::ioctls::KVM_CLEAR_DIRTY_LOG;
 use crate::memory::{Backing, Memory, PAGE_4K};
 use crate::stats::Stats;
 use crate::sysfs::Setting;
 use crate::vcpu::Vcpu;
 use anyhow::{ensure, Context, Result};
 use kvm_bindings::{
-    kvm_clear_dirty_log, kvm_enable_cap, kvm_regs, kvm_userspace_memory_region, KVMIO,
-    KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+    kvm_clear_dirty_log, kvm_enable_cap, kvm_regs, kvm_userspace_memory_region,
+    KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_INITIALLY_SET,
+    KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, KVM_X86_QUIRK_SLOT_ZAP_ALL,
 };
 use kvm_ioctls::{Kvm, VmFd};
 use std::io::Error;
 use std::ops::Range;
 use std::thread;
 use vmm_sys_util::ioctl::ioctl_with_ref;
-use vmm_sys_util::ioctl_iowr_nr;
-
-ioctl_iowr_nr!(KVM_CLEAR_DIRTY_LOG, KVMIO, 0xc0, kvm_clear_dirty_log);
 
 /// Where the memory under test is: aligned to every page size.
 pub const BASE: u64 = 1 << 30;
@@ -29,12 +28,12 @@ pub const CODE_SLOT: u32 = 0;
 /// The slot of the memory under test.
 pub const SLOT: u32 = 1;
 
+/// Getting the log clears it.
+pub const LOG_CLEARED_BY_GET: u64 = 0;
 /// Clearing the log is a call of its own.
-pub const LOG_MANUAL: u64 = 1;
-/// And a new log starts with every page dirty.
-pub const LOG_INITIALLY_SET: u64 = 2;
-/// The quirk by which deleting a slot drops all page tables of the VM.
-const QUIRK_SLOT_ZAP_ALL: u64 = 1 << 7;
+pub const LOG_MANUAL: u64 = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE as u64;
+/// And a new log starts with every page dirty. KVM refuses this bit without the other.
+pub const LOG_INITIALLY_SET: u64 = LOG_MANUAL | KVM_DIRTY_LOG_INITIALLY_SET as u64;
 
 const EAGER_SPLIT: &str = "/sys/module/kvm/parameters/eager_page_split";
 
@@ -62,13 +61,24 @@ impl Slot {
         }
     }
 
+    /// As KVM is told of it.
+    pub fn region(&self, flags: u32) -> kvm_userspace_memory_region {
+        kvm_userspace_memory_region {
+            slot: self.id,
+            flags,
+            guest_phys_addr: self.gpa,
+            memory_size: self.size,
+            userspace_addr: self.hva,
+        }
+    }
+
     /// Guest-physical addresses.
     pub fn range(&self) -> Range<u64> {
         self.gpa..self.gpa + self.size
     }
 }
 
-/// A VM. Its memory is with the test, which may take it away under the VM.
+/// A VM. Its memory is with its user, who may take it away under the VM.
 pub struct Vm {
     /// What kvm-ioctls makes of it.
     pub fd: VmFd,
@@ -115,13 +125,7 @@ impl Vm {
 
     /// Makes a slot, or changes its flags.
     pub fn set(&self, slot: &Slot, flags: u32) -> Result<()> {
-        let region = kvm_userspace_memory_region {
-            slot: slot.id,
-            flags,
-            guest_phys_addr: slot.gpa,
-            memory_size: slot.size,
-            userspace_addr: slot.hva,
-        };
+        let region = slot.region(flags);
         // SAFETY: the slot is a mapping that no reference points into. When it goes, so does what
         // the VM has of it.
         unsafe { self.fd.set_user_memory_region(region) }.context("setting a memory slot")
@@ -142,14 +146,14 @@ impl Vm {
         self.fd.enable_cap(&cap).context("enabling a capability")
     }
 
-    /// Makes clearing a log a call of its own.
-    pub fn clear_log_by_hand(&self, mode: u64) -> Result<()> {
+    /// Chooses how logs start and are cleared, with one of the `LOG_` constants.
+    pub fn set_log_mode(&self, mode: u64) -> Result<()> {
         self.enable(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, mode)
     }
 
     /// Makes the deletion of a slot zap what it maps and nothing else.
     pub fn delete_slots_by_range(&self) -> Result<()> {
-        self.enable(KVM_CAP_DISABLE_QUIRKS2, QUIRK_SLOT_ZAP_ALL)
+        self.enable(KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_SLOT_ZAP_ALL.into())
     }
 
     /// The dirty log of a slot, a bit for each page.
@@ -184,6 +188,11 @@ impl Vm {
         Ok([get("pages_4k")?, get("pages_2m")?, get("pages_1g")?])
     }
 
+    /// Lets the guests' loops begin, or end.
+    pub fn stop(&self, now: bool) {
+        self.code.store(STOP, now.into());
+    }
+
     /// Runs each vCPU with its registers, and `host` meanwhile; then ends the guests' loops.
     ///
     /// What a guest found wrong is the better explanation when `host` failed too.
@@ -192,13 +201,13 @@ impl Vm {
         guests: &mut [(&mut Vcpu, kvm_regs)],
         host: impl FnOnce() -> Result<T>,
     ) -> Result<(T, Vec<kvm_regs>)> {
-        self.code.store(STOP, 0);
+        self.stop(false);
         thread::scope(|scope| {
             let runs = guests
                 .iter_mut()
                 .map(|(vcpu, regs)| scope.spawn(|| vcpu.run(regs)));
             let runs: Vec<_> = runs.collect();
-            let stop = Stop(&self.code);
+            let stop = Stop(self);
             let done = host();
             drop(stop);
             let ended = runs
@@ -211,11 +220,11 @@ impl Vm {
 }
 
 /// Ends the guests' loops, even if the host's part panics.
-struct Stop<'a>(&'a Memory);
+struct Stop<'a>(&'a Vm);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {
-        self.0.store(STOP, 1);
+        self.0.stop(true);
     }
 }
 

@@ -106,6 +106,26 @@ kvmrs_guest_scatter:
     je kvmrs_guest_scatter
 1:  hlt
 
+    // Reads each word.
+    .globl kvmrs_guest_read
+kvmrs_guest_read:
+    mov %esp, %esi
+1:  cmp %eax, (%esi)
+    add %ebp, %esi
+    cmp %edi, %esi
+    jb 1b
+    hlt
+
+    // Increments each word.
+    .globl kvmrs_guest_increment
+kvmrs_guest_increment:
+    mov %esp, %esi
+1:  incl (%esi)
+    add %ebp, %esi
+    cmp %edi, %esi
+    jb 1b
+    hlt
+
     // Writes eax to esi and reads it back to edx.
     .globl kvmrs_guest_probe
 kvmrs_guest_probe:
@@ -142,6 +162,8 @@ extern "C" {
     static kvmrs_guest_advance: u8;
     static kvmrs_guest_echo: u8;
     static kvmrs_guest_scatter: u8;
+    static kvmrs_guest_read: u8;
+    static kvmrs_guest_increment: u8;
     static kvmrs_guest_probe: u8;
     static kvmrs_guest_smm: u8;
     static kvmrs_guest_end: u8;
@@ -160,6 +182,10 @@ pub enum Program {
     Echo,
     /// Increments words of random pages.
     Scatter,
+    /// Reads each page, in as few instructions as that takes.
+    Read,
+    /// Writes to each page, in as few instructions as that takes.
+    Increment,
     /// Writes one word and reads it.
     Probe,
 }
@@ -172,6 +198,8 @@ impl Program {
             Self::Advance => &raw const kvmrs_guest_advance,
             Self::Echo => &raw const kvmrs_guest_echo,
             Self::Scatter => &raw const kvmrs_guest_scatter,
+            Self::Read => &raw const kvmrs_guest_read,
+            Self::Increment => &raw const kvmrs_guest_increment,
             Self::Probe => &raw const kvmrs_guest_probe,
         };
         CODE + label as u64 - code().as_ptr() as u64

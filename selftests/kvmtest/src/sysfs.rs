@@ -4,6 +4,12 @@
 
 use anyhow::{Context, Result};
 use std::fs;
+use std::path::Path;
+
+/// Whether the kernel has this file.
+pub fn exists(path: &str) -> bool {
+    Path::new(path).exists()
+}
 
 /// The content without surrounding white space.
 pub fn read(path: &str) -> Result<String> {
@@ -18,12 +24,28 @@ pub fn number(path: &str) -> Result<u64> {
         .with_context(|| format!("{path} holds no number"))
 }
 
+/// A number from a file of lines `name value` or `name: value`, such as /proc/meminfo.
+pub fn number_in(path: &str, name: &str) -> Result<u64> {
+    number_of(&read(path)?, name).with_context(|| format!("{path} has no number '{name}'"))
+}
+
+/// The same from the text of such a file.
+pub fn number_of(text: &str, name: &str) -> Option<u64> {
+    text.lines()
+        .filter_map(|line| line.trim_start().strip_prefix(name))
+        .find_map(|rest| {
+            let value = rest.trim_start_matches(':').split_whitespace().next()?;
+            value.parse().ok()
+        })
+}
+
 /// Writes `value`, and names the file when the kernel refuses.
 pub fn write(path: &str, value: &str) -> Result<()> {
     fs::write(path, value).with_context(|| format!("writing '{value}' to {path}"))
 }
 
 /// A setting that gets its old value back in the end.
+#[must_use = "the old value is back when this is dropped"]
 pub struct Setting {
     path: &'static str,
     old: String,
@@ -43,5 +65,19 @@ impl Drop for Setting {
         if let Err(error) = write(self.path, &self.old) {
             eprintln!("# {error:#}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number_of;
+
+    #[test]
+    fn names_may_begin_alike() {
+        let text = "thp_split_pmd_old 1\nthp_split_pmd 2\n debug_locks:   3\nMemTotal: 4 kB";
+        assert_eq!(number_of(text, "thp_split_pmd"), Some(2));
+        assert_eq!(number_of(text, "debug_locks"), Some(3));
+        assert_eq!(number_of(text, "MemTotal"), Some(4));
+        assert_eq!(number_of(text, "Mem"), None);
     }
 }

@@ -3,18 +3,16 @@
 //! A vCPU that runs the programs of [`guest`].
 
 use crate::guest::{self, Pattern, Program, FAIL_PORT};
+use crate::ioctls::KVM_PRE_FAULT_MEMORY;
 use crate::memory::PAGE_4K;
 use crate::stats::Stats;
 use anyhow::{bail, ensure, Context, Result};
-use kvm_bindings::{kvm_pre_fault_memory, kvm_regs, KVMIO};
+use kvm_bindings::{kvm_pre_fault_memory, kvm_regs};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::io::Error;
 use std::ops::Range;
 use std::thread::yield_now;
 use vmm_sys_util::ioctl::ioctl_with_mut_ref;
-use vmm_sys_util::ioctl_iowr_nr;
-
-ioctl_iowr_nr!(KVM_PRE_FAULT_MEMORY, KVMIO, 0xd5, kvm_pre_fault_memory);
 
 /// The bit of CR4 that costs nothing to change, and flushes the TLB.
 const CR4_PGE: u64 = 1 << 7;
@@ -140,6 +138,13 @@ impl Vcpu {
     /// Page faults so far.
     pub fn faults(&self) -> Result<u64> {
         self.stats.get("pf_taken")
+    }
+
+    /// Page faults during `work`.
+    pub fn faults_of(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<u64> {
+        let before = self.faults()?;
+        work(self)?;
+        Ok(self.faults()? - before)
     }
 }
 

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! VMs, their memory and KVM's own figures, for the programs that run in the test machine.
+//!
+//! - [`vm`], [`vcpu`], [`guest`]: a VM, and programs for it to run
+//! - [`memory`], [`idle`]: the host's memory in a VM's slots, and what can happen to it
+//! - [`backend`], [`module`]: which TDP MMU a VM is on
+//! - [`debugfs`], [`stats`]: what KVM says about VMs
+//! - [`ioctls`]: calls of KVM's by number, for who makes wrong ones
+//! - [`sysfs`]: the files of the kernel's settings
+
+pub mod backend;
+pub mod debugfs;
+pub mod guest;
+pub mod idle;
+pub mod ioctls;
+pub mod memory;
+pub mod module;
+pub mod stats;
+pub mod sysfs;
+pub mod vcpu;
+pub mod vm;
