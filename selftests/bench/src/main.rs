@@ -8,18 +8,16 @@
 //!
 //!     kvmrs-bench ROUNDS [SCENARIO]...
 
-mod guest;
-mod idle;
-mod memory;
 mod sample;
 mod scenarios;
 mod vm;
 
 use anyhow::{bail, Context, Result};
+use kvmtest::backend;
 use sample::Samples;
 use scenarios::SCENARIOS;
 
-const BACKENDS: [&str; 2] = ["c", "rust"];
+const BACKENDS: [&str; 2] = [backend::C, backend::RUST];
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);

@@ -3,6 +3,7 @@
 //! One figure: what an operation cost this thread.
 
 use anyhow::Result;
+use rustix::time::{clock_gettime, ClockId};
 use serde::Serialize;
 use std::thread::sleep;
 use std::time::Duration;
@@ -73,12 +74,6 @@ impl<'a> Samples<'a> {
 /// Nanoseconds that this thread has run for, in the kernel and outside. Waiting does not count,
 /// and neither does what other threads do meanwhile.
 fn thread_time() -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the kernel writes to `now` alone.
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut now) };
-    assert_eq!(failed, 0, "every Linux has this clock");
+    let now = clock_gettime(ClockId::ThreadCPUTime);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

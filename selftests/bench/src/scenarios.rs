@@ -4,12 +4,13 @@
 //!
 //! Figures are per page of the size named, over all pages of the slot, whether mapped or not.
 
-use crate::guest::Access;
-use crate::idle::IdleSet;
-use crate::memory::{Backing, Memory, PAGE_2M, PAGE_4K};
 use crate::sample::{Kind, Samples};
-use crate::vm::{eager_split, Vm};
+use crate::vm::Vm;
 use anyhow::{ensure, Result};
+use kvmtest::guest::Program;
+use kvmtest::idle::IdleSet;
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::vm::eager_split;
 
 type Scenario = fn(&mut Samples) -> Result<()>;
 
@@ -24,7 +25,6 @@ pub const SCENARIOS: [(&str, Scenario); 7] = [
     ("slot-range", slot_range),
 ];
 
-const MIB: u64 = 1 << 20;
 const SMALL: u64 = 128 * MIB;
 const HUGE: u64 = 512 * MIB;
 const SPARSE: u64 = 1024 * MIB;
@@ -41,7 +41,7 @@ fn small(samples: &mut Samples) -> Result<()> {
     };
     time("populate", Kind::Work, &mut || vm.populate())?;
     // Mapping a page ahead of its use leaves it old; this does not fault, but makes it young.
-    vm.touch(Access::Read)?;
+    vm.touch(Program::Read)?;
     time("age, accessed", Kind::Work, &mut || idle.mark())?;
     time("age, idle", Kind::Scan, &mut || idle.mark())?;
     time("log on, protect", Kind::Work, &mut || vm.log(true))?;
@@ -51,15 +51,19 @@ fn small(samples: &mut Samples) -> Result<()> {
     time("log on, protected already", Kind::Scan, &mut || {
         vm.log(true)
     })?;
-    time("write fault", Kind::Work, &mut || vm.touch(Access::Write))?;
+    time("write fault", Kind::Work, &mut || {
+        vm.touch(Program::Increment)
+    })?;
     time("get log, protect", Kind::Work, &mut || {
         all_dirty(&vm.get_log()?, pages)
     })?;
     vm.log(false)?;
-    time("zap, dense", Kind::Work, &mut || memory.discard())?;
+    time("zap, dense", Kind::Work, &mut || {
+        memory.discard(0..memory.size())
+    })?;
     time("log on, absent", Kind::Scan, &mut || vm.log(true))?;
     samples.time("zap, empty", "4k", Kind::Scan, pages, || {
-        memory.unmap();
+        drop(memory);
         Ok(())
     })?;
     vm.end();
@@ -77,21 +81,22 @@ fn huge(samples: &mut Samples) -> Result<()> {
         samples.time(op, size, kind, memory.pages(unit), operation)
     };
     time("populate", "2m", Kind::Work, &mut || vm.populate())?;
-    vm.touch(Access::Read)?;
+    vm.touch(Program::Read)?;
     time("age, accessed", "2m", Kind::Work, &mut || idle.mark())?;
-    eager_split(false)?;
+    let late = eager_split(false)?;
     time("log on, protect", "2m", Kind::Work, &mut || vm.log(true))?;
     time("log off, huge already", "2m", Kind::Scan, &mut || {
         vm.log(false)
     })?;
-    eager_split(true)?;
+    drop(late);
+    let _early = eager_split(true)?;
     time("log on, split", "4k", Kind::Work, &mut || vm.log(true))?;
-    vm.touch(Access::Read)?;
+    vm.touch(Program::Read)?;
     time("age split, accessed", "4k", Kind::Work, &mut || idle.mark())?;
     time("age split, idle", "4k", Kind::Scan, &mut || idle.mark())?;
     time("log off, recover", "4k", Kind::Work, &mut || vm.log(false))?;
     samples.time("zap, dense", "2m", Kind::Work, HUGE / PAGE_2M, || {
-        memory.unmap();
+        drop(memory);
         Ok(())
     })?;
     vm.end();
@@ -104,7 +109,7 @@ fn sparse(samples: &mut Samples) -> Result<()> {
     let pages = memory.pages(PAGE_4K);
     let vm = Vm::new(samples.backend, &memory)?;
     for offset in (0..SPARSE).step_by(PAGE_2M as usize) {
-        vm.populate_at(offset, PAGE_4K)?;
+        vm.populate_page(offset)?;
     }
     let mut time = |op: &str, operation: &mut dyn FnMut() -> Result<()>| {
         samples.time(op, "4k", Kind::Scan, pages, operation)
@@ -112,7 +117,7 @@ fn sparse(samples: &mut Samples) -> Result<()> {
     time("log on, sparse", &mut || vm.log(true))?;
     time("log off, sparse", &mut || vm.log(false))?;
     samples.time("zap, sparse", "4k", Kind::Scan, pages, || {
-        memory.unmap();
+        drop(memory);
         Ok(())
     })?;
     samples.time("teardown, sparse", "4k", Kind::Scan, pages, || {
@@ -124,16 +129,8 @@ fn sparse(samples: &mut Samples) -> Result<()> {
 /// A log that starts with every page dirty, cleared by a call of its own.
 fn manual_small(samples: &mut Samples) -> Result<()> {
     let memory = Memory::new(SMALL, Backing::Small)?;
+    let vm = clear_log(samples, &memory, "clear log, protect")?;
     let pages = memory.pages(PAGE_4K);
-    let vm = Vm::new(samples.backend, &memory)?;
-    vm.start_logs_set()?;
-    vm.populate()?;
-    vm.log(true)?;
-    let mut log = vm.get_log()?;
-    all_dirty(&log, pages)?;
-    samples.time("clear log, protect", "4k", Kind::Work, pages, || {
-        vm.clear_log(&mut log)
-    })?;
     samples.time("teardown, dense", "4k", Kind::Work, pages, || {
         vm.end();
         Ok(())
@@ -143,16 +140,19 @@ fn manual_small(samples: &mut Samples) -> Result<()> {
 /// The same over huge pages, which clearing the log splits.
 fn manual_huge(samples: &mut Samples) -> Result<()> {
     let memory = Memory::new(HUGE, Backing::Huge)?;
+    clear_log(samples, &memory, "clear log, split").map(drop)
+}
+
+fn clear_log(samples: &mut Samples, memory: &Memory, op: &str) -> Result<Vm> {
     let pages = memory.pages(PAGE_4K);
-    let vm = Vm::new(samples.backend, &memory)?;
+    let vm = Vm::new(samples.backend, memory)?;
     vm.start_logs_set()?;
     vm.populate()?;
     vm.log(true)?;
     let mut log = vm.get_log()?;
     all_dirty(&log, pages)?;
-    samples.time("clear log, split", "4k", Kind::Work, pages, || {
-        vm.clear_log(&mut log)
-    })
+    samples.time(op, "4k", Kind::Work, pages, || vm.clear_log(&mut log))?;
+    Ok(vm)
 }
 
 /// Deleting a slot, which drops all page tables of the VM.
