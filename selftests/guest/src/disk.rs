@@ -4,7 +4,8 @@
 
 use crate::pattern;
 use anyhow::{ensure, Context, Result};
-use std::fs::{self, File, OpenOptions};
+use kvmtest::sysfs;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 
 const DISK: &str = "/dev/vda";
@@ -26,7 +27,7 @@ pub fn work(round: u64) -> Result<usize> {
         disk.write_all(&pattern::bytes(round, chunk * WORDS, WORDS))?;
     }
     disk.sync_all().context("writing to the disk")?;
-    fs::write(DROP, "3").with_context(|| format!("writing to {DROP}"))?;
+    sysfs::write(DROP, "3")?;
 
     disk.seek(SeekFrom::Start(0))?;
     let mut buffer = vec![0; CHUNK];

@@ -11,7 +11,7 @@ mod disk;
 mod pattern;
 
 use anyhow::{ensure, Context, Result};
-use std::fs;
+use kvmtest::sysfs;
 use std::io::{stdin, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -34,10 +34,9 @@ fn main() {
 }
 
 fn run() -> Result<()> {
-    let release = read("/proc/sys/kernel/osrelease")?;
-    let cpus = read("/sys/devices/system/cpu/online")?;
-    let memory = read("/proc/meminfo")?;
-    let kib = memory.split_whitespace().nth(1).unwrap_or("?");
+    let release = sysfs::read("/proc/sys/kernel/osrelease")?;
+    let cpus = sysfs::read("/sys/devices/system/cpu/online")?;
+    let kib = sysfs::number_in("/proc/meminfo", "MemTotal")?;
     println!("guest: up Linux {release}, CPUs {cpus}, {kib} KiB of memory");
 
     thread::spawn(|| {
@@ -92,9 +91,4 @@ fn work_in_memory(buffer: &mut [u64], version: u64) -> Result<()> {
     });
     ensure!(wrong == 0, "{wrong} words of memory are wrong");
     Ok(())
-}
-
-fn read(path: &str) -> Result<String> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
-    Ok(text.trim().to_string())
 }

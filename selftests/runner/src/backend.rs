@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which backend new VMs get, and the proof of which one they got.
+//! What the backends' counts say about a test, on any kernel, and without the runner's own VM.
 
-use crate::settings;
 use anyhow::{bail, Context, Result};
 use kvm_ioctls::{Kvm, VmFd};
+use kvmtest::backend::{self, Count, C, PARAMETER};
+use kvmtest::{debugfs, sysfs};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-
-/// The Rust backend's name.
-pub const RUST: &str = "rust";
-
-const PARAMETER: &str = "/sys/module/kvm/parameters/mmu_backend";
-const COUNTS: &str = "/sys/kernel/debug/kvm/mmu_backends";
-const KVM_STATS: &str = "/sys/kernel/debug/kvm";
 
 /// How long freed VMs and tables may take: a grace period or two, on an emulated machine.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -23,24 +17,17 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// The runner's own VM, which it keeps: see [`keep_one_vm`].
 static KEPT: OnceLock<VmFd> = OnceLock::new();
 
-/// VMs of one backend, since kvm.ko was loaded; the runner's own is not among those alive.
-#[derive(Clone, Copy, Default)]
-pub struct Count {
-    pub created: u64,
-    pub alive: u64,
-}
-
 /// Whether this kernel lets a VM's backend be chosen.
 pub fn selectable() -> bool {
-    settings::exists(PARAMETER)
+    sysfs::exists(PARAMETER)
 }
 
 /// Makes new VMs use `backend`. An unpatched kernel has C alone, and needs no choice for it.
 pub fn choose(backend: &str) -> Result<()> {
     if selectable() {
-        return settings::write(PARAMETER, backend);
+        return backend::choose(backend);
     }
-    if backend != "c" {
+    if backend != C {
         bail!("this kernel's kvm.ko has no parameter mmu_backend: it was built without the series");
     }
     Ok(())
@@ -59,36 +46,17 @@ pub fn keep_one_vm() -> Result<()> {
     Ok(())
 }
 
-/// The backends' counts, by name; absent on an unpatched kernel.
+/// The backends' counts, by name; absent on an unpatched kernel. The runner's own VM, which is on C,
+/// is not among those alive.
 pub fn counts() -> Result<Option<BTreeMap<String, Count>>> {
     if !selectable() {
         return Ok(None);
     }
-    settings::read(COUNTS)?
-        .lines()
-        .map(parse)
-        .collect::<Result<_>>()
-        .map(Some)
-}
-
-/// One line: name, created, alive.
-fn parse(line: &str) -> Result<(String, Count)> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let [name, created, alive] = words[..] else {
-        bail!("{COUNTS} has a strange line: '{line}'")
-    };
-    let number = |word: &str| {
-        word.parse::<u64>()
-            .with_context(|| format!("{COUNTS}: '{line}'"))
-    };
-    let kept = u64::from(name == "c" && KEPT.get().is_some());
-    Ok((
-        name.into(),
-        Count {
-            created: number(created)?,
-            alive: number(alive)? - kept,
-        },
-    ))
+    let mut counts = backend::counts()?;
+    if let (Some(c), Some(_)) = (counts.get_mut(C), KEPT.get()) {
+        c.alive -= 1;
+    }
+    Ok(Some(counts))
 }
 
 /// One backend's count; a backend that is not registered has none.
@@ -108,11 +76,6 @@ pub fn created_since(before: &BTreeMap<String, Count>) -> Result<BTreeMap<String
         .collect())
 }
 
-/// KiB of page tables that KVM holds.
-pub fn table_memory() -> Result<u64> {
-    settings::number("/proc/meminfo", "SecPageTables")
-}
-
 /// Waits for everything that VMs held to be given back; says what is still held.
 pub fn leftovers() -> Result<Option<String>> {
     let start = Instant::now();
@@ -129,21 +92,20 @@ pub fn leftovers() -> Result<Option<String>> {
 }
 
 fn held() -> Result<Vec<String>> {
-    let mut held = Vec::new();
-    for (name, count) in counts()?.unwrap_or_default() {
-        if count.alive != 0 {
-            held.push(format!("{} VMs on {name}", count.alive));
-        }
-    }
-    for size in ["pages_4k", "pages_2m", "pages_1g"] {
-        let pages = settings::read(&format!("{KVM_STATS}/{size}"))?;
-        if pages != "0" {
-            held.push(format!("{size} {pages}"));
-        }
-    }
-    match table_memory()? {
-        0 => {}
-        kib => held.push(format!("{kib} KiB of page tables")),
+    let counts = counts()?.unwrap_or_default().into_iter();
+    let vms = counts.filter(|(_, count)| count.alive != 0);
+    let mut held: Vec<String> = vms
+        .map(|(name, count)| format!("{} VMs on {name}", count.alive))
+        .collect();
+    let now = debugfs::held()?;
+    let pages = debugfs::PAGES.into_iter().zip(now.pages);
+    held.extend(
+        pages
+            .filter(|(_, pages)| *pages != 0)
+            .map(|(size, pages)| format!("{size} {pages}")),
+    );
+    if now.tables != 0 {
+        held.push(format!("{} KiB of page tables", now.tables));
     }
     Ok(held)
 }

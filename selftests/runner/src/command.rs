@@ -5,9 +5,9 @@
 use crate::child::{self, Limits};
 use crate::events::{emit, Event};
 use crate::job;
-use crate::settings;
 use crate::system::SHARE;
 use anyhow::{bail, Context, Result};
+use kvmtest::sysfs;
 use std::time::Duration;
 
 /// The serial port that the host script connects to the person's terminal.
@@ -58,7 +58,7 @@ pub fn shell() -> Result<()> {
 
 /// Programs come from the tools root where that is mounted.
 fn in_share(argv: &[String]) -> Vec<String> {
-    if !settings::exists(&format!("{SHARE}/bin")) {
+    if !sysfs::exists(&format!("{SHARE}/bin")) {
         return argv.to_vec();
     }
     let chroot = ["/bin/busybox", "chroot", SHARE].map(String::from);

@@ -2,15 +2,14 @@
 
 //! What programs that do not end in time are doing: their threads, and KVM for them.
 
-use crate::settings;
 use crate::system;
+use kvmtest::{debugfs, sysfs};
 use rustix::process::Pid;
 use std::collections::BTreeMap;
 use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-const COUNTS: &str = "/sys/kernel/debug/kvm";
 const TRACING: &str = "/sys/kernel/tracing";
 /// As long as KVM is watched.
 const WATCHED: Duration = Duration::from_secs(1);
@@ -46,10 +45,10 @@ fn counted_in(time: Duration) -> String {
 
 /// All that KVM counts.
 fn counts() -> BTreeMap<String, i64> {
-    let files = fs::read_dir(COUNTS).into_iter().flatten().flatten();
+    let files = fs::read_dir(debugfs::ROOT).into_iter().flatten().flatten();
     files
         .filter_map(|file| {
-            let value = settings::read(file.path().to_str()?).ok()?;
+            let value = sysfs::read(file.path().to_str()?).ok()?;
             Some((file.file_name().into_string().ok()?, value.parse().ok()?))
         })
         .collect()
@@ -57,7 +56,7 @@ fn counts() -> BTreeMap<String, i64> {
 
 /// The end of what KVM's tracepoints said during `watch`.
 fn traced(watch: impl FnOnce()) -> Vec<String> {
-    let switch = |file, value| settings::write(&format!("{TRACING}/{file}"), value);
+    let switch = |file, value| sysfs::write(&format!("{TRACING}/{file}"), value);
     let begun = switch("events/kvm/enable", "1").and_then(|()| switch("tracing_on", "1"));
     watch();
     // Recording ends first: the tracepoints themselves take seconds to go, one by one.
@@ -65,7 +64,7 @@ fn traced(watch: impl FnOnce()) -> Vec<String> {
     if let Err(error) = begun.and(ended) {
         return vec![format!("no trace: {error:#}")];
     }
-    let text = settings::read(&format!("{TRACING}/trace")).unwrap_or_default();
+    let text = sysfs::read(&format!("{TRACING}/trace")).unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let end = &lines[lines.len().saturating_sub(TRACED)..];
     end.iter().map(|line| line.trim().to_owned()).collect()
@@ -79,8 +78,8 @@ fn threads(process: Pid) -> Vec<String> {
         .filter_map(|task| {
             let path = task.path().to_str()?.to_string();
             thread(
-                &settings::read(&format!("{path}/stat")).ok()?,
-                &settings::read(&format!("{path}/wchan")).unwrap_or_default(),
+                &sysfs::read(&format!("{path}/stat")).ok()?,
+                &sysfs::read(&format!("{path}/wchan")).unwrap_or_default(),
             )
         })
         .collect()

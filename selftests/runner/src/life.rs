@@ -2,16 +2,16 @@
 
 //! The module's life: it comes and goes, and VMs of both backends with it.
 
-use crate::backend::{self, RUST};
+use crate::backend;
 use crate::events::{emit, mark, Event, Outcome, TestResult};
 use crate::holder::Holder;
 use crate::job::Life;
 use crate::kernel_log::KernelLog;
 use crate::order::Watch;
-use crate::settings;
-use crate::system::{load_module, unload_module};
 use anyhow::{bail, ensure, Context, Result};
-use rustix::io::Errno;
+use kvmtest::backend::{C, RUST};
+use kvmtest::{module, sysfs};
+use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,7 +69,7 @@ pub fn run(life: &Life) -> Result<()> {
             vms: None,
         }));
         // A check that stopped half-way must not fail the next one.
-        let _ = unload_module(&life.name);
+        let _ = module::unload(&life.name);
     }
     Ok(())
 }
@@ -86,7 +86,7 @@ fn nothing_left(life: &Life) -> Result<()> {
         "/proc/modules",
         "/proc/kallsyms",
     ] {
-        let text = settings::read(path)?;
+        let text = sysfs::read(path)?;
         let line = text.lines().find(|line| mentions(line, &life.name));
         ensure!(
             line.is_none(),
@@ -97,22 +97,22 @@ fn nothing_left(life: &Life) -> Result<()> {
     Ok(())
 }
 
-/// "[kvm_rs]" or a word of its own, not a part of the kernel's own version string.
+/// `[kvm_rs]` or a word of its own, not a part of the kernel's own version string.
 fn mentions(line: &str, name: &str) -> bool {
     line.split(|c: char| c.is_whitespace() || "[]".contains(c))
         .any(|word| word == name)
 }
 
 fn loaded(life: &Life) -> bool {
-    settings::exists(&format!("/sys/module/{}", life.name))
+    sysfs::exists(&format!("/sys/module/{}", life.name))
 }
 
 fn load(life: &Life) -> Result<()> {
-    load_module(&life.module, "")
+    module::load(&life.module, "")
 }
 
 fn unload(life: &Life) -> Result<()> {
-    unload_module(&life.name).context("unloading the module")
+    module::unload(&life.name).context("unloading the module")
 }
 
 fn load_and_unload(life: &Life) -> Result<()> {
@@ -144,14 +144,22 @@ fn unload_refused(life: &Life) -> Result<()> {
     backend::choose(RUST)?;
     let mut vm = Holder::start(&life.holder)?;
     vm.touch()?;
-    match unload_module(&life.name) {
-        Err(Errno::AGAIN | Errno::BUSY) => {}
-        Err(other) => bail!("unloading a used module: {other}"),
+    match module::unload(&life.name) {
+        Err(error) if is_busy(&error) => {}
+        Err(error) => bail!("unloading a used module: {error}"),
         Ok(()) => bail!("the module could be unloaded under a VM"),
     }
     vm.touch()?;
     vm.stop()?;
     unload(life)
+}
+
+/// Whether the kernel refused because somebody uses the module.
+fn is_busy(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::ResourceBusy
+    )
 }
 
 /// A VM with Xen's data ends while somebody tries to unload the module all the time: the last thing
@@ -180,8 +188,8 @@ fn stays_for_xen(life: &Life) -> Result<()> {
 fn unload_when_possible(life: &Life) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
-        match unload_module(&life.name) {
-            Err(Errno::AGAIN | Errno::BUSY) => {}
+        match module::unload(&life.name) {
+            Err(error) if is_busy(&error) => {}
             other => return other.context("unloading the module"),
         }
     }
@@ -206,11 +214,11 @@ fn stays_on_c(life: &Life) -> Result<()> {
 
 fn both_at_once(life: &Life) -> Result<()> {
     load(life)?;
-    backend::choose("c")?;
+    backend::choose(C)?;
     let mut on_c = Holder::start(&life.holder)?;
     backend::choose(RUST)?;
     let mut on_rust = Holder::start(&life.holder)?;
-    let alive = (backend::count("c")?.alive, backend::count(RUST)?.alive);
+    let alive = (backend::count(C)?.alive, backend::count(RUST)?.alive);
     ensure!(alive == (1, 1), "VMs alive on (C, Rust): {alive:?}");
     for _ in 0..5 {
         on_c.touch()?;
@@ -237,7 +245,7 @@ fn unknown_backend(life: &Life) -> Result<()> {
 
 fn wrong_parameter(life: &Life) -> Result<()> {
     let mut log = KernelLog::open()?;
-    let refused = load_module(&life.module, &life.wrong_params).is_err();
+    let refused = module::load(&life.module, &life.wrong_params).is_err();
     ensure!(
         refused == life.wrong_params_refused,
         "loading with {} went wrong",
@@ -254,7 +262,7 @@ fn wrong_parameter(life: &Life) -> Result<()> {
 fn wrong_kernel(life: &Life) -> Result<()> {
     let mut log = KernelLog::open()?;
     ensure!(
-        load_module(&life.foreign, "").is_err(),
+        module::load(&life.foreign, "").is_err(),
         "a module for another kernel was accepted"
     );
     log.expect("version magic")

@@ -18,13 +18,13 @@ mod kernel_log;
 mod late;
 mod life;
 mod order;
-mod settings;
 mod suite;
 mod system;
 
 use anyhow::{Context, Result};
 use events::{emit, Event};
 use job::{Job, Work};
+use kvmtest::{module, sysfs};
 
 fn main() {
     // A panic would end PID 1 and so panic the kernel, which the host script reports too, but
@@ -63,14 +63,14 @@ fn run() -> Result<()> {
 fn prepare(job: &Job) -> Result<()> {
     for module in &job.modules {
         if module.cpu_flag.as_deref().is_none_or(system::cpu_has) {
-            system::load_module(&module.path, &module.params)?;
+            module::load(&module.path, &module.params)?;
         }
     }
-    if settings::exists("/dev/kvm") {
+    if sysfs::exists("/dev/kvm") {
         backend::keep_one_vm()?;
     }
     for setting in &job.settings {
-        settings::write(&setting.path, &setting.value)?;
+        sysfs::write(&setting.path, &setting.value)?;
     }
     if let Some(tag) = &job.share {
         system::mount_share(tag)?;

@@ -2,8 +2,8 @@
 
 //! In which order the kernel calls a function and lets a module go.
 
-use crate::settings;
 use anyhow::Result;
+use kvmtest::sysfs;
 
 const TRACING: &str = "/sys/kernel/tracing";
 const PROBE: &str = "kvm_rs/watched";
@@ -33,7 +33,7 @@ impl Watch {
     /// `free` for the end of the module.
     pub fn end(self) -> Result<Vec<&'static str>> {
         set("tracing_on", "0")?;
-        let trace = settings::read(&format!("{TRACING}/trace"))?;
+        let trace = sysfs::read(&format!("{TRACING}/trace"))?;
         Ok(trace.lines().filter_map(|line| self.event(line)).collect())
     }
 
@@ -62,5 +62,5 @@ impl Drop for Watch {
 }
 
 fn set(file: &str, value: &str) -> Result<()> {
-    settings::write(&format!("{TRACING}/{file}"), value)
+    sysfs::write(&format!("{TRACING}/{file}"), value)
 }

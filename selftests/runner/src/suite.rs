@@ -6,8 +6,9 @@ use crate::backend;
 use crate::child::{self, Ended, Limits};
 use crate::events::{emit, mark, Event, Outcome, TestResult};
 use crate::job::{Suite, Test};
-use crate::settings;
 use anyhow::Result;
+use kvmtest::backend::C;
+use kvmtest::sysfs;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,14 +22,14 @@ type Vms = Option<BTreeMap<String, u64>>;
 
 /// Runs the list on the first backend, then on the next.
 pub fn run(suite: &Suite) -> Result<()> {
-    let huge_pages = settings::read(HUGE_PAGES)?;
+    let huge_pages = sysfs::read(HUGE_PAGES)?;
     // How many VMs each test made on C: a test that makes some there must make some elsewhere.
     let mut on_c = BTreeMap::new();
     for backend in &suite.backends {
         for test in &suite.tests {
             // Each time, because a test may choose too, and may end without putting it back.
             backend::choose(backend)?;
-            settings::write(HUGE_PAGES, &huge_pages)?;
+            sysfs::write(HUGE_PAGES, &huge_pages)?;
             run_one(suite, test, backend, &mut on_c)?;
         }
     }
@@ -165,12 +166,12 @@ fn complaint(
 ) -> Result<Option<String>> {
     if let Some(vms) = vms.as_ref().filter(|_| !test.mixed) {
         let of = |backend: &str| vms.get(backend).copied().unwrap_or(0);
-        if name == "c" {
-            on_c.insert(test.name.clone(), of("c"));
-        } else if of("c") > test.declined {
+        if name == C {
+            on_c.insert(test.name.clone(), of(C));
+        } else if of(C) > test.declined {
             return Ok(Some(format!(
                 "{} of its VMs ran on C",
-                of("c") - test.declined
+                of(C) - test.declined
             )));
         } else if of(name) == 0
             && on_c
@@ -181,11 +182,7 @@ fn complaint(
                 "ran on C: it made VMs there, but none on {name}"
             )));
         }
-        if name == "c"
-            && vms
-                .iter()
-                .any(|(backend, &made)| backend != "c" && made > 0)
-        {
+        if name == C && vms.iter().any(|(backend, &made)| backend != C && made > 0) {
             return Ok(Some(
                 "a VM ran on another backend although C was chosen".into(),
             ));

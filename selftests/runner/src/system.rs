@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The machine itself: mounts, modules, processes, power.
+//! The machine itself: mounts, processes, power.
 
-use crate::settings;
 use anyhow::{Context, Result};
+use kvmtest::sysfs;
 use rustix::mount::{mount, mount_bind_recursive, MountFlags};
 use rustix::process::{kill_process, wait, Pid, Signal, WaitOptions};
-use rustix::system::{delete_module, finit_module, reboot, RebootCommand};
+use rustix::system::{reboot, RebootCommand};
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
-use std::fs::{self, File};
+use std::ffi::CStr;
+use std::fs;
 
 /// Where the tools root appears.
 pub const SHARE: &str = "/share";
@@ -58,22 +58,9 @@ pub fn mount_share(tag: &str) -> Result<()> {
     Ok(())
 }
 
-/// Loads a module; the error is the kernel's, with the module's name.
-pub fn load_module(path: &str, params: &str) -> Result<()> {
-    let file = File::open(path).with_context(|| format!("opening {path}"))?;
-    let params = CString::new(params)?;
-    finit_module(&file, &params, 0).with_context(|| format!("loading {path}"))
-}
-
-/// Unloads a module; fails at once while it is in use.
-pub fn unload_module(name: &str) -> rustix::io::Result<()> {
-    let name = CString::new(name).map_err(|_| rustix::io::Errno::INVAL)?;
-    delete_module(&name, rustix::fs::OFlags::NONBLOCK.bits() as i32)
-}
-
 /// Whether /proc/cpuinfo lists this flag.
 pub fn cpu_has(flag: &str) -> bool {
-    let text = settings::read("/proc/cpuinfo").unwrap_or_default();
+    let text = sysfs::read("/proc/cpuinfo").unwrap_or_default();
     text.lines()
         .filter(|line| line.starts_with("flags"))
         .any(|line| line.split_whitespace().any(|word| word == flag))
@@ -81,13 +68,13 @@ pub fn cpu_has(flag: &str) -> bool {
 
 /// What the host script prints about the machine it got.
 pub fn facts() -> BTreeMap<&'static str, String> {
-    let read = |path| settings::read(path).unwrap_or_else(|_| "absent".into());
+    let read = |path| sysfs::read(path).unwrap_or_else(|_| "absent".into());
     BTreeMap::from([
         ("kernel", read("/proc/sys/kernel/osrelease")),
         ("cpus", read("/sys/devices/system/cpu/online")),
         (
             "memory_kb",
-            settings::number("/proc/meminfo", "MemTotal")
+            sysfs::number_in("/proc/meminfo", "MemTotal")
                 .unwrap_or(0)
                 .to_string(),
         ),

@@ -2,12 +2,12 @@
 
 //! KVM's figures of one VM, from its directory in debugfs.
 
-use crate::settings;
 use anyhow::{Context, Result};
+use kvmtest::debugfs::ROOT;
+use kvmtest::sysfs;
 use std::collections::BTreeMap;
 use std::fs;
 
-const ROOT: &str = "/sys/kernel/debug/kvm";
 const NAMES: [&str; 7] = [
     "pages_4k",
     "pages_2m",
@@ -50,8 +50,8 @@ impl Vm {
     /// The figures now.
     pub fn figures(&self) -> Result<Figures> {
         let read = |name| {
-            let value = settings::read(&format!("{}/{name}", self.folder))?;
-            Ok((name, value.parse()?))
+            let value = sysfs::number(&format!("{}/{name}", self.folder))?;
+            Ok((name, value))
         };
         Ok(Figures(NAMES.into_iter().map(read).collect::<Result<_>>()?))
     }

@@ -11,14 +11,15 @@ mod figures;
 mod guest;
 mod qmp;
 
-use crate::backend::{self, RUST};
+use crate::backend;
 use crate::events::{emit, mark, Event};
 use crate::job::Demo;
 use crate::kernel_log::KernelLog;
-use crate::system::{load_module, unload_module};
 use anyhow::{bail, ensure, Context, Result};
 use figures::{Figures, Vm};
 use guest::Guest;
+use kvmtest::backend::{C, RUST};
+use kvmtest::module;
 use qmp::Qmp;
 use serde_json::json;
 use std::thread::sleep;
@@ -36,7 +37,7 @@ const PART: u64 = 2;
 pub fn run(demo: &Demo) -> Result<()> {
     phase("module");
     let mut log = KernelLog::open()?;
-    load_module(&demo.module, "")?;
+    module::load(&demo.module, "")?;
     note(&log.line_with(&format!("{}: ready", demo.name))?);
     backend::choose(RUST)?;
     Show::start(demo)?.play(demo)?;
@@ -45,7 +46,7 @@ pub fn run(demo: &Demo) -> Result<()> {
         bail!(left);
     }
     note("the VM is gone: pages_4k 0, pages_2m 0, pages_1g 0, no page table left");
-    unload_module(&demo.name).context("unloading the module")?;
+    module::unload(&demo.name).context("unloading the module")?;
     note("the module is unloaded");
     Ok(())
 }
@@ -77,7 +78,7 @@ impl Show {
             Ok(both) => both,
             Err(error) => return Err(guest.blame(error)),
         };
-        let (on_rust, on_c) = (backend::count(RUST)?.alive, backend::count("c")?.alive);
+        let (on_rust, on_c) = (backend::count(RUST)?.alive, backend::count(C)?.alive);
         ensure!(
             (on_rust, on_c) == (1, 0),
             "VMs alive on Rust and C: {on_rust} and {on_c}, should be 1 and 0"
