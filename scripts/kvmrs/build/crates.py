@@ -24,9 +24,10 @@ def runner() -> Path:
 def static_program(crate: Path, program: str, what: str) -> Path:
     """A program for the test machine; cargo itself knows whether there is anything to build.
 
+    What the crates share is built once, in one folder.
     The target is named so that +crt-static does not reach build scripts and macros.
     """
-    folder = paths.of_checkout(crate.name)
+    folder = paths.of_checkout("programs")
     with ui.step(f"building {what}") as shown:
         argv = ["cargo", "build", "--release", "--locked", "--target", TARGET, "--target-dir", str(folder)]
         env = {"RUSTFLAGS": "-C target-feature=+crt-static"}

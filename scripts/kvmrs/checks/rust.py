@@ -65,9 +65,9 @@ def documents() -> None:
 
 
 def model_tests() -> None:
-    """The core, built for user space: unit, property and compile-fail tests. The runner's own."""
+    """The core, built for user space: unit, property and compile-fail tests. The programs' own."""
     crates.cargo(["test"], "model-tests")
-    crates.cargo(["test"], "runner-tests", crates.RUNNER)
+    crates.cargo(["test", "--workspace", "--exclude", "kvmrs-model"], "program-tests", crates.RUNNER)
 
 
 def _rustfmt(options: List[str]) -> None:
