@@ -11,11 +11,13 @@ from typing import AbstractSet, Iterator, NamedTuple
 
 from . import paths, prose
 
-UNCHECKED = {"CHANGELOG.md"}
-"""A changelog names what was."""
+CHANGELOG = "CHANGELOG.md"
+"""It may name what is gone."""
 
-LINK = re.compile(r"\]\(([^)\s]+)\)")
+_MAINTAINED = re.compile(r"^F:\s+(\S+)$", re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+_LANGUAGE = re.compile(r" *```(?:c|rust)\n")
 _SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 _URL = re.compile(r"\w+://[^\s)>]+")
 _COMMAND = re.compile(r"(?<![^\s(])(make|scripts/kvmrs\.sh)(?: +[A-Z_]+=\S+)* +([a-z][a-z_-]*)\b(?!=)")
@@ -52,20 +54,28 @@ class Reader:
 
     def mentions(self) -> Iterator[Mention]:
         """All names of a document, or of a source file's comments."""
-        if self.path.suffix == ".md" and self.path.name not in UNCHECKED:
+        if self.path.name == "MAINTAINERS":
+            yield from self._maintained(self.path.read_text())
+        elif self.path.suffix == ".md" and self.path.name != CHANGELOG:
             yield from self._document(self.path.read_text())
         elif prose.is_source(self.path):
             yield from self._prose(prose.split(self.path)[0])
 
+    def _maintained(self, text: str) -> Iterator[Mention]:
+        for found in _MAINTAINED.finditer(text):
+            yield self._mention(text, found.start(), "path", found[1])
+
     def _document(self, text: str) -> Iterator[Mention]:
-        for found in LINK.finditer(text):
+        for found in _LINK.finditer(text):
             if not _URL.match(found[1]):
                 yield self._mention(text, found.start(), "link", found[1])
         for found in _FENCE.finditer(text):
             fence = prose.only(found.span(), text)
             yield from self._commands(fence)
             yield from self._paths(fence)
-        yield from self._prose(prose.blanked(LINK, prose.blanked(_FENCE, text)))
+            if _LANGUAGE.match(found.group()):
+                yield from self._marked(fence)
+        yield from self._prose(prose.blanked(_LINK, prose.blanked(_FENCE, text)))
 
     def _prose(self, text: str) -> Iterator[Mention]:
         text = prose.blanked(_URL, text)
@@ -73,9 +83,7 @@ class Reader:
             yield from self._span(text, found.start(), found[1])
         bare = prose.blanked(_SPAN, text)
         yield from self._paths(bare)
-        for found in _WORD.finditer(prose.blanked(_PATH, bare, self._is_path)):
-            if _MARKED.search(found.group()):
-                yield from self._word(text, found.start(), found.group())
+        yield from self._marked(prose.blanked(_PATH, bare, self._is_path))
 
     def _span(self, text: str, start: int, code: str) -> Iterator[Mention]:
         """What stands in backticks: a command, a path, or code with names in it."""
@@ -88,6 +96,11 @@ class Reader:
             for found in _WORD.finditer(code):
                 if _NAME.search(found.group()) or found.group() == code:
                     yield from self._word(text, start, found.group())
+
+    def _marked(self, text: str) -> Iterator[Mention]:
+        for found in _WORD.finditer(text):
+            if _MARKED.search(found.group()):
+                yield from self._word(text, found.start(), found.group())
 
     def _word(self, text: str, start: int, name: str) -> Iterator[Mention]:
         if not _PLACEHOLDER.fullmatch(name):

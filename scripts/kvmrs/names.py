@@ -19,9 +19,17 @@ from .mentions import Mention, Reader
 
 FOREIGN = paths.CONFIGS / "foreign-names"
 GENERATED = {"out", "target", ".git", "__pycache__"}
-MUTANTS = paths.REPO / "selftests" / "museum"
-KERNEL_PARTS = ("arch/x86", "virt", "include", "kernel", "mm", "lib", "init", "rust",
-                "tools/testing/selftests/kvm")
+KERNEL_PARTS = (
+    "arch/x86",
+    "virt",
+    "include",
+    "kernel",
+    "mm",
+    "lib",
+    "init",
+    "rust",
+    "tools/testing/selftests/kvm",
+)
 """Where words are looked for in the kernel: all of it takes a minute."""
 
 _HERE = re.compile(r"^(?:(?:[Ss]elf|super|crate)::)+")
@@ -32,16 +40,23 @@ _IMPL = re.compile(r"\bimpl\b([^{;]*)\{")
 
 def complaints(kernel: Path) -> List[str]:
     """file:line of each name that neither the checkout nor the patched kernel tree has."""
-    if not (kernel / "arch/x86/kvm/mmu/backend.h").exists():
-        raise KvmrsError(f"{kernel} is no patched kernel tree", "make kernel")
+    if not (kernel / "arch/x86/kvm").is_dir():
+        raise KvmrsError(f"{kernel} is no kernel tree", "make kernel")
     checkout, foreign = Checkout(kernel), _foreign()
     missing = [each for each in checkout.mentions() if not checkout.has(each)]
     asked = {name for each in missing if each.kind == "word" for name in _asked(each.name)}
     unknown = asked - checkout.words - _in_kernel(kernel, asked - checkout.words)
-    wrong = [str(each) for each in missing if each.kind != "word" or _bare(each.name) in unknown and (
-        checkout.misplaced(each.name) or _words(each.name) & unknown - foreign)]
+
+    def is_wrong(each: Mention) -> bool:
+        if each.kind != "word":
+            return True
+        if _bare(each.name) not in unknown:
+            return False
+        return checkout.misplaced(each.name) or not _words(each.name) & unknown <= foreign
+
     where = FOREIGN.relative_to(paths.REPO)
-    return wrong + [f"{where}: nothing needs {name}" for name in sorted(foreign - unknown)]
+    idle = [f"{where}: nothing needs {name}" for name in sorted(foreign - unknown)]
+    return [*map(str, filter(is_wrong, missing)), *idle]
 
 
 class Checkout:
@@ -67,13 +82,18 @@ class Checkout:
 
     def has(self, mention: Mention) -> bool:
         """Whether the name exists here, or for a path in the kernel."""
-        return {"path": self._has_path, "command": self._has_command, "word": self._has_word,
-                "link": self._has_link}[mention.kind](mention)
+        return {
+            "path": self._has_path,
+            "command": self._has_command,
+            "word": self._has_word,
+            "link": self._has_link,
+        }[mention.kind](mention)
 
     def misplaced(self, name: str) -> bool:
         """Whether `a::b` names something of the checkout's `a` that `a` does not have."""
-        return any(not parts <= self.members[scope]
-                   for scope, parts in _pairs(name) if scope in self.members)
+        return any(
+            not parts <= self.members[scope] for scope, parts in _pairs(name) if scope in self.members
+        )
 
     def _add(self, path: Path, code: str) -> None:
         words = _words(code) | {path.stem}
@@ -86,7 +106,7 @@ class Checkout:
 
     def _commands(self) -> Set[str]:
         main = next(path for path in self.files.values() if path.name == "__main__.py")
-        return set(re.findall(r'^ +"([\w-]+)": \(', main.read_text(), re.MULTILINE))
+        return set(re.findall(r'^ +"([\w-]+)"[:,]', main.read_text(), re.MULTILINE))
 
     def _has_word(self, mention: Mention) -> bool:
         return _words(mention.name) <= self.words and not self.misplaced(mention.name)
@@ -114,15 +134,23 @@ class Checkout:
         if slash and first in self.top:
             return any(_lines(path) >= line for path in paths.REPO.glob(pattern))
         tail = re.compile(rf"(?:.*/)?{_expression(pattern)}(?:\.\w+|/.*)?")
-        return any(tail.fullmatch(name) and _lines(path) >= line for name, path in self.files.items()
-                   ) or any(user.glob(pattern)) or pattern in self.code or (
-            not slash and any(self.kernel.glob(f"arch/x86/kvm/**/{pattern}")))
+        return (
+            any(tail.fullmatch(name) and _lines(path) >= line for name, path in self.files.items())
+            or any(user.glob(pattern))
+            or pattern in self.code
+            or (not slash and any(self.kernel.glob(f"arch/x86/kvm/**/{pattern}")))
+        )
 
 
 def _files() -> List[Path]:
-    return sorted(path for path in paths.REPO.rglob("*") if path.is_file() and path.name != ".git"
-                  and not path.name.endswith((".mod.c", "_generated.rs"))
-                  and not GENERATED & set(path.relative_to(paths.REPO).parts))
+    return sorted(
+        path
+        for path in paths.REPO.rglob("*")
+        if path.is_file()
+        and path.name != ".git"
+        and not path.name.endswith((".mod.c", "_generated.rs"))
+        and not GENERATED & set(path.relative_to(paths.REPO).parts)
+    )
 
 
 def _foreign() -> Set[str]:
@@ -135,7 +163,11 @@ def _in_kernel(kernel: Path, words: Iterable[str]) -> Set[str]:
     """Those of `words` that occur in the kernel."""
     found = subprocess.run(
         ["grep", "-rhowIF", "-f", "-", *(str(kernel / part) for part in KERNEL_PARTS)],
-        input="\n".join(words), stdout=subprocess.PIPE, text=True, check=False)
+        input="\n".join(words),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     return set(found.stdout.split())
 
 
@@ -154,8 +186,9 @@ def _asked(name: str) -> Set[str]:
 
 def _scopes(code: str) -> Set[str]:
     """What may stand before `::`: types, modules, and what a file implements."""
-    return set(_TYPE.findall(code)) | {word for header in _IMPL.findall(code)
-                                       for word in _words(header) if word[0].isupper()}
+    return set(_TYPE.findall(code)) | {
+        word for header in _IMPL.findall(code) for word in _words(header) if word[0].isupper()
+    }
 
 
 def _pairs(name: str) -> List[Tuple[str, Set[str]]]:
@@ -170,8 +203,10 @@ def _targets(tree: Path) -> Set[str]:
 
 def _anchors(text: str) -> Set[str]:
     """The headings' names in links, as forges make them."""
-    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
-            for title in _HEADING.findall(text)}
+    return {
+        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
+        for title in _HEADING.findall(text)
+    }
 
 
 def _patterns(name: str) -> List[str]:
@@ -180,8 +215,11 @@ def _patterns(name: str) -> List[str]:
     braces = re.search(r"\{([^}]*)\}", name)
     if not braces:
         return [name]
-    return [pattern for choice in braces[1].split(",")
-            for pattern in _patterns(name[:braces.start()] + choice.strip() + name[braces.end():])]
+    return [
+        pattern
+        for choice in braces[1].split(",")
+        for pattern in _patterns(name[: braces.start()] + choice.strip() + name[braces.end() :])
+    ]
 
 
 def _expression(pattern: str) -> str:

@@ -20,7 +20,9 @@ _SLASHED = re.compile(
     r"""(?P<comment>//[^\n]*|/\*.*?\*/)
       | b?r(?P<hashes>\#*)".*?"(?P=hashes)
       | [bc]?"(?:\\.|[^"\\])*"
-      | '(?:\\[^']+|[^'\\])'""", re.DOTALL | re.VERBOSE)
+      | '(?:\\[^']+|[^'\\])'""",
+    re.DOTALL | re.VERBOSE,
+)
 _HASHED = re.compile(r"(?P<comment>(?<!\S)#[^\n]*)|\"[^\"\n]*\"|'[^'\n]*'")
 
 _LEADER = re.compile(r"^[ \t]*(?://[/!]?|/?\*+/?|#+!?)", re.MULTILINE)
@@ -51,8 +53,9 @@ def split(path: Path) -> Tuple[str, str]:
 
 def blanked(pattern: Pattern[str], text: str, only_if: Callable[[str], bool] = bool) -> str:
     """`text` with everything that matches blanked; positions stay."""
-    return pattern.sub(lambda found: _blank(found.group()) if only_if(found.group()) else found.group(),
-                       text)
+    return pattern.sub(
+        lambda found: _blank(found.group()) if only_if(found.group()) else found.group(), text
+    )
 
 
 def only(span: Tuple[int, int], text: str) -> str:
@@ -79,8 +82,9 @@ def _python_comments(text: str) -> List[Tuple[int, int]]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         document = token.type == tokenize.STRING and before in _BETWEEN_STATEMENTS
         if token.type == tokenize.COMMENT or document:
-            found.append((starts[token.start[0] - 1] + token.start[1],
-                          starts[token.end[0] - 1] + token.end[1]))
+            found.append(
+                (starts[token.start[0] - 1] + token.start[1], starts[token.end[0] - 1] + token.end[1])
+            )
         if token.type not in _NO_CODE:
             before = token.type
     return found
