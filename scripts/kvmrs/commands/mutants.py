@@ -102,7 +102,9 @@ def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
         if name.startswith("model/tests/ui/") or test and test[1] in LEFT_OUT:
             continue
         tests += [test[1]] if test else []
-        wanted[name.replace("model/tests/", "model/tests/all/")] = _repathed(name, data.decode()).encode()
+        wanted[name.replace("model/tests/", "model/tests/all/")] = _repathed(
+            name, data.decode()
+        ).encode()
     modules = "".join(f'#[path = "all/{test}.rs"]\nmod {test};\n' for test in sorted(tests))
     return {**wanted, "model/tests/all.rs": modules.encode()}
 

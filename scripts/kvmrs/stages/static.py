@@ -7,7 +7,7 @@ from typing import Callable, List, Sequence, Tuple
 
 from ..base import ui
 from ..base.errors import KvmrsError
-from ..checks import kernel_style, python_imports, rust, scripts
+from ..checks import kernel_style, names, python_imports, rust, rust_imports, scripts, sizes
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
     ("types of the scripts", scripts.typed),
     ("format of the scripts", scripts.formatted),
     ("scripts import one way", python_imports.one_way),
+    ("Rust files import one way", rust_imports.no_circles),
+    ("length of files", sizes.moderate),
+    ("names in documents and comments", names.exist),
     ("rustdoc", rust.documents),
     ("model tests", rust.model_tests),
 )

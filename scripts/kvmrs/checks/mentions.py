@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 from typing import AbstractSet, Iterator, NamedTuple
 
-from . import paths, prose
+from ..base import paths
+from . import prose
 
 CHANGELOG = "CHANGELOG.md"
 """It may name what is gone."""

@@ -13,8 +13,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Set, Tuple
 
-from . import paths, prose
-from .errors import KvmrsError
+from ..base import paths
+from ..base.errors import KvmrsError
+from ..build import kernel as built_kernel
+from . import prose
 from .mentions import Mention, Reader
 
 FOREIGN = paths.CONFIGS / "foreign-names"
@@ -36,6 +38,17 @@ _HERE = re.compile(r"^(?:(?:[Ss]elf|super|crate)::)+")
 _HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 _TYPE = re.compile(r"\b(?:struct|enum|trait|union|mod|type|class)\s+(\w+)")
 _IMPL = re.compile(r"\bimpl\b([^{;]*)\{")
+
+
+def exist() -> None:
+    """What documents and comments name is there, in the checkout or in the kernel."""
+    wrong = complaints(built_kernel.ensure().path)
+    if wrong:
+        raise KvmrsError(
+            "documents or comments name what does not exist",
+            "correct the names",
+            details="\n".join(wrong),
+        )
 
 
 def complaints(kernel: Path) -> List[str]:

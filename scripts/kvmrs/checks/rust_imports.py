@@ -8,7 +8,9 @@ define imports nothing, and a file that uses such a name imports from the child.
 import re
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
-from . import paths, rust_text
+from ..base import paths
+from ..base.errors import KvmrsError
+from . import rust_text
 
 FOLDERS = ("rust/kvm", "rust/sync", "rust/backend", "tdp_mmu")
 """The crate's modules; each folder is one below the crate's root."""
@@ -22,6 +24,18 @@ _USE = re.compile(r"\b(pub\s+)?use\s+([^;]+);")
 _PATH = re.compile(r"(?<![\w:])\w+(?:::\w+)+")
 
 
+def no_circles() -> None:
+    """No files of the crate import each other in a circle."""
+    check_itself()
+    found = cycles()
+    if found:
+        raise KvmrsError(
+            "Rust files import each other in a circle",
+            "move what they share to a file below them",
+            details="\n".join(" -> ".join(circle) for circle in found),
+        )
+
+
 def cycles() -> List[List[str]]:
     """The circles of imports between files of the crate, each once; there should be none."""
     return _circles(_graph(_sources()))
@@ -29,8 +43,12 @@ def cycles() -> List[List[str]]:
 
 def check_itself() -> None:
     """A planted circle, through what a mod.rs passes on, is found, and its removal noticed."""
-    files = {("a",): "mod x; mod y; pub use x::X;", ("a", "x"): "use crate::b::B; pub struct X;",
-             ("a", "y"): "use super::x::X;", ("b",): "use crate::a::X; pub struct B;"}
+    files = {
+        ("a",): "mod x; mod y; pub use x::X;",
+        ("a", "x"): "use crate::b::B; pub struct X;",
+        ("a", "y"): "use super::x::X;",
+        ("b",): "use crate::a::X; pub struct B;",
+    }
     planted = {name: ("/".join(name), text) for name, text in files.items()}
     assert _circles(_graph(planted)) == [["a/x", "b"]]
     planted[("b",)] = ("b", "pub struct B;")
@@ -56,7 +74,7 @@ def _without_inner_modules(text: str) -> str:
         while depth:
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             end += 1
-        text = text[:inner.start()] + text[end:]
+        text = text[: inner.start()] + text[end:]
     return text
 
 
@@ -87,7 +105,7 @@ def _leaves(tree: str) -> Iterator[Name]:
         if prefix:
             yield prefix[:-1] if prefix[-1] == "self" else prefix
         return
-    for item in _items(rest[:rest.rindex("}")]):
+    for item in _items(rest[: rest.rindex("}")]):
         for leaf in _leaves(item):
             yield prefix + leaf
 
@@ -124,8 +142,11 @@ def _definition(sources: Sources, module: Name, path: Name) -> Optional[str]:
 def _circles(graph: Dict[str, Set[str]]) -> List[List[str]]:
     """Groups of files that all reach each other, for each group its files in order."""
     reach = {file: _reached(graph, file) for file in graph}
-    groups = {tuple(sorted(other for other in reach[file] if file in reach[other]))
-              for file in graph if file in reach[file]}
+    groups = {
+        tuple(sorted(other for other in reach[file] if file in reach[other]))
+        for file in graph
+        if file in reach[file]
+    }
     return [list(group) for group in sorted(groups)]
 
 
