@@ -22,17 +22,17 @@ use crate::kvm::{
 };
 
 /// Where an access-tracked entry keeps the access bits it lost: [`SAVED_ACCESS`] moved up by this.
-const SAVED_SHIFT: u32 = 52;
+pub(crate) const SAVED_SHIFT: u32 = 52;
 /// EPT's R, X and XU bits. W is not kept: a write fault decides on it anew.
-const SAVED_ACCESS: u64 = 1 << 0 | 1 << 2 | 1 << 10;
+pub(crate) const SAVED_ACCESS: u64 = 1 << 0 | 1 << 2 | 1 << 10;
 
 /// The generation bits of an MMIO entry: 7 from bit 3 on and 11 from bit 52 on.
-const GEN_LOW_BITS: u32 = 7;
-const GEN_LOW_SHIFT: u32 = 3;
-const GEN_HIGH_SHIFT: u32 = 52;
-const GEN_BITS: u32 = 18;
+pub(crate) const GEN_LOW_BITS: u32 = 7;
+pub(crate) const GEN_LOW_SHIFT: u32 = 3;
+pub(crate) const GEN_HIGH_SHIFT: u32 = 52;
+pub(crate) const GEN_BITS: u32 = 18;
 /// How far MMIO entries move the address bits that the L1TF mitigation inverts.
-const L1TF_SHIFT: u32 = 5;
+pub(crate) const L1TF_SHIFT: u32 = 5;
 
 /// A leaf for a fault.
 pub struct NewLeaf {

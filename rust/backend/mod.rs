@@ -2,6 +2,7 @@
 
 //! The module's face to kvm.ko: registration, and the tables of entry points.
 
+mod abi;
 mod ops;
 
 use kernel::{

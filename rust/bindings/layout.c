@@ -5,7 +5,8 @@
  * This file is compiled to assembly with the kernel's flags and never linked.
  * Each line in layout/ leaves one line of Rust in the assembly; the build collects
  * them in layout_generated.rs, part of the crate kvm_bindings. Constants need
- * this because bindgen understands few macros and no value with bit 63 set.
+ * this because bindgen understands few macros and no value with bit 63 set;
+ * rust/backend/abi.rs compares them with those that Rust writes down itself.
  * A struct that bindgen laid out differently breaks the build there.
  */
 
@@ -33,13 +34,8 @@
 	RUST("const _: () = assert!(::core::mem::offset_of!(" #type ", " #field ") == %c0);", \
 	     offsetof(struct type, field))
 
-/* All ones in @field of a shadow page's role. */
-#define ROLE_MASK(name, field)							\
-	CONST_AS(u32, ROLE_##name, ((union kvm_mmu_page_role){ .field = -1 }).word)
-
 #include "layout/spte.c"
 #include "layout/fault.c"
-#include "layout/root.c"
 #include "layout/table.c"
 #include "layout/vm.c"
 #include "layout/vcpu.c"

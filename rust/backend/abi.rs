@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Constants that the module writes down itself, compared with C's when it is built.
+//!
+//! Files without kernel types cannot name the bindings, and values with bit 63 set do not come
+//! through bindgen at all. The C code reads and writes the same entries, so a difference would be
+//! a corruption.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    kvm::{
+        spte::{
+            AD_DISABLED,
+            AD_MASK,
+            AD_WRPROT_ONLY,
+            FROZEN,
+            MMU_PRESENT,
+            NONPRESENT,
+            PAGE_SIZE,
+            READABLE,
+            WRITABLE, //
+        },
+        types::ENTRIES,
+        Access,
+        Level, //
+    },
+    tdp_mmu::leaf::{
+        GEN_BITS,
+        GEN_HIGH_SHIFT,
+        GEN_LOW_BITS,
+        GEN_LOW_SHIFT,
+        L1TF_SHIFT,
+        SAVED_ACCESS,
+        SAVED_SHIFT, //
+    }, //
+};
+use kvm_bindings as bindings;
+
+macro_rules! same {
+    ($($ours:expr => $theirs:ident),* $(,)?) => {$(
+        const _: () = assert!(($ours) as u64 == bindings::$theirs as u64);
+    )*};
+}
+
+// Entries.
+same! {
+    NONPRESENT.raw() => SHADOW_NONPRESENT_VALUE,
+    FROZEN.raw() => FROZEN_SPTE,
+    MMU_PRESENT => SPTE_MMU_PRESENT_MASK,
+    AD_MASK => SPTE_TDP_AD_MASK,
+    AD_DISABLED => SPTE_TDP_AD_DISABLED,
+    AD_WRPROT_ONLY => SPTE_TDP_AD_WRPROT_ONLY,
+    READABLE => PT_PRESENT_MASK,
+    READABLE => VMX_EPT_READABLE_MASK,
+    WRITABLE => PT_WRITABLE_MASK,
+    WRITABLE => VMX_EPT_WRITABLE_MASK,
+    PAGE_SIZE => PT_PAGE_SIZE_MASK,
+    ENTRIES => SPTE_ENT_PER_PAGE,
+}
+
+// What access-tracked and MMIO entries store.
+same! {
+    SAVED_ACCESS => SHADOW_ACC_TRACK_SAVED_BITS_MASK,
+    SAVED_SHIFT => SHADOW_ACC_TRACK_SAVED_BITS_SHIFT,
+    (1u64 << GEN_BITS) - 1 => MMIO_SPTE_GEN_MASK,
+    ((1u64 << GEN_LOW_BITS) - 1) << GEN_LOW_SHIFT => MMIO_SPTE_GEN_LOW_MASK,
+    GEN_LOW_SHIFT => MMIO_SPTE_GEN_LOW_SHIFT,
+    GEN_HIGH_SHIFT - GEN_LOW_BITS => MMIO_SPTE_GEN_HIGH_SHIFT,
+    L1TF_SHIFT => SHADOW_NONPRESENT_OR_RSVD_MASK_LEN,
+}
+
+// Access rights and levels.
+same! {
+    Access::READ.raw() => ACC_READ_MASK,
+    Access::WRITE.raw() => ACC_WRITE_MASK,
+    Access::USER.raw() => ACC_USER_MASK,
+    Access::EXEC.raw() => ACC_EXEC_MASK,
+    Access::new(u32::MAX).raw() => ACC_ALL,
+    Level::PG_4K.raw() => PG_LEVEL_4K,
+    Level::PG_2M.raw() => PG_LEVEL_2M,
+    Level::PG_1G.raw() => PG_LEVEL_1G,
+    Level::MAX_HUGEPAGE.raw() => KVM_MAX_HUGEPAGE_LEVEL,
+    Level::MAX.raw() => PT64_ROOT_MAX_LEVEL,
+    Level::PG_2M.pages() => KVM_PAGES_PER_2M,
+    Level::PG_1G.pages() => KVM_PAGES_PER_1G,
+}
