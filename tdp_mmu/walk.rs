@@ -161,6 +161,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     fn should_give_way(&self, gfn: Gfn) -> bool {
         self.may_give_way(gfn) && self.cx.vm().wants_break()
     }
+
     /// Visits the entry for `gfn` until it wants no more.
     #[inline(always)]
     fn visit(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
