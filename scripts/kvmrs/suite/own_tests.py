@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The project's own selftests: those in the program of selftests/rust, and two of selftests/c."""
+"""The project's own selftests: those in the program of selftests/rust, and some of selftests/c."""
 
 import json
 import subprocess
@@ -34,9 +34,15 @@ class RustTest(Test):
         return {**super().job(), "program": INSIDE, "args": self.args or [self.name]}
 
 
+def _upstream(name: str, report: str) -> Test:
+    """Shows a bug of the C code, which the report describes."""
+    return Test(name, testlist.TIMEOUT, fails=f"docs/upstream/{report}.md", c_alone=True)
+
+
 C_TESTS = [
     Test("mmu_backend_test", testlist.TIMEOUT, mixed=True),
     Test("huge_page_recovery_test", testlist.TIMEOUT),
+    _upstream("nested_stale_mmio_test", "01-stale-mmio"),
 ]
 """Of selftests/c; the other programs there have stages of their own."""
 

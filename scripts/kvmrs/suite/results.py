@@ -104,7 +104,7 @@ class Suite:
         name, backend = result["test"], result["backend"]
         self.results[name, backend] = result
         on_c = None if backend == "c" else self.results.get((name, "c"), {}).get("result")
-        judged = verdict.judge(result, on_c, self.tests[name].fails)
+        judged = verdict.judge(result, on_c, self.tests[name].known(backend))
         title = self._title(backend, name, result["args"])
         self.outcomes[judged.outcome] += 1
         if judged.failed:

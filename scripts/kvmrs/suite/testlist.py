@@ -18,8 +18,8 @@ BACKENDS = ("c", "rust")
 
 @dataclass
 class Test:
-    """A test of the suite. `fails` is why it fails on C, if it does; one that fails by chance
-    may fail, but not `attempts` times in a row."""
+    """A test of the suite. `fails` is why it fails on C, if it does, and on Rust too unless
+    `c_alone`; one that fails by chance may fail, but not `attempts` times in a row."""
 
     name: str
     timeout: int
@@ -27,6 +27,11 @@ class Test:
     fails: str = ""
     declined: int = 0
     attempts: int = 1
+    c_alone: bool = False
+
+    def known(self, backend: str) -> str:
+        """Why the test fails on that backend, if that is known."""
+        return self.fails if backend == "c" or not self.c_alone else ""
 
     def job(self) -> Dict[str, Any]:
         """As the runner reads it."""
@@ -68,6 +73,7 @@ def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[st
         entry.get("fails", ""),
         entry.get("declined", 0),
         entry.get("attempts", 1),
+        entry.get("c_alone", False),
     )
 
 
