@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The project's own selftests, those of selftests/rust and of selftests/c, in one boot.
+"""The project's own selftests, those of selftests/rust and of selftests/c, in one boot; tests that
+need another processor have one more.
 
 They are judged like the kernel's: what passes on C must pass on Rust. Those that show bugs of the C
 code (docs/upstream) are listed as failing there.
@@ -10,8 +11,8 @@ from typing import Dict, List
 
 from ..build import kernel, kselftest, module
 from ..machine import boot, kvm_modules
-from ..suite import own_tests
-from ..suite.results import Suite, Summary
+from ..suite import ktap, own_tests
+from ..suite.results import Result, Suite, Summary
 
 NAME = "own-selftests"
 CMDLINE = "hugepagesz=1G hugepages=1"
@@ -26,11 +27,32 @@ def run(only: List[str], backends: List[str]) -> Summary:
     program = own_tests.program()
     tests = own_tests.select([*own_tests.listed(program), *own_tests.C_TESTS], only)
     modules = kvm_modules.Modules(tree, module.ensure(tree))
-    suite = Suite(NAME, list(tests), backends)
-    job = {"modules": modules.job(), "settings": SETTINGS, "work": suite.work()}
     files = {**modules.files(), own_tests.INSIDE: program, **_c_programs(tree)}
-    machine = boot.Machine(NAME, tree, files, job, cmdline=CMDLINE)
-    return suite.close(boot.run(machine, lambda event: suite.on_event(_plain(event))))
+    report = ktap.Report(len(tests) * len(backends))
+    total = Summary(0, 0, 0)
+    rows: List[Result] = []
+    for number, (cpu, group) in enumerate(_by_processor(tests).items()):
+        suite = Suite(NAME, list(group), backends, f"-cpu {cpu}:" if cpu else "", report)
+        job = {"modules": modules.job(), "settings": SETTINGS, "work": suite.work()}
+        machine = boot.Machine(
+            f"{NAME}-{number}" if number else NAME,
+            tree,
+            files,
+            job,
+            cmdline=CMDLINE,
+            qemu=["-cpu", cpu] if cpu else [],
+        )
+        total += suite.close(boot.run(machine, lambda event: suite.on_event(_plain(event))), rows)
+        rows += suite.rows()
+    return total
+
+
+def _by_processor(tests: List[own_tests.Test]) -> Dict[str, List[own_tests.Test]]:
+    """The tests for each boot, those for the ordinary machine first."""
+    groups: Dict[str, List[own_tests.Test]] = {}
+    for test in sorted(tests, key=lambda test: test.cpu):
+        groups.setdefault(test.cpu, []).append(test)
+    return groups
 
 
 def _c_programs(tree: kernel.KernelTree) -> Dict[str, Path]:
