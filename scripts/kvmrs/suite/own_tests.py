@@ -51,6 +51,7 @@ C_TESTS = [
     Test("huge_page_recovery_test", testlist.TIMEOUT),
     _upstream("nested_stale_mmio_test", "01-stale-mmio", c_alone=True),
     _upstream("root_span_test", "02-root-span", cpu=WIDE),
+    _upstream("prefault_dirty_ring_test", "03-prefault-ring"),
 ]
 """Of selftests/c; the other programs there have stages of their own."""
 
