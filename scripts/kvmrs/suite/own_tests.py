@@ -52,6 +52,7 @@ C_TESTS = [
     _upstream("nested_stale_mmio_test", "01-stale-mmio", c_alone=True),
     _upstream("root_span_test", "02-root-span", cpu=WIDE),
     _upstream("prefault_dirty_ring_test", "03-prefault-ring"),
+    _upstream("private_recovery_test", "04-private-recovery"),
 ]
 """Of selftests/c; the other programs there have stages of their own."""
 
