@@ -47,7 +47,7 @@ def ensure(tree: KernelTree) -> Programs:
 
     Objects are kept, so that a change to a program of this project costs its compilation alone.
     """
-    folder = paths.cache() / f"selftests-{_key(tree.path)}"
+    folder = paths.of_checkout(f"selftests-{_key(tree.path)}")
     programs, stamp, own = folder / "programs", folder / "built", _own_key()
     with lock.hold("building the selftests", "selftests"):
         if not stamp.exists() or not stamp.read_text().startswith(own):
@@ -60,7 +60,7 @@ def _build(tree: Path, folder: Path, programs: Path) -> None:
     headers, output = folder / "headers", folder / "objects"
     with ui.step("building the kernel's KVM selftests") as shown:
         _make(shown, "headers_install", f"INSTALL_HDR_PATH={headers}", tree=tree)
-        _make(shown, *_arguments(headers, output, _copied(folder / "own")), "-k", tree=tree)
+        _make(shown, *_arguments(headers, output, OWN), "-k", tree=tree)
         _install(tree, output / "kselftest" / "kvm", programs, _suite(tree, output))
 
 
@@ -105,16 +105,10 @@ def _own() -> List[Path]:
     return sorted(OWN.glob("*.c"))
 
 
-def _copied(folder: Path) -> Path:
-    """The project's programs beside the objects: make remembers where sources were, and other
-    checkouts use the same objects."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return Path(shutil.copytree(OWN, folder, copy_function=shutil.copy))
-
-
 def _key(tree: Path) -> str:
-    """Sources and compiler. The tests see only user headers: patches of KVM do not matter."""
-    digest = hashlib.sha256(toolroot.versions().encode())
+    """Sources, their place, which make remembers for each object, and compiler. The tests see only
+    user headers: patches of KVM do not matter."""
+    digest = hashlib.sha256(toolroot.versions().encode() + str(tree).encode())
     for place in SOURCES:
         root = tree / place
         _add(digest, [root] if root.is_file() else sorted(root.rglob("*.[chS]")))
