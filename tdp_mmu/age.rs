@@ -15,7 +15,7 @@ use super::{
 use crate::{
     kvm::{
         roots::roots_rcu,
-        table::report,
+        table::{report, TransitionError},
         Entry,
         Level,
         Lockless,
@@ -47,9 +47,11 @@ impl<const TEST_ONLY: bool> Visitor<Lockless> for Age<TEST_ONLY> {
         }
         let cx = entry.cx();
         if let State::Leaf(leaf) = entry.state() {
-            // An entry that changes under us is in use or on its way out: no second try.
-            if let Ok(change) = leaf.age(aged) {
-                report::spte_changed(&cx, &change);
+            match leaf.age(aged) {
+                Ok(change) => report::spte_changed(&cx, &change),
+                // An entry that changes under us is in use or on its way out: no second try.
+                Err(TransitionError::Raced(_)) => {}
+                Err(TransitionError::Refused) => return Step::Stop,
             }
         }
         Step::Next

@@ -136,8 +136,9 @@ struct ClearMasked {
 impl<M: Locked> Visitor<M> for ClearMasked {
     #[inline(always)]
     fn next_wanted(&self, gfn: Gfn) -> Option<Gfn> {
-        // The walk's range lies within the 64 frames of the mask, so nothing wraps.
-        let rest = self.mask.wrapping_shr(gfn.offset_from(self.base) as u32);
+        // Behind the last frame nothing is left of the mask, and the answer lies behind the range.
+        let passed = gfn.offset_from(self.base) as u32;
+        let rest = self.mask.checked_shr(passed).unwrap_or(0);
         Some(gfn.add(rest.trailing_zeros().into()))
     }
 
@@ -149,15 +150,16 @@ impl<M: Locked> Visitor<M> for ClearMasked {
     #[inline(always)]
     fn visit(&mut self, entry: Entry<'_, M>, _context: &mut VisitContext<'_, '_>) -> Step {
         let cx = entry.cx();
-        let State::Leaf(leaf) = entry.state() else {
-            return Step::Next;
-        };
-        match leaf.clear(self.bits) {
-            Ok(change) => {
-                report::spte_changed(&cx, &change);
-                Step::Next
-            }
-            Err(_) => Step::Again,
+        let wanted = entry.spte().has(self.bits.mask());
+        match entry.state() {
+            State::Leaf(leaf) if wanted => match leaf.clear(self.bits) {
+                Ok(change) => {
+                    report::spte_changed(&cx, &change);
+                    Step::Next
+                }
+                Err(_) => Step::Again,
+            },
+            _ => Step::Next,
         }
     }
 }

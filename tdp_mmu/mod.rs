@@ -8,8 +8,8 @@
 //! |----------------------|----------------------------------------------------------------|
 //! | RCU                  | read; age a leaf by compare-and-exchange                       |
 //! | `mmu_lock` for read  | any transition, by compare-and-exchange                        |
-//! | `mmu_lock` for write | any transition; by exchange where hardware or the fast         |
-//! |                      | page-fault path may set bits, else by a plain store            |
+//! | `mmu_lock` for write | zap, clear, track, split, collapse; by exchange where hardware  |
+//! |                      | or the fast page-fault path may set bits, else by a store      |
 //!
 //! Under the lock for read whoever cuts off a table freezes its entries one by one, so that a
 //! fault which found the table before cannot leave anything behind in it. Tables are freed by RCU.

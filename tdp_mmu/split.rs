@@ -17,7 +17,7 @@ use super::{
 use crate::kvm::{
     table::{
         report::{self, SplitResult},
-        Leaf, LinkError, SplitMemory, Table, TableMemory,
+        Leaf, LinkError, SplitMemory, Table, TableMemory, TransitionError,
     },
     types::ENTRIES,
     Entry,
@@ -68,7 +68,9 @@ fn split<'r, M: Locked>(
             Ok(table)
         }
         Err(LinkError { table, error }) => {
-            report::huge_page_split(at.gfn, at.spte, at.level, SplitResult::Raced);
+            if matches!(error, TransitionError::Raced(_)) {
+                report::huge_page_split(at.gfn, at.spte, at.level, SplitResult::Raced);
+            }
             Err(LinkError {
                 table: table.into_memory(),
                 error,

@@ -312,6 +312,8 @@ fn once<'r, M: Mode, V: Visitor<M>>(
         visitor,
         flush,
     };
+    // Nothing here flushes before the caller's RCU section ends.
+    const { assert!(!V::REMOVES_TABLES) };
     // Without yielding a pass ends early only if the visitor stops it; none sleeps here.
     let _ = pass.walk_root(root, rcu);
 }

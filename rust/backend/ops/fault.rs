@@ -23,8 +23,8 @@ use kvm_bindings as bindings;
 ///
 /// # Safety
 ///
-/// `vcpu` is a current vCPU; `fault` is its fault, with a pfn that is current. `mmu_lock` is held
-/// for read, and `kvm->srcu`, under which the fault's slot was found.
+/// `vcpu` is a current vCPU with filled memory caches; `fault` is its fault, with a pfn that is
+/// current. `mmu_lock` is held for read, and `kvm->srcu`, under which the fault's slot was found.
 pub(in crate::backend) unsafe extern "C" fn map(
     vcpu: *mut bindings::kvm_vcpu,
     fault: *mut bindings::kvm_page_fault,

@@ -11,8 +11,7 @@
 //!
 //! - *Live VM*: `kvm` uses this backend, and its hook `create` has returned while `destroy` was not
 //!   called yet ([`vm`] has the two exceptions).
-//! - *Current vCPU*: `vcpu` belongs to a live VM and is loaded by the current task, which
-//!   has filled its memory caches.
+//! - *Current vCPU*: `vcpu` belongs to a live VM and is loaded by the current task.
 //! - *Held slots*: where a slot is an argument, it was found under `kvm->srcu` or `slots_lock`, and
 //!   the current task still holds that.
 

@@ -38,7 +38,7 @@ pub(in crate::backend) unsafe extern "C" fn uninit(kvm: *mut bindings::kvm) {
 ///
 /// # Safety
 ///
-/// `vcpu` is a current vCPU. `mmu_lock` is not held.
+/// `vcpu` is a current vCPU with filled memory caches. `mmu_lock` is not held.
 pub(in crate::backend) unsafe extern "C" fn alloc_root(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: The vCPU is current.
     tdp_mmu::roots::load_root(unsafe { Vcpu::from_raw(vcpu) });

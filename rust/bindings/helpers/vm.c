@@ -28,8 +28,13 @@ __kvmrs_helper gfn_t kvmrs_mmu_max_gfn(void)
 	return kvm_mmu_max_gfn();
 }
 
-/* Refuses further use of a VM whose state is wrong, warning once a VM. */
-__kvmrs_helper bool kvmrs_bug_on(bool cond, struct kvm *kvm)
+/*
+ * Refuses further use of a VM whose state is wrong, and warns once a VM.
+ * KVM_BUG_ON() warns once for each place in the source, and here is the only
+ * one: the second broken VM of a boot would be silent.
+ */
+__kvmrs_helper void kvmrs_vm_bug(struct kvm *kvm)
 {
-	return KVM_BUG_ON(cond, kvm);
+	if (WARN_ON(!READ_ONCE(kvm->vm_bugged)))
+		kvm_vm_bugged(kvm);
 }

@@ -145,7 +145,7 @@ impl Vm {
     #[cold]
     pub fn bug(&self) {
         // SAFETY: The VM is alive.
-        unsafe { bindings::kvmrs_bug_on(true, self.as_ptr()) };
+        unsafe { bindings::kvmrs_vm_bug(self.as_ptr()) };
     }
 
     /// The first frame that no guest physical address can reach.

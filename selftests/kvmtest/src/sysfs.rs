@@ -34,8 +34,8 @@ pub fn number_of(text: &str, name: &str) -> Option<u64> {
     text.lines()
         .filter_map(|line| line.trim_start().strip_prefix(name))
         .find_map(|rest| {
-            let value = rest.trim_start_matches(':').split_whitespace().next()?;
-            value.parse().ok()
+            let value = rest.strip_prefix([':', ' ', '\t'])?;
+            value.split_whitespace().next()?.parse().ok()
         })
 }
 
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn names_may_begin_alike() {
-        let text = "thp_split_pmd_old 1\nthp_split_pmd 2\n debug_locks:   3\nMemTotal: 4 kB";
+        let text = "thp_split_pmd_old 1\nthp_split_pmd 2\ndebug_locks2 7\n debug_locks:   3\nMemTotal: 4 kB";
         assert_eq!(number_of(text, "thp_split_pmd"), Some(2));
         assert_eq!(number_of(text, "debug_locks"), Some(3));
         assert_eq!(number_of(text, "MemTotal"), Some(4));

@@ -26,7 +26,7 @@ use kvmrs_model::{
 use proptest::prelude::*;
 use std::sync::Arc;
 
-/// RootFilter entries a visitor wants.
+/// Which entries a visitor wants.
 #[derive(Clone, Copy, Debug)]
 struct Wants {
     leaves: bool,
