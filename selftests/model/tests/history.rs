@@ -127,12 +127,11 @@ impl World {
         let vcpu = &self.vcpus[cpu];
         let as_id = vcpu.root_role().address_space().raw() as usize;
         let logged = self.vm.slots()[as_id].is_dirty_tracked();
-        let may = access != Access::Write
-            || !self.vm.is_write_tracked(gfn)
-                && self.vm.primary.page(gfn).is_some_and(|p| p.writable);
-        if access == Access::Write && !may && !self.vm.is_write_tracked(gfn) {
+        let writable = self.vm.primary.page(gfn).is_some_and(|p| p.writable);
+        if access == Access::Write && !writable {
             return; // The host would have to make the page writable first.
         }
+        let may = access != Access::Write || !self.vm.is_write_tracked(gfn);
         let done = kvm::guest_access(vcpu, gfn, access, |pfn| {
             let pfn = kvmrs_model::kvm::types::Pfn::new(pfn);
             assert!(self.vm.primary.holds(gfn, pfn), "{gfn:?} went to {pfn:?}");
