@@ -17,7 +17,8 @@ use crate::{
     sync::Rcu, //
 };
 
-/// Calls `visit` for each entry on the way from `root` to `gfn`, absent ones included.
+/// Calls `visit` for each entry on the way from `root` to `gfn`, absent ones included. There is
+/// none if `root` does not span `gfn`.
 #[inline]
 pub fn for_each_on_path<'r>(
     vm: &'r Vm,
@@ -27,9 +28,8 @@ pub fn for_each_on_path<'r>(
     mut visit: impl FnMut(EntrySnapshot<'r>),
 ) {
     let mut table = root.table(rcu);
-    loop {
-        let cx = Context::new(vm, rcu, root.role());
-        let entry = Entry::read(cx, table, gfn);
+    let cx = Context::new(vm, rcu, root.role());
+    while let Some(entry) = Entry::read(cx, table, gfn) {
         visit(entry.snapshot());
         let State::Link(link) = entry.state() else {
             return;

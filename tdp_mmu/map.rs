@@ -69,8 +69,8 @@ pub fn map(
     let rcu = rcu::read_lock();
     let cx = Context::new(lock, &rcu, root.role());
     let mut table = root.table(&rcu);
-    loop {
-        let state = Entry::read(cx, table, fault.gfn()).state();
+    while let Some(entry) = Entry::read(cx, table, fault.gfn()) {
+        let state = entry.state();
         if let State::Link(link) = &state {
             fault.adjust_for_nx(link);
         }
@@ -82,6 +82,19 @@ pub fn map(
             Ok(below) => table = below,
             Err(Retry) => return Outcome::Retry,
         }
+    }
+    out_of_reach(fault)
+}
+
+/// What becomes of a fault at a frame that the root does not span. Entries are those of a low frame
+/// there, if the address is taken modulo the root's size, as C does.
+///
+/// What has no slot is emulated, as above the host's MAXPHYADDR. If there is one, userspace made it
+/// where the vCPU cannot get at it.
+fn out_of_reach(fault: &PageFault<'_>) -> Outcome {
+    match fault.slot() {
+        Some(_) => Outcome::OutOfReach,
+        None => Outcome::Emulate,
     }
 }
 

@@ -29,7 +29,6 @@ use crate::kvm::{
     table::{Link, Table},
     Context,
     Entry,
-    Gfn,
     GfnRange,
     Level,
     MemSlot,
@@ -70,7 +69,7 @@ impl Visitor<Shared> for Recover<'_> {
             return Step::Next;
         }
         let level = link.level();
-        let small = match first_leaf(cx, link.table(), link.gfn(), context) {
+        let small = match first_leaf(cx, link.table(), context) {
             Found::Leaf(spte) => spte,
             Found::Nothing => return Step::Next,
             // The walk gives way, as it has got further: the second walk has no say in that.
@@ -107,13 +106,8 @@ enum Found {
     GiveWay,
 }
 
-/// The first leaf below a table whose first frame is `base`.
-fn first_leaf(
-    cx: Context<'_, Shared>,
-    table: Table<'_>,
-    base: Gfn,
-    context: &VisitContext<'_, '_>,
-) -> Found {
+/// The first leaf below a table.
+fn first_leaf(cx: Context<'_, Shared>, table: Table<'_>, context: &VisitContext<'_, '_>) -> Found {
     let level = table.level();
     for (index, cell) in table.cells().iter().enumerate() {
         let spte = cell.load();
@@ -127,9 +121,9 @@ fn first_leaf(
         if !spte.is_present() {
             continue;
         }
-        let gfn = base.add(index as u64 * level.pages());
-        if let State::Link(link) = Entry::read(cx, table, gfn).state() {
-            match first_leaf(cx, link.table(), gfn, context) {
+        let gfn = table.gfn().add(index as u64 * level.pages());
+        if let Some(State::Link(link)) = Entry::read(cx, table, gfn).map(Entry::state) {
+            match first_leaf(cx, link.table(), context) {
                 Found::Nothing => {}
                 found => return found,
             }

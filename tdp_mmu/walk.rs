@@ -60,10 +60,10 @@ struct Pass<'p, 'vm, 'r, M: Mode, V> {
 }
 
 impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
-    /// Visits what lies in the range of a table whose first frame is `base`.
-    fn walk_table(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
+    /// Visits what lies in the range of a table.
+    fn walk_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
         let level = table.level();
-        let (cells, mut next) = self.entries_in_range(table, base);
+        let (cells, mut next) = self.entries_in_range(table);
         for cell in cells {
             let gfn = next;
             next = gfn.add(level.pages());
@@ -87,24 +87,24 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         if self.should_give_way(gfn) {
             return Err(Halt::GiveWay(gfn.max(self.range.start)));
         }
-        let State::Link(link) = Entry::read(self.cx, table, gfn).state() else {
+        let Some(State::Link(link)) = Entry::read(self.cx, table, gfn).map(Entry::state) else {
             return Ok(());
         };
         if link.level() == Level::PG_2M {
-            self.walk_4k_table(link.table(), gfn)
+            self.walk_4k_table(link.table())
         } else {
-            self.walk_table(link.table(), gfn)
+            self.walk_table(link.table())
         }
     }
 
     /// Visits what lies in the range of a table of 4K leaves.
     #[inline(always)]
-    fn walk_4k_table(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
-        let first = self.range.start.max(base);
+    fn walk_4k_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
+        let first = self.range.start.max(table.gfn());
         if self.visitor.next_wanted(first).is_some() {
-            return self.pick_from_4k_table(table, base);
+            return self.pick_from_4k_table(table);
         }
-        let (cells, mut next) = self.entries_in_range(table, base);
+        let (cells, mut next) = self.entries_in_range(table);
         for cell in cells {
             let gfn = next;
             next = gfn.add(1);
@@ -118,12 +118,14 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
 
     /// Visits the wanted frames that lie in the range of a table of 4K leaves.
     #[inline(always)]
-    fn pick_from_4k_table(&mut self, table: Table<'r>, base: Gfn) -> Result<(), Halt> {
-        let end = base.add(Level::PG_4K.table_pages()).min(self.range.end);
-        let mut next = self.range.start.max(base);
-        while let Some(gfn) = self.visitor.next_wanted(next).filter(|gfn| *gfn < end) {
+    fn pick_from_4k_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
+        let mut next = self.range.start.max(table.gfn());
+        while let Some(gfn) = self.visitor.next_wanted(next) {
+            let Some(cell) = table.cell_for(gfn).filter(|_| gfn < self.range.end) else {
+                break;
+            };
             next = gfn.add(1);
-            let spte = table.cell(gfn.index(Level::PG_4K)).load();
+            let spte = cell.load();
             if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
                 self.visit(table, gfn)?;
             }
@@ -138,16 +140,16 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         next.is_some_and(|next| next >= gfn.add(level.pages()))
     }
 
-    /// The entries of a table whose first frame is `base` that lie in the range, and the first
-    /// frame of the first of them.
+    /// The entries of a table that lie in the range, and the first frame of the first of them.
     #[inline(always)]
-    fn entries_in_range(&self, table: Table<'r>, base: Gfn) -> (&'r [SpteCell], Gfn) {
-        let level = table.level();
+    fn entries_in_range(&self, table: Table<'r>) -> (&'r [SpteCell], Gfn) {
+        let (base, level) = (table.gfn(), table.level());
+        let start = self.range.start.max(base);
         let end = base.add(level.table_pages()).min(self.range.end);
-        let first = self.range.start.max(base).index(level);
-        let last = end.prev().index(level);
+        let first = start.index_from(base, level);
+        let last = end.prev().index_from(base, level);
         let cells = table.cells().get(first..=last).unwrap_or(&[]);
-        (cells, self.range.start.max(base).round_down(level))
+        (cells, start.round_down(level))
     }
 
     /// Whether the walk may give way at the entry for `gfn`: not where it has just begun.
@@ -170,9 +172,9 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
                 return Err(Halt::GiveWay(gfn));
             }
             let entry = Entry::read(self.cx, table, gfn);
-            if !entry.spte().is_present() {
+            let Some(entry) = entry.filter(|entry| entry.spte().is_present()) else {
                 return Ok(());
-            }
+            };
             let mut context = VisitContext {
                 may_give_way: self.may_give_way(gfn),
                 vm: self.cx.vm(),
@@ -190,28 +192,26 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Walks the whole range below `root`.
     fn walk_root(&mut self, root: &'r ShadowPage, rcu: &'r impl Rcu) -> Result<(), Halt> {
         let mut table = root.table(rcu);
-        let mut base = root.gfn();
-        let end = base.add(table.level().table_pages());
-        self.range = self.range.clamp_end(end);
         if self.range.is_empty() {
             return Ok(());
         }
         // Most walks are about a few pages. Go straight to the table where they part.
         while table.level() > self.min_level && self.range.within_one(table.level()) {
-            let entry = Entry::read(self.cx, table, self.range.start);
+            let Some(entry) = Entry::read(self.cx, table, self.range.start) else {
+                return Ok(());
+            };
             if entry.spte().is_present() && self.visitor.wants(entry.spte(), table.level()) {
                 break;
             }
-            base = entry.gfn();
             let State::Link(link) = entry.state() else {
                 return Ok(());
             };
             table = link.table();
         }
         if table.level() == Level::PG_4K {
-            self.walk_4k_table(table, base)
+            self.walk_4k_table(table)
         } else {
-            self.walk_table(table, base)
+            self.walk_table(table)
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::{
     kvm::{
+        spte::NONPRESENT,
         Gfn,
         Level,
         MmuLock,
@@ -44,8 +45,8 @@ pub(in crate::backend) unsafe extern "C" fn map(
     outcome as c_int
 }
 
-/// Reads the entries on the way to `addr`; returns the level of the last, -1 if there is no root
-/// (`kvm_tdp_mmu_get_walk`).
+/// Reads the entries on the way to `addr`; returns the level of the last, -1 if there is no root or
+/// it does not span `addr` (`kvm_tdp_mmu_get_walk`).
 ///
 /// # Safety
 ///
@@ -94,6 +95,10 @@ pub(in crate::backend) unsafe extern "C" fn fast_pf_get_last_sptep(
     let rcu = unsafe { CallerHolds::new() };
     let mut last = core::ptr::null_mut();
     if let Some(root) = vcpu.root() {
+        // For a frame that the root does not span: an absent entry, which C does not write.
+        last = root.table(&rcu).cell(0).as_ptr();
+        // SAFETY: `spte` can be written to.
+        unsafe { *spte = NONPRESENT.raw() };
         tdp_mmu::lookup::for_each_on_path(vcpu.vm(), &rcu, root, Gfn::new(gfn), |place| {
             last = place.cell.as_ptr();
             // SAFETY: `spte` can be written to.

@@ -37,6 +37,8 @@ pub enum Outcome {
     Fixed = bindings::RET_PF_FIXED,
     /// Somebody else has mapped it already.
     Spurious = bindings::RET_PF_SPURIOUS,
+    /// The root does not span the frame: an error for userspace.
+    OutOfReach = -(kernel::bindings::EFAULT as i32),
 }
 
 impl<'a> PageFault<'a> {

@@ -121,18 +121,18 @@ impl LeafBits {
 }
 
 impl<'r, M: Mode> Entry<'r, M> {
-    /// Reads the entry for `gfn` of `table`.
+    /// Reads the entry for `gfn` of `table`. `None` if the table does not span `gfn`.
     #[inline(always)]
-    pub fn read(cx: Context<'r, M>, table: Table<'r>, gfn: Gfn) -> Self {
+    pub fn read(cx: Context<'r, M>, table: Table<'r>, gfn: Gfn) -> Option<Self> {
         let level = table.level();
-        let cell = table.cell(gfn.index(level));
-        Self {
+        let cell = table.cell_for(gfn)?;
+        Some(Self {
             cell,
             cx,
             old: cell.load(),
             gfn: gfn.round_down(level),
             level,
-        }
+        })
     }
 
     /// Reads the entry in the parent table that links, or linked, `page`. `None` for roots.

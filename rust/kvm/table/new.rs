@@ -77,6 +77,7 @@ impl Drop for TableMemory {
 struct Unlinked {
     memory: TableMemory,
     ptep: *mut u64,
+    gfn: Gfn,
     level: Level,
 }
 
@@ -89,6 +90,7 @@ impl Unlinked {
         Self {
             memory,
             ptep,
+            gfn: entry.gfn(),
             level,
         }
     }
@@ -117,8 +119,8 @@ impl Unlinked {
         cx.vm().account_table(spt.cast(), 1);
         let _ = ManuallyDrop::new(self.memory);
         // SAFETY: The one that unlinks the table frees it by RCU, and the context keeps the section
-        // open for `'r`. The level is that below the entry's.
-        unsafe { Table::from_ptr(spt, self.level) }
+        // open for `'r`. The level is that below the entry's, the first frame the entry's own.
+        unsafe { Table::from_ptr(spt, self.gfn, self.level) }
     }
 }
 

@@ -23,45 +23,64 @@ use kvm_bindings as bindings;
 ///
 /// # Invariants
 ///
-/// `level` is the level that the table was made for: it decides which entries are links.
+/// `level` is the level that the table was made for: it decides which entries are links. `gfn` is
+/// the first frame that the table spans: it decides for which frames there are entries.
 #[derive(Clone, Copy)]
 pub struct Table<'r> {
     cells: &'r [SpteCell; ENTRIES],
+    gfn: Gfn,
     level: Level,
 }
 
 impl<'r> Table<'r> {
-    /// The table of `level` at `spt`.
+    /// The table of `level` at `spt`, whose first frame is `gfn`.
     ///
     /// # Safety
     ///
-    /// `spt` must be a page table of `level` that is not freed during `'r`.
+    /// `spt` must be a page table for these that is not freed during `'r`.
     #[inline(always)]
-    pub(super) unsafe fn from_ptr(spt: *mut u64, level: Level) -> Self {
+    pub(super) unsafe fn from_ptr(spt: *mut u64, gfn: Gfn, level: Level) -> Self {
         // SAFETY: `spt` is a page of `ENTRIES` entries, and `SpteCell` is transparent over one.
         let cells = unsafe { &*spt.cast() };
-        // INVARIANT: `spt` was made for `level`.
-        Self { cells, level }
+        // INVARIANT: `spt` was made for `level` and `gfn`.
+        Self { cells, gfn, level }
     }
 
-    /// The table that `link` in a table of `level` points to.
+    /// The table that `link`, in the entry for `gfn` of a table of `level`, points to.
     ///
     /// `link` must have been read from such an entry during `cx`, and be present and not last.
     #[inline(always)]
-    pub(super) fn linked_by<M: Mode>(link: Spte, level: Level, _cx: &Context<'r, M>) -> Self {
+    pub(super) fn linked_by<M: Mode>(
+        link: Spte,
+        gfn: Gfn,
+        level: Level,
+        _cx: &Context<'r, M>,
+    ) -> Self {
         let pa = link.raw() & masks::base_addr();
         // At the lowest level every entry is last, so there are no links to ask for.
         let below = level.below().unwrap_or(Level::PG_4K);
-        // SAFETY: Links hold the address of a table one level down (`NewTable`, `SplitTable`),
-        // which is freed by RCU only after it was unlinked; the context keeps the RCU section open
-        // for `'r`.
-        unsafe { Self::from_ptr(bindings::kvmrs_va(pa).cast(), below) }
+        // SAFETY: Links hold the address of a table one level down that begins at the entry's first
+        // frame (`NewTable`, `SplitTable`), and is freed by RCU only after it was unlinked; the
+        // context keeps the RCU section open for `'r`.
+        unsafe { Self::from_ptr(bindings::kvmrs_va(pa).cast(), gfn, below) }
     }
 
     /// The table's level.
     #[inline(always)]
     pub fn level(self) -> Level {
         self.level
+    }
+
+    /// The first frame that the table spans.
+    #[inline(always)]
+    pub fn gfn(self) -> Gfn {
+        self.gfn
+    }
+
+    /// The entry for `gfn`, if the table spans it: no root spans all frames that there may be.
+    #[inline(always)]
+    pub fn cell_for(self, gfn: Gfn) -> Option<&'r SpteCell> {
+        self.cells.get(gfn.index_from(self.gfn, self.level))
     }
 
     /// The entry at `index`, which is taken modulo the table's size.
@@ -138,8 +157,8 @@ impl ShadowPage {
     #[inline(always)]
     pub fn table<'r>(&'r self, _rcu: &'r impl Rcu) -> Table<'r> {
         // SAFETY: The table lives as long as its header, which is borrowed for `'r`, and has the
-        // level that the header says.
-        unsafe { Table::from_ptr((*self.as_ptr()).spt, self.level()) }
+        // level and first frame that the header says.
+        unsafe { Table::from_ptr((*self.as_ptr()).spt, self.gfn(), self.level()) }
     }
 
     /// Whether this is a page of ours; C's shadow MMU has others.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::kvm::{
     lock::Locked,
-    spte::{Spte, FROZEN},
+    spte::FROZEN,
     trace,
     types::Level, //
 };
@@ -37,14 +37,13 @@ pub enum Taken<'r, M: Locked> {
 }
 
 impl<'r, M: Locked> RemovedTable<'r, M> {
-    /// The table that `replaced`, the value just taken out of an entry of `level`, linked, if it
-    /// was a link.
+    /// The table that `change`, which has just been made, took the link of, if it did.
     #[inline]
-    pub(super) fn unlinked_from(replaced: Spte, level: Level, cx: Context<'r, M>) -> Option<Self> {
-        if !replaced.is_table(level) {
+    pub(super) fn unlinked_by(change: &Change, cx: Context<'r, M>) -> Option<Self> {
+        if !change.old.is_table(change.level) {
             return None;
         }
-        let table = Table::linked_by(replaced, level, &cx);
+        let table = Table::linked_by(change.old, change.gfn, change.level, &cx);
         // INVARIANT: Each table is linked by one entry, and that link is gone.
         Some(Self {
             table,
@@ -86,7 +85,7 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
             gfn: self.page.gfn().add(index as u64 * level.pages()),
             level,
         };
-        if let Some(table) = RemovedTable::unlinked_from(old, level, self.cx) {
+        if let Some(table) = RemovedTable::unlinked_by(&change, self.cx) {
             return Some(Taken::Table(change, table));
         }
         Some(if old.is_present() {

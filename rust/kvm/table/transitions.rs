@@ -177,7 +177,7 @@ impl<'r, M: Mode> Link<'r, M> {
     #[inline(always)]
     pub fn table(&self) -> Table<'r> {
         // By the type's invariant the value came from a live entry that linked a table.
-        Table::linked_by(self.0.old, self.0.level, &self.0.cx)
+        Table::linked_by(self.0.old, self.0.gfn(), self.0.level, &self.0.cx)
     }
 }
 
@@ -211,7 +211,7 @@ impl<'r, M: Locked> Link<'r, M> {
     fn cut(self, new: Spte) -> Result<TableRemoval<'r, M>, M::Raced> {
         let entry = &self.0;
         let change = entry.changed(M::replace_link(entry.cell, entry.old, new)?, new);
-        let removed = RemovedTable::unlinked_from(change.old, entry.level, entry.cx);
+        let removed = RemovedTable::unlinked_by(&change, entry.cx);
         Ok((change, removed, Flush::owed()))
     }
 }

@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::level::{Level, ENTRIES};
+use super::level::Level;
 
 /// log2 of the size of a base page in bytes.
 pub const PAGE_SHIFT: u32 = 12;
@@ -51,10 +51,13 @@ impl Gfn {
         Self(self.0.wrapping_sub(1))
     }
 
-    /// Index of the frame's entry in its table of `level` (`SPTE_INDEX`).
+    /// Index of the frame's entry in a table of `level` whose first frame is `base`.
+    ///
+    /// Nothing is taken modulo the table's size, as `SPTE_INDEX` does: for a frame that the table
+    /// does not span, the index is not that of an entry, but [`ENTRIES`](super::ENTRIES) or more.
     #[inline(always)]
-    pub const fn index(self, level: Level) -> usize {
-        self.0.wrapping_shr(level.shift()) as usize & (ENTRIES - 1)
+    pub const fn index_from(self, base: Gfn, level: Level) -> usize {
+        self.offset_from(base).wrapping_shr(level.shift()) as usize
     }
 
     /// The first frame of the page of `level` that contains this one.
@@ -63,7 +66,7 @@ impl Gfn {
         Self(self.0 & level.pages().wrapping_neg())
     }
 
-    /// Number of frames from `base` to this one; `base` must not be above it.
+    /// Number of frames from `base` to this one. Wraps if `base` is above it.
     #[inline(always)]
     pub const fn offset_from(self, base: Gfn) -> u64 {
         self.0.wrapping_sub(base.0)

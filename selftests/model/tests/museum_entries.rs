@@ -53,12 +53,14 @@ fn with_entry<M: Locked, R>(
     let cx = Context::new(lock, &rcu, root.role());
     let mut table = root.table(&rcu);
     while table.level() > level {
-        match Entry::read(cx, table, frame(0)).state() {
-            State::Link(link) => table = link.table(),
+        match Entry::read(cx, table, frame(0)).map(Entry::state) {
+            Some(State::Link(link)) => table = link.table(),
             _ => panic!("no table"),
         }
     }
-    f(cx, &|| Entry::read(cx, table, frame(0)))
+    f(cx, &|| {
+        Entry::read(cx, table, frame(0)).expect("in the table")
+    })
 }
 
 fn leaf<M: Locked>(entry: Entry<'_, M>) -> Leaf<'_, M> {

@@ -36,8 +36,8 @@ fn table_of<'r>(vcpu: &'r Vcpu, rcu: &'r rcu::Guard, level: Level) -> Table<'r> 
     let cx = Context::new(vcpu.vm(), rcu, root.role());
     let mut table = root.table(rcu);
     while table.level() > level {
-        match Entry::read(cx, table, frame(HUGE)).state() {
-            State::Link(link) => table = link.table(),
+        match Entry::read(cx, table, frame(HUGE)).map(Entry::state) {
+            Some(State::Link(link)) => table = link.table(),
             _ => panic!("no table"),
         }
     }
@@ -54,7 +54,7 @@ fn refused<M: Mode, R: std::fmt::Debug>(
     let rcu = rcu::read_lock();
     let cx = Context::new(proof, &rcu, vcpu.root_role());
     let table = table_of(vcpu, &rcu, level);
-    let read = || Entry::read(cx, table, frame(HUGE));
+    let read = || Entry::read(cx, table, frame(HUGE)).expect("in the table");
     let before = read().spte();
     for _ in 0..2 {
         let answer = ask(read());
@@ -155,11 +155,8 @@ fn a_table_is_linked_where_it_was_made_for_and_comes_back_otherwise() {
 fn split_with_the_next_ones_table<M: Locked>(vcpu: &Vcpu, proof: &impl Proof<Mode = M>) {
     refused(vcpu, proof, Level::PG_2M, |entry| {
         let rcu = rcu::read_lock();
-        let next = Entry::read(
-            entry.cx(),
-            table_of(vcpu, &rcu, Level::PG_2M),
-            frame(HUGE + 512),
-        );
+        let table = table_of(vcpu, &rcu, Level::PG_2M);
+        let next = Entry::read(entry.cx(), table, frame(HUGE + 512)).expect("in the table");
         let memory = SplitMemory::from(vcpu.alloc_table());
         let small = |_, _| Spte::new(0x1000);
         let table = memory.fill(&leaf(next), NxHugePage::Allowed, small);

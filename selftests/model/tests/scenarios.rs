@@ -64,7 +64,7 @@ fn with_table<R>(vcpu: &Vcpu, f: impl FnOnce(Context<'_, Shared>, Table<'_>) -> 
     let root = vcpu.root().expect("a root");
     let cx = Context::new(&*lock, &rcu, root.role());
     let mut table = root.table(&rcu);
-    while let State::Link(link) = Entry::read(cx, table, frame(0)).state() {
+    while let Some(State::Link(link)) = Entry::read(cx, table, frame(0)).map(Entry::state) {
         table = link.table();
     }
     f(cx, table)
@@ -72,8 +72,8 @@ fn with_table<R>(vcpu: &Vcpu, f: impl FnOnce(Context<'_, Shared>, Table<'_>) -> 
 
 /// The leaf that maps the frame.
 fn leaf<'r>(cx: Context<'r, Shared>, table: Table<'r>) -> Leaf<'r, Shared> {
-    match Entry::read(cx, table, frame(0)).state() {
-        State::Leaf(leaf) => leaf,
+    match Entry::read(cx, table, frame(0)).map(Entry::state) {
+        Some(State::Leaf(leaf)) => leaf,
         _ => panic!("the frame is not mapped"),
     }
 }

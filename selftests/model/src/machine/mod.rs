@@ -43,8 +43,8 @@ pub struct Masks {
     pub base_addr: u64,
 }
 
-/// Guest-physical address bits of all machines.
-pub const MAXPHYADDR: u32 = 46;
+/// Physical address bits of all machines: more than a root of four levels translates.
+pub const MAXPHYADDR: u32 = 50;
 
 /// The bits from `low` up to and including `high`.
 pub const fn bits(low: u32, high: u32) -> u64 {

@@ -11,6 +11,7 @@ use crate::{
     atomic::{lock, Mutex},
     kvm::{
         spte::{masks, LeafSpte, READABLE},
+        types::ENTRIES,
         AddressSpace, Gfn, GfnRange, LeafBits, Level, MemSlot, ShadowPage, Spte, Vcpu, Vm,
     },
     machine::arena::PageId,
@@ -154,11 +155,15 @@ impl Caches {
         access: Access,
     ) -> Result<Translation, Exit> {
         let arena = &vm.machine.arena;
+        if gfn >= Gfn::new(root.level().table_pages()) {
+            return Err(Exit::Fault);
+        }
         let cached = self.tables.get(&gfn.round_down(Level::PG_2M));
         let mut table = cached.map_or(root, |id| arena.page(*id));
         loop {
             let level = table.level();
-            let cell = table.hardware_cell(gfn.index(level));
+            let index = (gfn.raw() >> level.shift()) as usize % ENTRIES;
+            let cell = table.hardware_cell(index);
             let spte = cell.load();
             if !spte.is_present() {
                 return Err(if vm.is_mmio_spte(spte) {

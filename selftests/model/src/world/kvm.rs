@@ -71,6 +71,7 @@ pub fn guest_access(vcpu: &Vcpu, gfn: Gfn, access: Access, effect: impl Fn(u64))
                 Outcome::Fixed => {}
                 // Somebody else is at it: has changed the entry, or is about to flush.
                 Outcome::Retry | Outcome::Spurious => retry(attempt),
+                Outcome::OutOfReach => panic!("KVM_RUN fails: no root spans {gfn:?}"),
             },
         }
     }

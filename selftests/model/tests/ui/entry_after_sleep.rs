@@ -15,7 +15,7 @@ fn f(
     let entry = Entry::read(cx, root.table(other), Gfn::new(0));
     let rcu = rcu::read_lock();
     let _ = lock.unlocked(rcu, flush, || ()); //~ E0502
-    let _ = entry.spte();
+    let _ = entry.map(|entry| entry.spte());
 }
 
 fn main() {}

@@ -11,7 +11,7 @@ fn f(vm: &Vm, root: &ShadowPage) {
     let cx = Context::<Shared>::new(&*lock, &rcu, root.role());
     let entry = Entry::read(cx, root.table(&rcu), Gfn::new(0));
     drop(lock); //~ E0505
-    let _ = entry.spte();
+    let _ = entry.map(|entry| entry.spte());
 }
 
 fn main() {}

@@ -12,7 +12,7 @@ fn f(lock: &mut MmuLock<'_, Exclusive>, root: &ShadowPage, flush: &mut PendingFl
         Entry::read(cx, root.table(&rcu), Gfn::new(0))
     };
     let _rcu = lock.give_way(rcu, flush); //~ E0502 E0505
-    let _ = entry.spte();
+    let _ = entry.map(|entry| entry.spte());
 }
 
 fn main() {}

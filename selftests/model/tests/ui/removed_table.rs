@@ -2,7 +2,7 @@
 
 //! Who cuts off a table owns it until it is retired, and nobody else gets there.
 
-use kvmrs_model::kvm::{table::RemovedTable, Context, Level, Shared, Spte};
+use kvmrs_model::kvm::{table::RemovedTable, Change, Context, Shared};
 
 fn g(removed: RemovedTable<'_, Shared>) {
     removed.retire();
@@ -14,8 +14,8 @@ fn h(removed: RemovedTable<'_, Shared>) {
     let _ = removed.take(0); //~ E0382
 }
 
-fn i(link: Spte, cx: Context<'_, Shared>) {
-    let _ = RemovedTable::unlinked_from(link, Level::PG_2M, cx); //~ E0624
+fn i(change: &Change, cx: Context<'_, Shared>) {
+    let _ = RemovedTable::unlinked_by(change, cx); //~ E0624
 }
 
 fn main() {}

@@ -15,7 +15,9 @@ use kvmrs_model::sync::rcu;
 fn entries(lock: &mut MmuLock<'_, Exclusive>, root: &ShadowPage, flush: &mut PendingFlush<'_>) {
     let rcu = rcu::read_lock();
     let cx = Context::<Exclusive>::new(&*lock, &rcu, root.role());
-    let entry = Entry::read(cx, root.table(&rcu), Gfn::new(0));
+    let Some(entry) = Entry::read(cx, root.table(&rcu), Gfn::new(0)) else {
+        return;
+    };
     let _ = entry.spte();
     if let State::Leaf(leaf) = entry.state() {
         let Ok(_change) = leaf.clear(LeafBits::dirty());

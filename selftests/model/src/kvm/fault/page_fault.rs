@@ -52,6 +52,7 @@ pub enum Outcome {
     WriteProtected,
     Fixed,
     Spurious,
+    OutOfReach,
 }
 
 impl<'a> PageFault<'a> {

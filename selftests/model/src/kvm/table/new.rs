@@ -68,6 +68,7 @@ impl Drop for TableMemory {
 struct Unlinked {
     memory: TableMemory,
     place: usize,
+    gfn: Gfn,
     level: Level,
 }
 
@@ -75,16 +76,17 @@ impl Unlinked {
     fn new<M: Mode>(memory: TableMemory, entry: &Entry<'_, M>) -> Self {
         let level = entry.level().below().unwrap_or(Level::PG_4K);
         let place = entry.snapshot().cell.address();
-        let parent = memory.machine.arena.page_around(place).id();
-        let index = entry.gfn().index(entry.level());
+        let parent = memory.machine.arena.page_around(place);
+        let index = entry.gfn().index_from(parent.gfn(), entry.level());
         memory.init(
-            (parent, index),
+            (parent.id(), index),
             entry.gfn(),
             entry.cx().role().with_level(level),
         );
         Self {
             memory,
             place,
+            gfn: entry.gfn(),
             level,
         }
     }
@@ -98,9 +100,9 @@ impl Unlinked {
     }
 
     fn linked<'r, M: Mode>(self, cx: &Context<'r, M>) -> Table<'r> {
-        let (level, id) = (self.level, self.memory.give_up());
+        let (gfn, level, id) = (self.gfn, self.level, self.memory.give_up());
         cx.vm().account_table(1);
-        Table::linked(cx.vm().machine.arena.page(id), level)
+        Table::linked(cx.vm().machine.arena.page(id), gfn, level)
     }
 }
 

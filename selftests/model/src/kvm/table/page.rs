@@ -33,33 +33,47 @@ const REMOVED: u8 = 2;
 #[derive(Clone, Copy)]
 pub struct Table<'r> {
     page: &'r ShadowPage,
+    gfn: Gfn,
     level: Level,
 }
 
 impl<'r> Table<'r> {
-    fn new(page: &'r ShadowPage, level: Level) -> Self {
-        assert_eq!(page.level(), level, "a table is linked at the wrong level");
-        Self { page, level }
-    }
-
     /// A table that was just linked; another task may have removed it by now.
-    pub(super) fn linked(page: &'r ShadowPage, level: Level) -> Self {
-        Self { page, level }
+    pub(super) fn linked(page: &'r ShadowPage, gfn: Gfn, level: Level) -> Self {
+        Self { page, gfn, level }
     }
 
-    pub(super) fn linked_by<M: Mode>(link: Spte, level: Level, cx: &Context<'r, M>) -> Self {
+    pub(super) fn linked_by<M: Mode>(
+        link: Spte,
+        gfn: Gfn,
+        level: Level,
+        cx: &Context<'r, M>,
+    ) -> Self {
         assert!(link.is_table(level), "{link:?} is no link");
         let id = PageId::at(link.raw() & masks::base_addr());
-        Self::new(
-            cx.vm().machine.arena.page(id),
-            level.below().unwrap_or(Level::PG_4K),
-        )
+        let page = cx.vm().machine.arena.page(id);
+        let below = level.below().unwrap_or(Level::PG_4K);
+        assert_eq!(page.level(), below, "a table is linked at the wrong level");
+        assert_eq!(page.gfn(), gfn, "a table is linked in the wrong place");
+        Self::linked(page, gfn, below)
     }
 
     /// The table's level.
     #[inline(always)]
     pub fn level(self) -> Level {
         self.level
+    }
+
+    /// The first frame that the table spans.
+    #[inline(always)]
+    pub fn gfn(self) -> Gfn {
+        self.gfn
+    }
+
+    /// The entry for `gfn`, if the table spans it.
+    #[inline(always)]
+    pub fn cell_for(self, gfn: Gfn) -> Option<&'r SpteCell> {
+        self.page.cells.get(gfn.index_from(self.gfn, self.level))
     }
 
     /// The entry at `index`.
@@ -180,7 +194,7 @@ impl ShadowPage {
 
     /// The table, for as long as an RCU section lasts.
     pub fn table<'r>(&'r self, _rcu: &'r impl crate::sync::Rcu) -> Table<'r> {
-        Table::new(self, self.level())
+        Table::linked(self, self.gfn(), self.level())
     }
 
     /// Whether this is a page of the TDP MMU's.

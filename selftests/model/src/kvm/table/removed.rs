@@ -7,11 +7,7 @@ use super::{
     entry::Change,
     page::{ShadowPage, Table},
 };
-use crate::kvm::{
-    lock::Locked,
-    spte::{Spte, FROZEN},
-    types::Level,
-};
+use crate::kvm::{lock::Locked, spte::FROZEN, types::Level};
 
 /// A table that was just cut off from its tree.
 #[must_use = "what it still maps must be accounted, and the table retired"]
@@ -32,11 +28,11 @@ pub enum Taken<'r, M: Locked> {
 }
 
 impl<'r, M: Locked> RemovedTable<'r, M> {
-    pub(super) fn unlinked_from(replaced: Spte, level: Level, cx: Context<'r, M>) -> Option<Self> {
-        if !replaced.is_table(level) {
+    pub(super) fn unlinked_by(change: &Change, cx: Context<'r, M>) -> Option<Self> {
+        if !change.old.is_table(change.level) {
             return None;
         }
-        let table = Table::linked_by(replaced, level, &cx);
+        let table = Table::linked_by(change.old, change.gfn, change.level, &cx);
         Some(Self {
             table,
             page: table.page(),
@@ -70,7 +66,7 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
             gfn: self.page.gfn().add(index as u64 * level.pages()),
             level,
         };
-        if let Some(table) = RemovedTable::unlinked_from(old, level, self.cx) {
+        if let Some(table) = RemovedTable::unlinked_by(&change, self.cx) {
             return Some(Taken::Table(change, table));
         }
         Some(if old.is_present() {
