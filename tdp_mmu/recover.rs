@@ -87,12 +87,14 @@ impl Visitor<Shared> for Recover<'_> {
 
 impl Recover<'_> {
     /// Whether slot and host permit a huge page there. A page that starts before the slot is not
-    /// looked up at all: the slot has no information on it.
+    /// looked up at all: the slot has no information on it. Nor is private memory, which is not the
+    /// host's to map: its tables are left from before it was made private, and map nothing.
     #[inline(always)]
     fn could_be_huge(&self, link: &Link<'_, Shared>) -> bool {
         let (vm, gfn) = (link.cx().vm(), link.gfn());
         self.slot.range().contains(gfn)
             && !vm.is_invalidating(GfnRange::sized(gfn, link.level().pages()))
+            && !vm.is_private(gfn)
             && vm
                 .max_mapping_level(self.slot, gfn)
                 .is_some_and(|max| max >= link.level())

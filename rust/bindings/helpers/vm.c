@@ -12,6 +12,11 @@ __kvmrs_helper bool kvmrs_slot_dirty_track_enabled(const struct kvm_memory_slot 
 	return kvm_slot_dirty_track_enabled(slot);
 }
 
+__kvmrs_helper bool kvmrs_mem_is_private(struct kvm *kvm, gfn_t gfn)
+{
+	return kvm_mem_is_private(kvm, gfn);
+}
+
 __kvmrs_helper void kvmrs_slots_assert_held(struct kvm *kvm)
 {
 	lockdep_assert(srcu_read_lock_held(&kvm->srcu) ||

@@ -109,8 +109,19 @@ impl Vm {
         unsafe { (*self.as_ptr()).arch.cpu_dirty_log_size != 0 }
     }
 
+    /// Whether the memory of `gfn` is private to the guest, by its attributes. Then only guest_memfd
+    /// can provide it, if the slot has one.
+    #[inline]
+    pub fn is_private(&self, gfn: Gfn) -> bool {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::kvmrs_mem_is_private(self.as_ptr(), gfn.raw()) }
+    }
+
     /// The largest page level at which `slot` can map `gfn`, going by the slot's shape, by what is
     /// write-tracked or has mixed attributes, and by the host's page tables.
+    ///
+    /// Not to be asked about [private](Self::is_private) memory: C warns, as only a fault has what
+    /// guest_memfd says.
     #[inline]
     pub fn max_mapping_level(&self, slot: &MemSlot, gfn: Gfn) -> Option<Level> {
         // SAFETY: Both are alive. Without a fault the function reads only.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Recovery of huge pages while the host takes the memory away.
+//! Recovery of huge pages, where it must leave memory alone.
 
 mod common;
 
@@ -36,5 +36,27 @@ fn a_notifier_that_gave_way_leaves_nothing_behind() {
             assert!(vm.primary.holds(*gfn, pfn), "{gfn:?} is still mapped");
         }
     }
+    kvm::destroy(&vm, vec![guest]);
+}
+
+/// Memory that becomes private leaves its table behind. The model fails whoever asks how large a
+/// page of private memory may be.
+#[test]
+fn private_memory_is_left_alone() {
+    let vm = vm(npt());
+    let (guest, slot) = (vcpu(&vm), &vm.slots()[0]);
+    kvm::start_dirty_log(&vm, slot, kvm::Split::Eagerly);
+    let (first, second) = (frame(256), frame(256 + 512));
+    kvm::guest_access(&guest, first, Access::Write, |_| ());
+    kvm::guest_access(&guest, second, Access::Write, |_| ());
+
+    kvm::make_private(&vm, GfnRange::sized(first, 512));
+    kvm::stop_dirty_log(&vm, slot);
+    let leaves = view::Tree::of(&vm, guest.root().expect("a root")).leaves;
+    let leaves: Vec<_> = leaves
+        .iter()
+        .map(|(gfn, (level, _))| (*gfn, *level))
+        .collect();
+    assert_eq!(leaves, [(second, Level::PG_2M)]);
     kvm::destroy(&vm, vec![guest]);
 }

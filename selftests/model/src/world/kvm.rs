@@ -196,6 +196,12 @@ pub fn invalidate(vm: &Vm, range: GfnRange, change: impl FnOnce()) {
     drop(lock);
 }
 
+/// `KVM_SET_MEMORY_ATTRIBUTES`: the memory of `range` becomes private, and what it maps goes. The
+/// tables stay.
+pub fn make_private(vm: &Vm, range: GfnRange) {
+    invalidate(vm, range, || vm.set_private(range));
+}
+
 /// `kvm_zap_gfn_range()`.
 pub fn zap_range(vm: &Vm, range: GfnRange) {
     let mut lock = vm.mmu_write();

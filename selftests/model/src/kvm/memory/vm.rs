@@ -72,6 +72,7 @@ pub struct Vm {
     setup: Setup,
     bugged: AtomicBool,
     write_tracked: Mutex<BTreeSet<Gfn>>,
+    private: Mutex<BTreeSet<Gfn>>,
     generation: AtomicU64,
     /// When walks are asked to give way.
     pub breaks: Breaks,
@@ -98,6 +99,7 @@ impl Vm {
             setup,
             bugged: AtomicBool::new(false),
             write_tracked: Mutex::default(),
+            private: Mutex::default(),
             generation: AtomicU64::new(0),
             breaks: Breaks::default(),
             debt: Debt::default(),
@@ -171,11 +173,22 @@ impl Vm {
     pub fn max_mapping_level(&self, slot: &MemSlot, gfn: Gfn) -> Option<Level> {
         let inside = slot.range().contains(gfn);
         assert!(inside, "{gfn:?} was looked up in a slot that it is not in");
+        assert!(!self.is_private(gfn), "C warns: {gfn:?} is private");
         let mut level = self.primary.level(gfn)?.min(Level::MAX_HUGEPAGE);
         while !self.may_be_huge(slot, gfn, level) {
             level = level.below()?;
         }
         Some(level)
+    }
+
+    /// Whether the memory of `gfn` is private to the guest.
+    pub fn is_private(&self, gfn: Gfn) -> bool {
+        lock(&self.private).contains(&gfn)
+    }
+
+    /// Makes the memory of `range` private to the guest. What it maps has to be zapped as well.
+    pub fn set_private(&self, range: GfnRange) {
+        lock(&self.private).extend((range.start.raw()..range.end.raw()).map(Gfn::new));
     }
 
     fn may_be_huge(&self, slot: &MemSlot, gfn: Gfn, level: Level) -> bool {
