@@ -56,7 +56,9 @@ fn logs_nested_writes(vm: &Vm, role: Role) -> bool {
 
 /// Makes the leaf for a fault at the entry `at` (`make_spte`).
 ///
-/// Marks the frame dirty in the slot's log if the leaf is writable.
+/// Marks the frame dirty in the slot's log if the leaf is writable. A prefetched leaf of a logged
+/// slot is not: nobody has written yet, and pre-faulting does not stop when a dirty ring is full.
+/// The fast page-fault path makes it writable at the first write, and logs that.
 pub fn for_fault(
     vcpu: &Vcpu,
     fault: &PageFault<'_>,
@@ -88,7 +90,10 @@ pub fn for_fault(
             let was_writable = old.is_leaf(level) && old.is_writable();
             write_protected = !was_writable && fault.must_write_protect(vcpu, slot, gfn);
             if !write_protected {
-                bits |= WRITABLE | masks::mmu_writable() | masks::dirty();
+                bits |= masks::mmu_writable();
+                if !(prefetch && slot.is_dirty_tracked()) {
+                    bits |= WRITABLE | masks::dirty();
+                }
             }
         }
     }

@@ -6,8 +6,8 @@ mod common;
 
 use common::{frame, memory, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
-    kvm::{Level, Vcpu},
-    machine::npt,
+    kvm::{Level, Outcome, Vcpu},
+    machine::{formats, npt},
     tdp_mmu,
     world::{cpu::Access, kvm},
 };
@@ -59,5 +59,37 @@ fn write_protection_is_reported_of_any_number_of_roots() {
         let again = tdp_mmu::dirty::write_protect_slot(&mut vm.mmu_read(), slot, Level::PG_4K);
         assert!(!again, "{roots} roots");
         kvm::destroy(&vm, others.into_iter().chain([first]).collect());
+    }
+}
+
+/// Only the guest's writes are logged: not what is mapped because it may come to need it. The log
+/// may be a ring, and have no room for that.
+#[test]
+fn what_is_mapped_in_advance_is_logged_when_it_is_written() {
+    for (name, format) in formats() {
+        for cpu_dirty_log in [false, format.ad_enabled] {
+            let options = Options {
+                cpu_dirty_log,
+                ..Options::default()
+            };
+            let vm = vm_with(format, memory(), Level::PG_4K, options);
+            let (guest, slot) = (vcpu(&vm), &vm.slots()[0]);
+            kvm::start_dirty_log(&vm, slot, kvm::Split::Eagerly);
+            for index in 0..300 {
+                let outcome = kvm::prefetch(&guest, frame(index));
+                assert_eq!(outcome, Outcome::Fixed, "{name}");
+            }
+            assert!(slot.take_log().is_empty(), "{name}: nobody wrote");
+
+            kvm::guest_access(&guest, frame(3), Access::Read, |_| ());
+            assert!(kvm::harvest(&vm, slot).is_empty(), "{name}: nobody wrote");
+            for index in [3, 4] {
+                let gfn = frame(index);
+                assert!(kvm::fast_page_fault(&guest, gfn, Access::Write), "{name}");
+                kvm::guest_access(&guest, gfn, Access::Write, |_| ());
+                assert!(kvm::harvest(&vm, slot).contains(&gfn), "{name}");
+            }
+            kvm::destroy(&vm, vec![guest]);
+        }
     }
 }
