@@ -13,8 +13,9 @@
 //!
 //! A notifier may have given way in the middle of the table, though. A huge page would map again
 //! what it has zapped already, and if that were split before it comes back, it would go on behind
-//! those pages and never see them. So recovery asks what faults ask: is the memory about to go?
-//! C does not, and takes the risk.
+//! those pages and never see them. Switching logging on does not split it, as that waits until no
+//! notifier is active. `KVM_RESET_DIRTY_RINGS` may: it does not look whether a slot is logged. So
+//! recovery asks what faults ask: is the memory about to go? C does not, and takes the risk.
 //!
 //! C counterpart: `kvm_tdp_mmu_recover_huge_pages()`.
 

@@ -83,7 +83,8 @@ fn split<'r, M: Locked>(
 ///
 /// If the slot logs writes, the small pages start clean. A write may come after logging made the
 /// huge page clean and before it takes away the right to write: the dirty bit of that one frame
-/// must not become that of all, or the CPU would not log the others' writes. C copies it.
+/// must not become that of all, or the CPU would not log the others' writes. C copies it. It takes a
+/// huge page that was left when logging started: by `eager_page_split=N`, or for lack of memory.
 pub fn split_for_fault<'r>(
     huge: Leaf<'r, Shared>,
     memory: TableMemory,

@@ -13,8 +13,9 @@ use kvmrs_model::{
 };
 
 /// Logging by the CPU begins in two walks: one makes pages clean, one makes huge pages read-only.
-/// In between a write makes a huge page dirty again, and a fault splits it. A small page that were
-/// dirty for that would never be logged.
+/// If huge pages are not split before (`eager_page_split=N`, or there is no memory for it), a write
+/// in between makes one dirty again, and a fault splits it. A small page that were dirty for that
+/// would never be logged.
 #[test]
 fn a_page_split_while_logging_starts_is_clean() {
     let options = Options {

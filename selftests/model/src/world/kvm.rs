@@ -273,6 +273,18 @@ pub fn harvest(vm: &Vm, slot: &MemSlot) -> BTreeSet<Gfn> {
     dirty
 }
 
+/// Resets a dirty ring with an entry for `gfn` (`KVM_RESET_DIRTY_RINGS`, in a VM with
+/// `KVM_DIRTY_LOG_INITIALLY_SET`). Userspace can write the entry, and nobody asks whether the slot
+/// is logged.
+pub fn reset_dirty_ring(vm: &Vm, slot: &MemSlot, gfn: Gfn) {
+    let mut lock = vm.mmu_write();
+    let range = GfnRange::one(gfn);
+    tdp_mmu::split::try_split_huge_pages::<Exclusive>(&mut lock, slot, range, Level::PG_4K);
+    clear_dirty(&lock, slot, &BTreeSet::from([gfn]));
+    drop(lock);
+    vm.flush_remote_tlbs();
+}
+
 /// One call for each group of 64 pages that has dirty ones.
 fn clear_dirty(lock: &MmuLock<'_, Exclusive>, slot: &MemSlot, dirty: &BTreeSet<Gfn>) {
     let start = slot.range().start;
