@@ -22,6 +22,7 @@ pub use mode::{
     Exclusive,
     Locked,
     Lockless,
+    MayWrite,
     Mode,
     Raced,
     Shared, //

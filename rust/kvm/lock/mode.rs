@@ -33,6 +33,24 @@ pub enum Lockless {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Raced;
 
+/// The right to write to the memory of an entry.
+///
+/// `Locked` is public, and code that is generic over it can name what it has without an import. So
+/// each of its functions that writes asks for one of these.
+///
+/// # Invariants
+///
+/// Made in `rust/kvm` alone, where a transition has checked what it is about to write.
+pub struct MayWrite(());
+
+impl MayWrite {
+    /// Only for the transitions of entries.
+    #[inline(always)]
+    pub(in crate::kvm) fn transition() -> Self {
+        Self(())
+    }
+}
+
 /// How a walk excludes others.
 pub trait Mode: sealed::Sealed + Sized + 'static {}
 
@@ -52,21 +70,32 @@ pub trait Locked: Mode {
     ///
     /// Returns the value that was replaced; it differs from `old` at most in bits that hardware
     /// or the fast page-fault path set in the meantime.
-    fn replace(cell: &SpteCell, old: Spte, new: Spte, level: Level) -> Result<Spte, Self::Raced>;
+    fn replace(
+        may: MayWrite,
+        cell: &SpteCell,
+        old: Spte,
+        new: Spte,
+        level: Level,
+    ) -> Result<Spte, Self::Raced>;
 
     /// Clears the bits in `mask` of the leaf `old`, which was read from `cell`.
     ///
     /// Returns the value that had them. Bits that hardware or the fast page-fault path set in the
     /// meantime are in it, and stay set.
-    fn clear(cell: &SpteCell, old: Spte, mask: u64) -> Result<Spte, Self::Raced>;
+    fn clear(may: MayWrite, cell: &SpteCell, old: Spte, mask: u64) -> Result<Spte, Self::Raced>;
 
     /// Puts `new` in the place of a link, and returns the very value that was replaced: whoever
     /// gets it owns the table.
-    fn replace_link(cell: &SpteCell, old: Spte, new: Spte) -> Result<Spte, Self::Raced>;
+    fn replace_link(
+        may: MayWrite,
+        cell: &SpteCell,
+        old: Spte,
+        new: Spte,
+    ) -> Result<Spte, Self::Raced>;
 
     /// Takes the value out of `cell` of a table that was cut off, leaving it
     /// [`FROZEN`]. `None` if there was nothing to account for.
-    fn take(cell: &SpteCell, level: Level) -> Option<Spte>;
+    fn take(may: MayWrite, cell: &SpteCell, level: Level) -> Option<Spte>;
 }
 
 impl Locked for Shared {
@@ -74,7 +103,13 @@ impl Locked for Shared {
     type Raced = Raced;
 
     #[inline(always)]
-    fn replace(cell: &SpteCell, old: Spte, new: Spte, _level: Level) -> Result<Spte, Raced> {
+    fn replace(
+        _may: MayWrite,
+        cell: &SpteCell,
+        old: Spte,
+        new: Spte,
+        _level: Level,
+    ) -> Result<Spte, Raced> {
         match cell.compare_exchange(old, new) {
             Ok(()) => Ok(old),
             Err(_) => Err(Raced),
@@ -82,19 +117,19 @@ impl Locked for Shared {
     }
 
     #[inline(always)]
-    fn clear(cell: &SpteCell, old: Spte, mask: u64) -> Result<Spte, Raced> {
-        Self::replace(cell, old, old.without(mask), Level::PG_4K)
+    fn clear(may: MayWrite, cell: &SpteCell, old: Spte, mask: u64) -> Result<Spte, Raced> {
+        Self::replace(may, cell, old, old.without(mask), Level::PG_4K)
     }
 
     #[inline(always)]
-    fn replace_link(cell: &SpteCell, old: Spte, new: Spte) -> Result<Spte, Raced> {
+    fn replace_link(may: MayWrite, cell: &SpteCell, old: Spte, new: Spte) -> Result<Spte, Raced> {
         // RCU keeps tables allocated while their links are looked at: the same value means the same
         // table.
-        Self::replace(cell, old, new, Level::MAX)
+        Self::replace(may, cell, old, new, Level::MAX)
     }
 
     #[inline(always)]
-    fn take(cell: &SpteCell, _level: Level) -> Option<Spte> {
+    fn take(_may: MayWrite, cell: &SpteCell, _level: Level) -> Option<Spte> {
         // A fault that found the table before it was cut off may still install a value, and a
         // frozen entry belongs to someone who will: wait until it is ours to freeze.
         loop {
@@ -112,7 +147,13 @@ impl Locked for Exclusive {
     type Raced = Infallible;
 
     #[inline(always)]
-    fn replace(cell: &SpteCell, old: Spte, new: Spte, level: Level) -> Result<Spte, Infallible> {
+    fn replace(
+        _may: MayWrite,
+        cell: &SpteCell,
+        old: Spte,
+        new: Spte,
+        level: Level,
+    ) -> Result<Spte, Infallible> {
         if old.is_leaf(level) && old.is_volatile() {
             return Ok(cell.swap(new));
         }
@@ -121,7 +162,7 @@ impl Locked for Exclusive {
     }
 
     #[inline(always)]
-    fn clear(cell: &SpteCell, old: Spte, mask: u64) -> Result<Spte, Infallible> {
+    fn clear(_may: MayWrite, cell: &SpteCell, old: Spte, mask: u64) -> Result<Spte, Infallible> {
         if old.is_volatile() {
             return Ok(cell.fetch_clear(mask));
         }
@@ -130,19 +171,24 @@ impl Locked for Exclusive {
     }
 
     #[inline(always)]
-    fn replace_link(cell: &SpteCell, _old: Spte, new: Spte) -> Result<Spte, Infallible> {
+    fn replace_link(
+        _may: MayWrite,
+        cell: &SpteCell,
+        _old: Spte,
+        new: Spte,
+    ) -> Result<Spte, Infallible> {
         Ok(cell.swap(new))
     }
 
     #[inline(always)]
-    fn take(cell: &SpteCell, level: Level) -> Option<Spte> {
+    fn take(may: MayWrite, cell: &SpteCell, level: Level) -> Option<Spte> {
         // Nobody can make an absent entry present now. A present one is taken atomically where
         // it may be volatile: TLBs are not flushed yet, so hardware may still set its dirty bit.
         let old = cell.load();
         if !old.is_present() {
             return None;
         }
-        let Ok(old) = Self::replace(cell, old, FROZEN, level);
+        let Ok(old) = Self::replace(may, cell, old, FROZEN, level);
         Some(old)
     }
 }

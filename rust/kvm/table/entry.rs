@@ -32,7 +32,7 @@ use super::{
     page::{ShadowPage, Table}, //
 };
 use crate::kvm::{
-    lock::{Locked, Mode},
+    lock::{Locked, MayWrite, Mode},
     spte::{masks, Spte, SpteCell, WRITABLE},
     types::{Gfn, Level}, //
 };
@@ -214,7 +214,7 @@ impl<'r, M: Mode> Entry<'r, M> {
 impl<M: Locked> Entry<'_, M> {
     #[inline(always)]
     pub(super) fn replace(&self, new: Spte) -> Result<Change, M::Raced> {
-        let old = M::replace(self.cell, self.old, new, self.level)?;
+        let old = M::replace(MayWrite::transition(), self.cell, self.old, new, self.level)?;
         Ok(self.changed(old, new))
     }
 }

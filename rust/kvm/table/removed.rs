@@ -8,7 +8,7 @@ use super::{
     page::{ShadowPage, Table}, //
 };
 use crate::kvm::{
-    lock::Locked,
+    lock::{Locked, MayWrite},
     spte::FROZEN,
     trace,
     types::Level, //
@@ -78,7 +78,7 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
     #[inline(always)]
     pub fn take(&self, index: usize) -> Option<Taken<'r, M>> {
         let level = self.level();
-        let old = M::take(self.table.cell(index), level)?;
+        let old = M::take(MayWrite::transition(), self.table.cell(index), level)?;
         let change = Change {
             old,
             new: FROZEN,

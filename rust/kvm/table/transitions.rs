@@ -13,7 +13,7 @@ use super::{
     removed::RemovedTable, //
 };
 use crate::kvm::{
-    lock::{Flush, Locked, Mode, Raced, Shared},
+    lock::{Flush, Locked, MayWrite, Mode, Raced, Shared},
     spte::{LeafSpte, Spte, NONPRESENT}, //
 };
 
@@ -102,7 +102,7 @@ impl<'r, M: Locked> Leaf<'r, M> {
     /// [`write_track`]: Self::write_track
     #[inline(always)]
     pub fn clear(self, bits: LeafBits) -> Result<Change, M::Raced> {
-        let old = M::clear(self.0.cell, self.0.old, bits.mask())?;
+        let old = M::clear(MayWrite::transition(), self.0.cell, self.0.old, bits.mask())?;
         Ok(self.0.changed(old, old.without(bits.mask())))
     }
 
@@ -210,7 +210,8 @@ impl<'r, M: Locked> Link<'r, M> {
     #[inline(always)]
     fn cut(self, new: Spte) -> Result<TableRemoval<'r, M>, M::Raced> {
         let entry = &self.0;
-        let change = entry.changed(M::replace_link(entry.cell, entry.old, new)?, new);
+        let old = M::replace_link(MayWrite::transition(), entry.cell, entry.old, new)?;
+        let change = entry.changed(old, new);
         let removed = RemovedTable::unlinked_by(&change, entry.cx);
         Ok((change, removed, Flush::owed()))
     }

@@ -11,5 +11,5 @@ mod pages_lock;
 
 pub use flush::{Flush, PendingFlush, Waiver};
 pub use mmu_lock::{MmuGuard, MmuLock};
-pub use mode::{Exclusive, Locked, Lockless, Mode, Raced, Shared};
+pub use mode::{Exclusive, Locked, Lockless, MayWrite, Mode, Raced, Shared};
 pub use pages_lock::PagesLock;

@@ -7,7 +7,11 @@ use super::{
     entry::Change,
     page::{ShadowPage, Table},
 };
-use crate::kvm::{lock::Locked, spte::FROZEN, types::Level};
+use crate::kvm::{
+    lock::{Locked, MayWrite},
+    spte::FROZEN,
+    types::Level,
+};
 
 /// A table that was just cut off from its tree.
 #[must_use = "what it still maps must be accounted, and the table retired"]
@@ -59,7 +63,7 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
     /// Takes out what the entry at `index` holds, for good.
     pub fn take(&self, index: usize) -> Option<Taken<'r, M>> {
         let level = self.level();
-        let old = M::take(self.table.cell(index), level)?;
+        let old = M::take(MayWrite::transition(), self.table.cell(index), level)?;
         let change = Change {
             old,
             new: FROZEN,
