@@ -7,7 +7,6 @@
 
 use crate::kvm::{
     table::{report, Leaf, Link, RemovedTable, Taken, TransitionError},
-    types::ENTRIES,
     Change,
     Context,
     Flush,
@@ -69,23 +68,18 @@ fn dismantle<M: Locked>(removed: RemovedTable<'_, M>) {
     let cx = removed.cx();
     let level = removed.level();
     let mut leaves = 0;
-    removed.unaccount();
-    for index in 0..ENTRIES {
-        match removed.take(index) {
-            None => {}
-            Some(Taken::Absent(change)) => report::spte_changed(&cx, &change),
-            Some(Taken::Leaf(change)) => {
-                report::spte_changed(&cx, &change);
-                leaves += 1;
-            }
-            Some(Taken::Table(change, table)) => {
-                dismantle(table);
-                report::spte_changed(&cx, &change);
-            }
+    removed.take_apart(|taken| match taken {
+        Taken::Absent(change) => report::spte_changed(&cx, &change),
+        Taken::Leaf(change) => {
+            report::spte_changed(&cx, &change);
+            leaves += 1;
         }
-    }
+        Taken::Table(change, table) => {
+            dismantle(table);
+            report::spte_changed(&cx, &change);
+        }
+    });
     if leaves != 0 {
         cx.vm().count_pages(level, -leaves);
     }
-    removed.retire();
 }

@@ -11,7 +11,7 @@ use crate::kvm::{
     lock::{Locked, MayWrite},
     spte::FROZEN,
     trace,
-    types::Level, //
+    types::{Level, ENTRIES}, //
 };
 
 /// A table that was just cut off from its tree.
@@ -19,7 +19,7 @@ use crate::kvm::{
 /// # Invariants
 ///
 /// No live entry links the table, and the value is the only one for it.
-#[must_use = "what it still maps must be accounted, and the table retired"]
+#[must_use = "what it still maps must be taken out and accounted"]
 pub struct RemovedTable<'r, M: Locked> {
     table: Table<'r>,
     page: &'r ShadowPage,
@@ -64,8 +64,24 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
         self.table.level()
     }
 
-    /// Tells tracepoints, accounting and NX tracking that the table is gone.
-    pub fn unaccount(&self) {
+    /// Takes the table apart: tells tracepoints, accounting and NX tracking that it is gone, hands
+    /// `each` what the entries held, and frees the table once nobody can be reading it any more.
+    ///
+    /// There is no other way to free it, so no entry stays behind in it.
+    #[inline]
+    pub fn take_apart(self, mut each: impl FnMut(Taken<'r, M>)) {
+        self.unaccount();
+        for index in 0..ENTRIES {
+            if let Some(taken) = self.take(index) {
+                each(taken);
+            }
+        }
+        // SAFETY: By the type's invariant nobody can find the table but readers that already have,
+        // and this consumes the only value for it.
+        unsafe { self.page.free_by_rcu() };
+    }
+
+    fn unaccount(&self) {
         // SAFETY: The header is alive.
         unsafe { trace::prepare_zap_page(self.page.as_ptr()) };
         self.cx
@@ -76,7 +92,7 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
 
     /// Takes out what the entry at `index` holds, for good: it is [`FROZEN`] from then on.
     #[inline(always)]
-    pub fn take(&self, index: usize) -> Option<Taken<'r, M>> {
+    fn take(&self, index: usize) -> Option<Taken<'r, M>> {
         let level = self.level();
         let old = M::take(MayWrite::transition(), self.table.cell(index), level)?;
         let change = Change {
@@ -93,12 +109,5 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
         } else {
             Taken::Absent(change)
         })
-    }
-
-    /// Frees the table once nobody can be reading it any more.
-    #[inline]
-    pub fn retire(self) {
-        // SAFETY: By the type's invariant nobody can find the table but readers that already have.
-        unsafe { self.page.free_by_rcu() };
     }
 }

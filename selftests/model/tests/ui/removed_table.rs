@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who cuts off a table owns it until it is retired, and nobody else gets there.
+//! Who cuts off a table owns it, nobody else gets there, and it is freed by being taken apart.
 
 use kvmrs_model::kvm::{table::RemovedTable, Change, Context, Shared};
 
 fn g(removed: RemovedTable<'_, Shared>) {
-    removed.retire();
-    removed.retire(); //~ E0382
+    removed.take_apart(drop);
+    removed.take_apart(drop); //~ E0382
 }
 
 fn h(removed: RemovedTable<'_, Shared>) {
-    removed.retire();
-    let _ = removed.take(0); //~ E0382
+    let _ = removed.take(0); //~ E0624
+    removed.retire(); //~ E0599
 }
 
 fn i(change: &Change, cx: Context<'_, Shared>) {

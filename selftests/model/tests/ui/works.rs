@@ -35,8 +35,7 @@ fn zap(leaf: Leaf<'_, Shared>, pending: &mut PendingFlush<'_>) {
 
 fn cut(link: Link<'_, Shared>, pending: &mut PendingFlush<'_>) {
     if let Ok((_change, Some(removed), flush)) = link.zap() {
-        let _ = removed.take(0);
-        removed.retire();
+        removed.take_apart(drop);
         pending.add(flush);
     }
 }

@@ -10,11 +10,11 @@ use super::{
 use crate::kvm::{
     lock::{Locked, MayWrite},
     spte::FROZEN,
-    types::Level,
+    types::{Level, ENTRIES},
 };
 
 /// A table that was just cut off from its tree.
-#[must_use = "what it still maps must be accounted, and the table retired"]
+#[must_use = "what it still maps must be taken out and accounted"]
 pub struct RemovedTable<'r, M: Locked> {
     table: Table<'r>,
     page: &'r ShadowPage,
@@ -54,14 +54,24 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
         self.table.level()
     }
 
-    /// Tells accounting and NX tracking that the table is gone.
-    pub fn unaccount(&self) {
+    /// Takes the table apart, and frees it once nobody can be reading it any more.
+    pub fn take_apart(self, mut each: impl FnMut(Taken<'r, M>)) {
+        self.unaccount();
+        for index in 0..ENTRIES {
+            if let Some(taken) = self.take(index) {
+                each(taken);
+            }
+        }
+        self.page.free_by_rcu(self.cx.vm());
+    }
+
+    fn unaccount(&self) {
         self.cx.vm().account_table(-1);
         self.page.untrack_possible_nx_huge_page(self.cx.vm());
     }
 
     /// Takes out what the entry at `index` holds, for good.
-    pub fn take(&self, index: usize) -> Option<Taken<'r, M>> {
+    fn take(&self, index: usize) -> Option<Taken<'r, M>> {
         let level = self.level();
         let old = M::take(MayWrite::transition(), self.table.cell(index), level)?;
         let change = Change {
@@ -78,10 +88,5 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
         } else {
             Taken::Absent(change)
         })
-    }
-
-    /// Frees the table once nobody can be reading it any more.
-    pub fn retire(self) {
-        self.page.free_by_rcu(self.cx.vm());
     }
 }
