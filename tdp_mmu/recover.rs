@@ -92,11 +92,12 @@ impl Recover<'_> {
     /// host's to map: its tables are left from before it was made private, and map nothing.
     #[inline(always)]
     fn could_be_huge(&self, link: &Link<'_, Shared>) -> bool {
-        let (vm, gfn) = (link.cx().vm(), link.gfn());
+        let (cx, gfn) = (link.cx(), link.gfn());
         self.slot.range().contains(gfn)
-            && !vm.is_invalidating(GfnRange::sized(gfn, link.level().pages()))
-            && !vm.is_private(gfn)
-            && vm
+            && !cx.is_invalidating(GfnRange::sized(gfn, link.level().pages()))
+            && !cx.vm().is_private(gfn)
+            && cx
+                .vm()
                 .max_mapping_level(self.slot, gfn)
                 .is_some_and(|max| max >= link.level())
     }

@@ -139,9 +139,10 @@ impl Vm {
     /// Whether a notifier is taking away memory of `range`: between the start and the end of an
     /// invalidation nothing may be mapped there.
     ///
-    /// To be asked with `mmu_lock` held, under which the answer does not change from no to yes.
+    /// Only for [`Context`](crate::kvm::Context), which proves that `mmu_lock` is held: under it the
+    /// answer does not change from no to yes.
     #[inline]
-    pub fn is_invalidating(&self, range: GfnRange) -> bool {
+    pub(in crate::kvm) fn is_invalidating(&self, range: GfnRange) -> bool {
         let kvm = self.as_ptr();
         // SAFETY: The VM is alive. The fields are written under `mmu_lock` held for write.
         unsafe {

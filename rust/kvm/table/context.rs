@@ -8,7 +8,8 @@ use super::role::Role;
 use crate::{
     kvm::{
         lock::{Locked, Lockless, MmuLock, Mode},
-        memory::Vm, //
+        memory::Vm,
+        types::GfnRange, //
     },
     sync::Rcu, //
 };
@@ -87,6 +88,15 @@ impl<'r, M: Mode> Context<'r, M> {
     #[inline(always)]
     pub fn role(&self) -> Role {
         self.role
+    }
+}
+
+impl<M: Locked> Context<'_, M> {
+    /// Whether a notifier is taking away memory of `range`: between the start and the end of an
+    /// invalidation nothing may be mapped there.
+    #[inline]
+    pub fn is_invalidating(&self, range: GfnRange) -> bool {
+        self.vm.is_invalidating(range)
     }
 }
 

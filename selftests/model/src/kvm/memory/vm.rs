@@ -202,7 +202,7 @@ impl Vm {
     }
 
     /// Whether the host is taking memory away. The model keeps no range.
-    pub fn is_invalidating(&self, _range: GfnRange) -> bool {
+    pub(in crate::kvm) fn is_invalidating(&self, _range: GfnRange) -> bool {
         self.primary.is_changing()
     }
 
