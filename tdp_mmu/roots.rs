@@ -22,6 +22,7 @@ use crate::{
         Root,
         RootFilter,
         Shared,
+        SlotsLocked,
         Vcpu,
         Vm,
         Waiver, //
@@ -68,9 +69,9 @@ fn find_or_make<'vm>(vcpu: &Vcpu, vm: &'vm Vm, role: Role) -> Root<'vm> {
 }
 
 /// Zaps the roots that were invalidated, and puts the TDP MMU's reference to each.
-pub fn zap_invalidated_roots<M: Locked>(lock: &mut MmuLock<'_, M>) {
+pub fn zap_invalidated_roots<M: Locked>(lock: &mut MmuLock<'_, M>, slots: &SlotsLocked<'_>) {
     for_each_root(lock, RootFilter::ALL, |lock, root| {
-        if let Some(reference) = root.take_scheduled_zap() {
+        if let Some(reference) = root.take_scheduled_zap(slots) {
             if !root.role().is_invalid() {
                 lock.vm().bug();
             }
@@ -83,10 +84,11 @@ pub fn zap_invalidated_roots<M: Locked>(lock: &mut MmuLock<'_, M>) {
 }
 
 /// Ends the TDP MMU of a VM that nobody uses any more.
-pub fn uninit(vm: &Vm) {
+pub fn uninit(slots: &SlotsLocked<'_>) {
+    let vm = slots.vm();
     let mut lock = vm.mmu_write();
-    lock.invalidate_roots();
-    zap_invalidated_roots::<Exclusive>(&mut lock);
+    lock.invalidate_roots(slots);
+    zap_invalidated_roots::<Exclusive>(&mut lock, slots);
     drop(lock);
     if vm.live_tables() != 0 || !vm.has_no_roots() {
         vm.bug();

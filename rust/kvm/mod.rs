@@ -47,6 +47,7 @@ pub use memory::{
     MemSlot,
     SlotRange,
     SlotsHeld,
+    SlotsLocked,
     Vm,
     VmState, //
 };

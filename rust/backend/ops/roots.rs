@@ -7,6 +7,7 @@ use crate::{
         Exclusive,
         MmuLock,
         Root,
+        SlotsLocked,
         Vcpu,
         Vm, //
     },
@@ -28,10 +29,10 @@ pub(in crate::backend) unsafe extern "C" fn init(kvm: *mut bindings::kvm) {
 ///
 /// # Safety
 ///
-/// `kvm` is a live VM without vCPUs. No locks are held; may sleep.
+/// `kvm` is a live VM that nobody else uses. No locks are held; may sleep.
 pub(in crate::backend) unsafe extern "C" fn uninit(kvm: *mut bindings::kvm) {
-    // SAFETY: The VM is live.
-    tdp_mmu::roots::uninit(unsafe { Vm::from_raw(kvm) });
+    // SAFETY: The VM is live, and has no users but this one.
+    tdp_mmu::roots::uninit(&unsafe { SlotsLocked::last_user(Vm::from_raw(kvm)) });
 }
 
 /// Loads a root for the vCPU's present role, a new one if there is none (`kvm_tdp_mmu_alloc_root`).
@@ -65,8 +66,12 @@ pub(in crate::backend) unsafe extern "C" fn put_root(
 ///
 /// `kvm` is a live VM; `slots_lock` and `mmu_lock`, for write, are held.
 pub(in crate::backend) unsafe extern "C" fn invalidate_roots(kvm: *mut bindings::kvm) {
-    // SAFETY: The VM is live, and its lock is held for write.
-    unsafe { MmuLock::<Exclusive>::assume_held(Vm::from_raw(kvm)) }.invalidate_roots();
+    // SAFETY: The VM is live.
+    let vm = unsafe { Vm::from_raw(kvm) };
+    // SAFETY: `slots_lock` is held.
+    let slots = unsafe { SlotsLocked::assume(vm) };
+    // SAFETY: `mmu_lock` is held for write.
+    unsafe { MmuLock::<Exclusive>::assume_held(vm) }.invalidate_roots(&slots);
 }
 
 /// Zaps the roots that were invalidated (`kvm_tdp_mmu_zap_invalidated_roots`).
@@ -80,9 +85,11 @@ pub(in crate::backend) unsafe extern "C" fn zap_invalidated_roots(
 ) {
     // SAFETY: The VM is live.
     let vm = unsafe { Vm::from_raw(kvm) };
+    // SAFETY: `slots_lock` is held.
+    let slots = unsafe { SlotsLocked::assume(vm) };
     if shared {
-        tdp_mmu::roots::zap_invalidated_roots(&mut *vm.mmu_read());
+        tdp_mmu::roots::zap_invalidated_roots(&mut *vm.mmu_read(), &slots);
     } else {
-        tdp_mmu::roots::zap_invalidated_roots(&mut *vm.mmu_write());
+        tdp_mmu::roots::zap_invalidated_roots(&mut *vm.mmu_write(), &slots);
     }
 }

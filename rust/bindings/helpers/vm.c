@@ -23,6 +23,11 @@ __kvmrs_helper void kvmrs_slots_assert_held(struct kvm *kvm)
 		       lockdep_is_held(&kvm->slots_lock));
 }
 
+__kvmrs_helper void kvmrs_slots_lock_assert_held(struct kvm *kvm)
+{
+	lockdep_assert_held(&kvm->slots_lock);
+}
+
 __kvmrs_helper u64 kvmrs_vcpu_memslots_generation(struct kvm_vcpu *vcpu)
 {
 	return kvm_vcpu_memslots(vcpu)->generation;

@@ -11,6 +11,9 @@ pub use memslot::{
     MemSlot,
     SlotRange, //
 };
-pub use slots::SlotsHeld;
+pub use slots::{
+    SlotsHeld,
+    SlotsLocked, //
+};
 pub use state::VmState;
 pub use vm::Vm;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What keeps a VM's memory slots.
+//! What keeps a VM's memory slots, and what `kvm->slots_lock` guards beside them.
 
 use super::{
     memslot::MemSlot,
@@ -55,5 +55,53 @@ impl<'vm> SlotsHeld<'vm> {
     pub unsafe fn slot(&self, ptr: *const bindings::kvm_memory_slot) -> &MemSlot {
         // SAFETY: By the type's invariant a slot that was found is still there.
         unsafe { &*ptr.cast() }
+    }
+}
+
+/// Proof that the current task holds `kvm->slots_lock`, or is the VM's last user.
+///
+/// # Invariants
+///
+/// One of the two holds for as long as the value exists.
+pub struct SlotsLocked<'vm> {
+    vm: &'vm Vm,
+    _task: NotThreadSafe,
+}
+
+impl<'vm> SlotsLocked<'vm> {
+    /// Takes note that C's caller holds the lock. Lockdep checks it.
+    ///
+    /// # Safety
+    ///
+    /// The current task must hold `vm`'s `slots_lock` until the value is gone.
+    #[inline(always)]
+    pub unsafe fn assume(vm: &'vm Vm) -> Self {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::kvmrs_slots_lock_assert_held(vm.as_ptr()) };
+        // INVARIANT: The lock is held until the value is gone.
+        Self {
+            vm,
+            _task: NotThreadSafe,
+        }
+    }
+
+    /// Takes note that there is nobody to be kept out.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else may use `vm` until the value is gone.
+    #[inline(always)]
+    pub unsafe fn last_user(vm: &'vm Vm) -> Self {
+        // INVARIANT: The current task is the VM's last user.
+        Self {
+            vm,
+            _task: NotThreadSafe,
+        }
+    }
+
+    /// The VM whose lock it is.
+    #[inline(always)]
+    pub fn vm(&self) -> &'vm Vm {
+        self.vm
     }
 }

@@ -10,14 +10,15 @@ use super::{
 use crate::{
     kvm::{
         lock::{Exclusive, Locked, MmuLock, PagesLock},
-        memory::Vm,
+        memory::{SlotsLocked, Vm},
         table::{Role, ShadowPage, TableMemory}, //
     },
     sync::{rcu, Rcu}, //
 };
 use core::{
     mem::ManuallyDrop,
-    ops::Deref, //
+    ops::Deref,
+    ptr, //
 };
 use kvm_bindings as bindings;
 
@@ -52,14 +53,19 @@ impl MmuLock<'_, Exclusive> {
     ///
     /// The TDP MMU's reference to each goes to the first caller of
     /// [`take_scheduled_zap`](Root::take_scheduled_zap).
-    pub fn invalidate_roots(&self) {
+    /// It is refused to who holds the `slots_lock` of another VM.
+    pub fn invalidate_roots(&self, slots: &SlotsLocked<'_>) {
+        if !ptr::eq(slots.vm(), self.vm()) {
+            return self.vm().bug();
+        }
         for page in self.roots(RootFilter::VALID) {
             let sp = page.as_ptr();
-            // SAFETY: `mmu_lock` is held for write, so nobody looks at the role; the flag belongs
-            // to the holder of `slots_lock`, as C's callers are.
+            // SAFETY: The flag belongs to the holder of `slots_lock`. `mmu_lock` is held for write,
+            // so nobody else writes the role; aging, which has RCU alone, reads it meanwhile by a
+            // volatile load.
             unsafe {
                 (*sp).__bindgen_anon_1.tdp_mmu_scheduled_root_to_zap = ManuallyDrop::new(true);
-                (*sp).role = page.role().invalidated().into_raw();
+                (&raw mut (*sp).role).write_volatile(page.role().invalidated().into_raw());
             }
         }
     }

@@ -4,12 +4,13 @@
 
 use super::list;
 use crate::kvm::{
-    memory::Vm,
+    memory::{SlotsLocked, Vm},
     table::ShadowPage, //
 };
 use core::{
     mem::ManuallyDrop,
-    ops::Deref, //
+    ops::Deref,
+    ptr, //
 };
 use kvm_bindings as bindings;
 
@@ -65,8 +66,12 @@ impl<'vm> Root<'vm> {
 
     /// If the root waits to be zapped, the reference that the TDP MMU holds until that is done.
     ///
-    /// C's callers hold `slots_lock` or are the VM's last user.
-    pub fn take_scheduled_zap(&self) -> Option<Root<'vm>> {
+    /// It is refused to who holds the `slots_lock` of another VM.
+    pub fn take_scheduled_zap(&self, slots: &SlotsLocked<'_>) -> Option<Root<'vm>> {
+        if !ptr::eq(slots.vm(), self.vm) {
+            self.vm.bug();
+            return None;
+        }
         // SAFETY: The page is alive, the flag belongs to the holder of `slots_lock`.
         let flag = unsafe {
             (&raw mut (*self.page.as_ptr())

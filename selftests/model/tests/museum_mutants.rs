@@ -6,7 +6,7 @@ mod common;
 
 use common::{frame, memory, vcpu, vm_with, Options};
 use kvmrs_model::{
-    kvm::{Gfn, GfnRange, Level, Spte, Vcpu, Vm},
+    kvm::{Gfn, GfnRange, Level, SlotsLocked, Spte, Vcpu, Vm},
     machine::npt,
     sync::rcu,
     tdp_mmu::{
@@ -153,7 +153,7 @@ fn zapping_all_leaves_nothing_in_any_root() {
     let (vm, vcpu) = written(3);
     let nested = with_nested(&vm);
     kvm::guest_access(&nested, frame(0), Access::Write, |_| ());
-    vm.mmu_write().invalidate_roots();
+    vm.mmu_write().invalidate_roots(&SlotsLocked::new(&vm));
     kvm::load_root(&vcpu);
     kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
     assert_eq!(roots(&vm).len(), 3);
@@ -225,7 +225,7 @@ fn a_lookup_sees_each_entry_on_its_way() {
 #[test]
 fn a_root_that_is_in_use_at_the_end_does_not_go_unnoticed() {
     let (vm, vcpu) = written(1);
-    uninit(&vm);
+    uninit(&SlotsLocked::new(&vm));
     assert!(vm.is_bugged(), "the vCPU still has its root");
     kvm::unload_root(&vcpu);
     assert!(roots(&vm).is_empty());

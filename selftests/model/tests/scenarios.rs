@@ -11,7 +11,7 @@ use kvmrs_model::{
         table::{Leaf, SplitMemory, Table},
         types::Pfn,
         AddressSpace, Context, Entry, Flush, Gfn, GfnRange, LeafBits, Level, Outcome, PageFault,
-        PendingFlush, Shared, State, Vcpu, Vm, Waiver,
+        PendingFlush, Shared, SlotsLocked, State, Vcpu, Vm, Waiver,
     },
     machine::{formats, npt, Machine},
     sync::rcu,
@@ -334,12 +334,13 @@ fn a_root_outlives_its_invalidation_until_the_last_user() {
 fn notifiers_find_invalid_roots() {
     let (vm, vcpu) = mapped();
     let root = vcpu.root().expect("a root");
-    vm.mmu_write().invalidate_roots();
+    let slots = SlotsLocked::new(&vm);
+    vm.mmu_write().invalidate_roots(&slots);
     kvm::invalidate(&vm, memory(), || ());
     assert!(
         Tree::of(&vm, root).leaves.is_empty(),
         "the old tree still maps what went"
     );
-    tdp_mmu::roots::zap_invalidated_roots::<Shared>(&mut vm.mmu_read());
+    tdp_mmu::roots::zap_invalidated_roots::<Shared>(&mut vm.mmu_read(), &slots);
     kvm::destroy(&vm, vec![vcpu]);
 }

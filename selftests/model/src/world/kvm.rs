@@ -14,7 +14,7 @@ use crate::{
         spte::{masks, READABLE, WRITABLE},
         types::Pfn,
         AddressSpace, Context, Exclusive, Gfn, GfnRange, Level, MemSlot, MmuLock, Outcome,
-        PageFault, PendingFlush, Role, Shared, SlotRange, Spte, Vcpu, Vm,
+        PageFault, PendingFlush, Role, Shared, SlotRange, SlotsLocked, Spte, Vcpu, Vm,
     },
     sync::rcu,
     tdp_mmu::{self, dirty::LogBy},
@@ -211,14 +211,15 @@ pub fn zap_range(vm: &Vm, range: GfnRange) {
 
 /// The "fast zap": all roots become invalid, vCPUs have to load new ones. Holds `slots_lock`.
 pub fn zap_all_fast(vm: &Vm) {
+    let slots = SlotsLocked::new(vm);
     let mmu_lock = vm.mmu_write();
-    mmu_lock.invalidate_roots();
+    mmu_lock.invalidate_roots(&slots);
     // The request to load another root, which vCPUs find before they enter the guest again. Under
     // the lock: a notifier that comes next zaps invalid roots and does not flush for them.
     let cpus = lock(&vm.cpus).clone();
     cpus.iter().for_each(|cpu| cpu.kick());
     drop(mmu_lock);
-    tdp_mmu::roots::zap_invalidated_roots::<Shared>(&mut vm.mmu_read());
+    tdp_mmu::roots::zap_invalidated_roots::<Shared>(&mut vm.mmu_read(), &slots);
 }
 
 /// Puts a slot in the place of another that differs in whether writes are logged. Faults that saw
@@ -371,7 +372,7 @@ pub fn zap_one_nx_table(vm: &Vm) -> bool {
 /// The end: vCPUs put their roots, then the VM goes. Nothing may be left.
 pub fn destroy(vm: &Arc<Vm>, vcpus: Vec<Vcpu>) {
     vcpus.iter().for_each(unload_root);
-    tdp_mmu::roots::uninit(vm);
+    tdp_mmu::roots::uninit(&SlotsLocked::new(vm));
     assert!(!vm.is_bugged(), "the VM is marked as broken");
     let left = vm.stats.pages.each_ref().map(|count| count.get());
     assert_eq!(left, [0; 5], "pages are left");

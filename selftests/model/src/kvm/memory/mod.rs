@@ -7,5 +7,5 @@ mod slots;
 mod vm;
 
 pub use memslot::{MemSlot, SlotRange};
-pub use slots::SlotsHeld;
+pub use slots::{SlotsHeld, SlotsLocked};
 pub use vm::{Counter, Setup, Stats, Vm};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What keeps a VM's memory slots.
+//! What keeps a VM's memory slots, and `slots_lock`.
 
 use super::vm::Vm;
 
@@ -14,6 +14,22 @@ impl<'vm> SlotsHeld<'vm> {
     }
 
     /// The VM whose slots they are.
+    pub fn vm(&self) -> &'vm Vm {
+        self.0
+    }
+}
+
+/// Proof that the current task holds `slots_lock`. The model's slots never change: what the lock
+/// does for roots is up to the test, which is to zap them in one thread at a time.
+pub struct SlotsLocked<'vm>(&'vm Vm);
+
+impl<'vm> SlotsLocked<'vm> {
+    /// Takes note that no other thread zaps the roots of `vm`.
+    pub fn new(vm: &'vm Vm) -> Self {
+        Self(vm)
+    }
+
+    /// The VM whose lock it is.
     pub fn vm(&self) -> &'vm Vm {
         self.0
     }

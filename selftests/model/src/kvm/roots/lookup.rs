@@ -7,7 +7,7 @@ use crate::{
     atomic::{lock, Ordering::SeqCst},
     kvm::{
         lock::{Exclusive, Locked, MmuLock, PagesLock},
-        memory::Vm,
+        memory::{SlotsLocked, Vm},
         table::{Role, ShadowPage, TableMemory},
     },
     sync::{rcu, Rcu},
@@ -42,7 +42,10 @@ impl MmuLock<'_, Exclusive> {
     }
 
     /// Keeps vCPUs from loading the valid roots again, and schedules each for being zapped.
-    pub fn invalidate_roots(&self) {
+    pub fn invalidate_roots(&self, slots: &SlotsLocked<'_>) {
+        if !core::ptr::eq(slots.vm(), self.vm()) {
+            return self.vm().bug();
+        }
         for page in self.roots(RootFilter::VALID) {
             page.scheduled.store(true, SeqCst);
             page.set_role(page.role().invalidated());

@@ -4,7 +4,10 @@
 
 use crate::{
     atomic::{lock, Ordering::SeqCst},
-    kvm::{memory::Vm, table::ShadowPage},
+    kvm::{
+        memory::{SlotsLocked, Vm},
+        table::ShadowPage,
+    },
     machine::arena::PageId,
 };
 use core::ops::Deref;
@@ -43,7 +46,11 @@ impl<'vm> Root<'vm> {
     }
 
     /// If the root waits to be zapped, the TDP MMU's reference to it.
-    pub fn take_scheduled_zap(&self) -> Option<Root<'vm>> {
+    pub fn take_scheduled_zap(&self, slots: &SlotsLocked<'_>) -> Option<Root<'vm>> {
+        if !core::ptr::eq(slots.vm(), self.vm) {
+            self.vm.bug();
+            return None;
+        }
         self.page.scheduled.swap(false, SeqCst).then(|| Self {
             page: self.page,
             vm: self.vm,
