@@ -133,10 +133,15 @@ impl<'a> PageFault<'a> {
     /// Tells the shadow MMU that `gfn` is about to become writable.
     ///
     /// Returns whether it must stay write-protected instead, because the shadow MMU or an external
-    /// user tracks writes to it.
+    /// user tracks writes to it. A frame outside of the slot must, and marks the VM as broken.
     #[inline]
     pub fn must_write_protect(&self, vcpu: &Vcpu, slot: &MemSlot, gfn: Gfn) -> bool {
-        // SAFETY: All are alive, and the fault is handled with `mmu_lock` held.
+        if !slot.range().contains(gfn) {
+            vcpu.vm().bug();
+            return true;
+        }
+        // SAFETY: All are alive, the slot counts who tracks `gfn`, and the fault is handled with
+        // `mmu_lock` held.
         unsafe {
             bindings::mmu_try_to_unsync_pages(
                 vcpu.vm().as_ptr(),

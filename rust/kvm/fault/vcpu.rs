@@ -105,10 +105,15 @@ impl Vcpu {
         unsafe { (*self.as_ptr()).stat.pf_mmio_spte_created += 1 };
     }
 
-    /// Notes in the dirty bitmap or ring that the vCPU may write to `gfn` from now on.
+    /// Notes in the dirty bitmap or ring that the vCPU may write to `gfn` from now on. A frame
+    /// outside of the slot marks the VM as broken.
     #[inline]
     pub fn mark_page_dirty(&self, slot: &MemSlot, gfn: Gfn) {
-        // SAFETY: All are alive, and the current task runs the vCPU, whose ring is used.
+        if !slot.range().contains(gfn) {
+            return self.vm().bug();
+        }
+        // SAFETY: All are alive, the slot's bitmap has a bit for `gfn`, and the current task runs the
+        // vCPU, whose ring is used.
         unsafe {
             bindings::mark_page_dirty_in_slot((*self.as_ptr()).kvm, slot.as_ptr(), gfn.raw())
         };

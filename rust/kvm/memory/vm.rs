@@ -120,11 +120,18 @@ impl Vm {
     /// The largest page level at which `slot` can map `gfn`, going by the slot's shape, by what is
     /// write-tracked or has mixed attributes, and by the host's page tables.
     ///
+    /// `None` for a frame outside of the slot, which marks the VM as broken.
+    ///
     /// Not to be asked about [private](Self::is_private) memory: C warns, as only a fault has what
     /// guest_memfd says.
     #[inline]
     pub fn max_mapping_level(&self, slot: &MemSlot, gfn: Gfn) -> Option<Level> {
-        // SAFETY: Both are alive. Without a fault the function reads only.
+        if !slot.range().contains(gfn) {
+            self.bug();
+            return None;
+        }
+        // SAFETY: Both are alive, and the slot has information on `gfn`. Without a fault the function
+        // reads only.
         let level = unsafe {
             bindings::kvm_mmu_max_mapping_level(
                 self.as_ptr(),
