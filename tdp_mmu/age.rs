@@ -62,7 +62,7 @@ fn walk_roots<const TEST_ONLY: bool>(vm: &Vm, range: SlotRange) -> bool {
     let rcu = rcu::read_lock();
     let mut age = Age::<TEST_ONLY> { young: false };
     for root in roots_rcu(vm, &rcu, RootFilter::VALID.of(range.address_space)) {
-        walk_lockless(vm, &rcu, root, range.range, &mut age);
+        walk_lockless(&rcu, &root, range.range, &mut age);
         if TEST_ONLY && age.young {
             break;
         }

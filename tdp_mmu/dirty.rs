@@ -15,24 +15,27 @@ use super::{
     visitor::{GiveWay, Step, VisitContext, Visitor},
     walk::{walk, walk_held}, //
 };
-use crate::kvm::{
-    table::report,
-    Entry,
-    Exclusive,
-    Gfn,
-    GfnRange,
-    LeafBits,
-    Level,
-    Locked,
-    MemSlot,
-    MmuLock,
-    PendingFlush,
-    Role,
-    RootFilter,
-    Shared,
-    Spte,
-    State,
-    Vm, //
+use crate::{
+    kvm::{
+        table::report,
+        Entry,
+        Exclusive,
+        Gfn,
+        GfnRange,
+        LeafBits,
+        Level,
+        Locked,
+        MemSlot,
+        MmuLock,
+        PendingFlush,
+        Role,
+        RootFilter,
+        Shared,
+        Spte,
+        State,
+        Vm, //
+    },
+    sync::rcu, //
 };
 use core::ops::ControlFlow;
 
@@ -186,14 +189,15 @@ pub fn clear_dirty_masked(
         base.add(mask.trailing_zeros().into()),
         base.add((u64::BITS - mask.leading_zeros()).into()),
     );
-    for root in lock.roots(RootFilter::VALID.of(slot.address_space())) {
+    let rcu = rcu::read_lock();
+    for root in lock.roots(&rcu, RootFilter::VALID.of(slot.address_space())) {
         let bits = match log_by {
             LogBy::WriteProtection => LeafBits::writable(),
             LogBy::DirtyBits => dirty_bits(lock.vm(), root.role()),
         };
         let mut visitor = ClearMasked { base, mask, bits };
         let mut flush = PendingFlush::none(lock.vm());
-        walk_held(lock, root, range, &mut flush, &mut visitor);
+        walk_held(lock, &rcu, &root, range, &mut flush, &mut visitor);
     }
 }
 
@@ -239,9 +243,17 @@ pub fn write_protect_gfn<'vm>(
     min_level: Level,
 ) -> PendingFlush<'vm> {
     let mut flush = PendingFlush::none(lock.vm());
-    for root in lock.roots(RootFilter::VALID.of(slot.address_space())) {
+    let rcu = rcu::read_lock();
+    for root in lock.roots(&rcu, RootFilter::VALID.of(slot.address_space())) {
         let mut visitor = WriteTrack { min_level };
-        walk_held(lock, root, GfnRange::one(gfn), &mut flush, &mut visitor);
+        walk_held(
+            lock,
+            &rcu,
+            &root,
+            GfnRange::one(gfn),
+            &mut flush,
+            &mut visitor,
+        );
     }
     flush
 }

@@ -10,9 +10,8 @@ use crate::{
         Context,
         Entry,
         Gfn,
-        ShadowPage,
         State,
-        Vm, //
+        VmPage, //
     },
     sync::Rcu, //
 };
@@ -21,14 +20,14 @@ use crate::{
 /// none if `root` does not span `gfn`.
 #[inline]
 pub fn for_each_on_path<'r>(
-    vm: &'r Vm,
     rcu: &'r impl Rcu,
-    root: &'r ShadowPage,
+    root: &'r VmPage<'_>,
     gfn: Gfn,
     mut visit: impl FnMut(EntrySnapshot<'r>),
 ) {
-    let mut table = root.table(rcu);
-    let cx = Context::new(vm, rcu, root.role());
+    let Some((cx, mut table)) = Context::enter(root.vm(), rcu, root) else {
+        return;
+    };
     while let Some(entry) = Entry::read(cx, table, gfn) {
         visit(entry.snapshot());
         let State::Link(link) = entry.state() else {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     kvm::{
-        table::{report, Absent, Leaf, LinkError, NewTable, ShadowPage, Table, TransitionError},
+        table::{report, Absent, Leaf, LinkError, NewTable, Table, TransitionError},
         Context,
         Entry,
         LeafSpte,
@@ -26,7 +26,8 @@ use crate::{
         Shared,
         Spte,
         State,
-        Vcpu, //
+        Vcpu,
+        VmPage, //
     },
     sync::rcu, //
 };
@@ -60,15 +61,16 @@ impl<T> From<LinkError<T>> for Retry {
 pub fn map(
     vcpu: &Vcpu,
     lock: &MmuLock<'_, Shared>,
-    root: &ShadowPage,
+    root: &VmPage<'_>,
     fault: &mut PageFault<'_>,
 ) -> Outcome {
     fault.adjust_level(vcpu);
     fault.trace(root.role().access());
 
     let rcu = rcu::read_lock();
-    let cx = Context::new(lock, &rcu, root.role());
-    let mut table = root.table(&rcu);
+    let Some((cx, mut table)) = Context::enter(lock, &rcu, root) else {
+        return Outcome::Retry;
+    };
     while let Some(entry) = Entry::read(cx, table, fault.gfn()) {
         let state = entry.state();
         if let State::Link(link) = &state {
@@ -104,16 +106,18 @@ fn step_down<'r>(
     fault: &PageFault<'_>,
     state: State<'r, Shared>,
 ) -> Result<Table<'r>, Retry> {
-    let (level, table) = match state {
+    let (cx, level, table) = match state {
         State::Link(link) => return Ok(link.table()),
         State::Frozen => return Err(Retry),
-        State::Absent(absent) => (absent.level(), link_table(vcpu, fault, absent)?),
-        State::Leaf(leaf) => (leaf.level(), split_leaf(vcpu, fault, leaf)?),
+        State::Absent(absent) => (
+            absent.cx(),
+            absent.level(),
+            link_table(vcpu, fault, absent)?,
+        ),
+        State::Leaf(leaf) => (leaf.cx(), leaf.level(), split_leaf(vcpu, fault, leaf)?),
     };
     if fault.nx_huge_page() == NxHugePage::Disallowed && fault.req_level() >= level {
-        table
-            .page()
-            .track_possible_nx_huge_page(&vcpu.vm().pages_lock());
+        cx.page_of(table).track_possible_nx_huge_page();
     }
     Ok(table)
 }

@@ -36,11 +36,11 @@ pub fn load_root(vcpu: &Vcpu) {
     let vm = vcpu.vm();
     let role = vcpu.root_role();
     let lock = vm.mmu_read();
-    let root = match find_valid(&lock, role) {
-        Some(root) => root,
-        None => find_or_make(vcpu, vm, role),
-    };
+    let found = find_valid(&lock, role).or_else(|| find_or_make(vcpu, vm, role));
     drop(lock);
+    let Some(root) = found else {
+        return;
+    };
     // If it was invalidated since, the vCPU finds a request to load another before it enters the
     // guest; the reference keeps it from being freed.
     vcpu.set_root(root);
@@ -60,12 +60,11 @@ fn find_valid<'vm>(lock: &MmuLock<'vm, Shared>, role: Role) -> Option<Root<'vm>>
 }
 
 /// Looks once more, with other makers of roots kept out, then makes one.
-fn find_or_make<'vm>(vcpu: &Vcpu, vm: &'vm Vm, role: Role) -> Root<'vm> {
+fn find_or_make<'vm>(vcpu: &Vcpu, vm: &'vm Vm, role: Role) -> Option<Root<'vm>> {
     let pages = vm.pages_lock();
-    match pages.find_root(role) {
-        Some(root) => root,
-        None => pages.insert_root(vcpu.alloc_table(), role),
-    }
+    pages
+        .find_root(role)
+        .or_else(|| pages.insert_root(vcpu.alloc_table(), role))
 }
 
 /// Zaps the roots that were invalidated, and puts the TDP MMU's reference to each.

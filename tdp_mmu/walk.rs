@@ -24,7 +24,7 @@ use super::visitor::{
 use crate::{
     kvm::{
         spte::SpteCell,
-        table::Table,
+        table::{Proof, Table},
         Context,
         Entry,
         Gfn,
@@ -35,9 +35,8 @@ use crate::{
         MmuLock,
         Mode,
         PendingFlush,
-        ShadowPage,
         State,
-        Vm, //
+        VmPage, //
     },
     sync::{rcu, Rcu}, //
 };
@@ -189,9 +188,8 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         }
     }
 
-    /// Walks the whole range below `root`.
-    fn walk_root(&mut self, root: &'r ShadowPage, rcu: &'r impl Rcu) -> Result<(), Halt> {
-        let mut table = root.table(rcu);
+    /// Walks the whole range below the root's `table`.
+    fn walk_root(&mut self, mut table: Table<'r>) -> Result<(), Halt> {
         if self.range.is_empty() {
             return Ok(());
         }
@@ -221,7 +219,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
 /// On return `flush` holds what is still owed.
 pub fn walk<M: Locked, V: Visitor<M>>(
     lock: &mut MmuLock<'_, M>,
-    root: &ShadowPage,
+    root: &VmPage<'_>,
     mut range: GfnRange,
     give_way: GiveWay,
     flush: &mut PendingFlush<'_>,
@@ -229,15 +227,18 @@ pub fn walk<M: Locked, V: Visitor<M>>(
 ) {
     let mut rcu = rcu::read_lock();
     loop {
+        let Some((cx, table)) = Context::enter(&*lock, &rcu, root) else {
+            break;
+        };
         let mut pass = Pass {
-            cx: Context::new(&*lock, &rcu, root.role()),
+            cx,
             range,
             min_level: visitor.min_level(),
             give_way,
             visitor: &mut *visitor,
             flush: &mut *flush,
         };
-        match pass.walk_root(root, &rcu) {
+        match pass.walk_root(table) {
             Ok(()) | Err(Halt::Stop) => break,
             Err(Halt::GiveWay(gfn)) => {
                 rcu = lock.give_way(rcu, flush);
@@ -261,49 +262,37 @@ pub fn walk<M: Locked, V: Visitor<M>>(
 /// Walks what `root` maps of `range` without ever giving way, during one hold of the lock.
 pub fn walk_held<M: Locked, V: Visitor<M>>(
     lock: &MmuLock<'_, M>,
-    root: &ShadowPage,
+    rcu: &impl Rcu,
+    root: &VmPage<'_>,
     range: GfnRange,
     flush: &mut PendingFlush<'_>,
     visitor: &mut V,
 ) {
-    let rcu = rcu::read_lock();
-    once(
-        Context::new(lock, &rcu, root.role()),
-        &rcu,
-        root,
-        range,
-        flush,
-        visitor,
-    );
+    once(lock, rcu, root, range, flush, visitor);
 }
 
 /// Walks what `root` maps of `range` without `mmu_lock`.
 pub fn walk_lockless<V: Visitor<Lockless>>(
-    vm: &Vm,
     rcu: &impl Rcu,
-    root: &ShadowPage,
+    root: &VmPage<'_>,
     range: GfnRange,
     visitor: &mut V,
 ) {
-    let mut flush = PendingFlush::none(vm);
-    once(
-        Context::new(vm, rcu, root.role()),
-        rcu,
-        root,
-        range,
-        &mut flush,
-        visitor,
-    );
+    let mut flush = PendingFlush::none(root.vm());
+    once(root.vm(), rcu, root, range, &mut flush, visitor);
 }
 
-fn once<'r, M: Mode, V: Visitor<M>>(
-    cx: Context<'r, M>,
-    rcu: &'r impl Rcu,
-    root: &'r ShadowPage,
+fn once<M: Mode, V: Visitor<M>>(
+    proof: &impl Proof<Mode = M>,
+    rcu: &impl Rcu,
+    root: &VmPage<'_>,
     range: GfnRange,
     flush: &mut PendingFlush<'_>,
     visitor: &mut V,
 ) {
+    let Some((cx, table)) = Context::enter(proof, rcu, root) else {
+        return;
+    };
     let mut pass = Pass {
         cx,
         range,
@@ -315,5 +304,5 @@ fn once<'r, M: Mode, V: Visitor<M>>(
     // Nothing here flushes before the caller's RCU section ends.
     const { assert!(!V::REMOVES_TABLES) };
     // Without yielding a pass ends early only if the visitor stops it; none sleeps here.
-    let _ = pass.walk_root(root, rcu);
+    let _ = pass.walk_root(table);
 }

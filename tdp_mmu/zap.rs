@@ -22,12 +22,12 @@ use crate::kvm::{
     MmuLock,
     PendingFlush,
     RootFilter,
-    ShadowPage,
     Shared,
     SlotRange,
     Spte,
     State,
     Vm,
+    VmPage,
     Waiver, //
 };
 use core::ops::ControlFlow;
@@ -59,7 +59,7 @@ impl<M: Locked> Visitor<M> for ZapLeaves {
 
 fn zap_leaves<M: Locked>(
     lock: &mut MmuLock<'_, M>,
-    root: &ShadowPage,
+    root: &VmPage<'_>,
     range: GfnRange,
     give_way: GiveWay,
     flush: &mut PendingFlush<'_>,
@@ -149,7 +149,7 @@ fn zap_present<M: Locked>(entry: Entry<'_, M>) -> Result<Option<Flush>, M::Raced
 /// It goes from small pages to large, in passes. That takes longer than cutting the tree off at
 /// the top, but each step is short enough for others to wait. `CONFIG_KVM_PROVE_MMU` asks for the
 /// large steps, which faults can cause too.
-pub fn zap_root<M: Locked>(lock: &mut MmuLock<'_, M>, root: &ShadowPage, why_no_flush: Waiver) {
+pub fn zap_root<M: Locked>(lock: &mut MmuLock<'_, M>, root: &VmPage<'_>, why_no_flush: Waiver) {
     let first = if cfg!(CONFIG_KVM_PROVE_MMU) {
         Level::PG_1G
     } else {
@@ -186,7 +186,7 @@ pub fn zap_all(lock: &mut MmuLock<'_, Exclusive>) {
 /// can map a huge page (`kvm_tdp_mmu_zap_possible_nx_huge_page`).
 ///
 /// C's caller flushes if the answer is true, before it ends the RCU section of `cx`.
-pub fn zap_possible_nx_huge_page(cx: Context<'_, Shared>, page: &ShadowPage) -> bool {
+pub fn zap_possible_nx_huge_page(cx: Context<'_, Shared>, page: &VmPage<'_>) -> bool {
     let Some(State::Link(link)) = Entry::read_parent(cx, page).map(Entry::state) else {
         return false;
     };

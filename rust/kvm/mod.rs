@@ -66,7 +66,8 @@ pub use table::{
     LeafBits,
     Role,
     ShadowPage,
-    State, //
+    State,
+    VmPage, //
 };
 pub use types::{
     Access,

@@ -5,6 +5,7 @@
 use crate::{
     kvm::{
         spte::NONPRESENT,
+        Context,
         Gfn,
         Level,
         MmuLock,
@@ -39,7 +40,7 @@ pub(in crate::backend) unsafe extern "C" fn map(
     // SAFETY: The slot was found under the `kvm->srcu` that is held still.
     let mut fault = unsafe { PageFault::from_raw(fault, &slots) };
     let outcome = match vcpu.root() {
-        Some(root) => tdp_mmu::map::map(vcpu, &lock, root, &mut fault),
+        Some(root) => tdp_mmu::map::map(vcpu, &lock, &root, &mut fault),
         None => Outcome::Retry,
     };
     outcome as c_int
@@ -68,7 +69,7 @@ pub(in crate::backend) unsafe extern "C" fn get_walk(
 
     let mut leaf = -1;
     if let Some(root) = vcpu.root() {
-        tdp_mmu::lookup::for_each_on_path(vcpu.vm(), &rcu, root, Gfn::of_addr(addr), |place| {
+        tdp_mmu::lookup::for_each_on_path(&rcu, &root, Gfn::of_addr(addr), |place| {
             leaf = place.level.raw().into();
             // SAFETY: `sptes` has room for each level.
             unsafe { *sptes.add(place.level.raw().into()) = place.spte.raw() };
@@ -96,10 +97,12 @@ pub(in crate::backend) unsafe extern "C" fn fast_pf_get_last_sptep(
     let mut last = core::ptr::null_mut();
     if let Some(root) = vcpu.root() {
         // For a frame that the root does not span: an absent entry, which C does not write.
-        last = root.table(&rcu).cell(0).as_ptr();
-        // SAFETY: `spte` can be written to.
-        unsafe { *spte = NONPRESENT.raw() };
-        tdp_mmu::lookup::for_each_on_path(vcpu.vm(), &rcu, root, Gfn::new(gfn), |place| {
+        if let Some((_, table)) = Context::enter(root.vm(), &rcu, &root) {
+            last = table.cell(0).as_ptr();
+            // SAFETY: `spte` can be written to.
+            unsafe { *spte = NONPRESENT.raw() };
+        }
+        tdp_mmu::lookup::for_each_on_path(&rcu, &root, Gfn::new(gfn), |place| {
             last = place.cell.as_ptr();
             // SAFETY: `spte` can be written to.
             unsafe { *spte = place.spte.raw() };

@@ -10,10 +10,10 @@ use crate::{
         GfnRange,
         MmuLock,
         PendingFlush,
-        ShadowPage,
         Shared,
         SlotRange,
-        Vm, //
+        Vm,
+        VmPage, //
     },
     sync::rcu::CallerHolds,
     tdp_mmu, //
@@ -109,7 +109,8 @@ pub(in crate::backend) unsafe extern "C" fn zap_all(kvm: *mut bindings::kvm) {
 /// # Safety
 ///
 /// `kvm` is a live VM, `mmu_lock` is held for read, and an RCU read-side section is open in which
-/// `sp` was found on the list of possible NX huge pages. The caller flushes before it ends.
+/// `sp`, a page of `kvm`, was found on the list of possible NX huge pages. The caller flushes before it
+/// ends.
 pub(in crate::backend) unsafe extern "C" fn zap_possible_nx_huge_page(
     kvm: *mut bindings::kvm,
     sp: *mut bindings::kvm_mmu_page,
@@ -118,13 +119,15 @@ pub(in crate::backend) unsafe extern "C" fn zap_possible_nx_huge_page(
     let vm = unsafe { Vm::from_raw(kvm) };
     // SAFETY: The caller's RCU section is open until this function returns.
     let rcu = unsafe { CallerHolds::new() };
-    // SAFETY: What is found on the list in an RCU section is not freed before it ends.
-    let page = unsafe { ShadowPage::from_raw(sp) };
+    // SAFETY: What is found on the list in an RCU section is not freed before it ends. C relies on
+    // that for the parent table too, which is true but for a window that docs/safety.md describes.
+    let page = unsafe { VmPage::from_raw(vm, sp) };
     if !page.is_tdp_mmu_page() {
         vm.bug();
         return false;
     }
     // SAFETY: `mmu_lock` is held for read.
     let lock = unsafe { MmuLock::<Shared>::assume_held(vm) };
-    tdp_mmu::zap::zap_possible_nx_huge_page(Context::new(&lock, &rcu, page.role()), page)
+    Context::enter(&lock, &rcu, &page)
+        .is_some_and(|(cx, _)| tdp_mmu::zap::zap_possible_nx_huge_page(cx, &page))
 }

@@ -6,10 +6,13 @@ use crate::kvm::{
     memory::{MemSlot, SlotsHeld, Vm},
     roots::Root,
     spte::{Spte, PAGE_SIZE},
-    table::{Role, ShadowPage, TableMemory},
+    table::{Role, TableMemory, VmPage},
     types::{Access, Gfn, Level}, //
 };
-use core::ptr::NonNull;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 use kernel::types::Opaque;
 use kvm_bindings as bindings;
 
@@ -57,16 +60,23 @@ impl Vcpu {
     /// The root that the vCPU has loaded. It holds a reference, so the root is there for as long
     /// as the vCPU's task does not load another.
     #[inline(always)]
-    pub fn root(&self) -> Option<&ShadowPage> {
-        // SAFETY: The MMU lives in the vCPU. A root with a TDP MMU page has a header.
+    pub fn root(&self) -> Option<VmPage<'_>> {
+        // SAFETY: The MMU lives in the vCPU. A root with a TDP MMU page has a header, and no entry
+        // links it.
         unsafe {
             let sp = bindings::kvmrs_root_to_sp((*self.mmu()).root.hpa);
-            NonNull::new(sp).map(|sp| ShadowPage::from_raw(sp.as_ptr()))
+            NonNull::new(sp).map(|sp| VmPage::from_raw(self.vm(), sp.as_ptr()))
         }
     }
 
     /// Loads `root`, whose reference the vCPU takes over.
+    ///
+    /// One of another VM or with another role is refused, which marks the VM as broken. It may have
+    /// become invalid: then the vCPU has been told to load another.
     pub fn set_root(&self, root: Root<'_>) {
+        if !ptr::eq(root.vm(), self.vm()) || !root.role().serves(self.root_role()) {
+            return self.vm().bug();
+        }
         let sp = root.into_raw();
         // SAFETY: The MMU lives in the vCPU; only the vCPU's task changes its root.
         unsafe {

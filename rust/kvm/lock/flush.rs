@@ -13,6 +13,7 @@ use crate::kvm::{
     memory::{MemSlot, Vm},
     types::{Gfn, Level}, //
 };
+use core::ptr;
 
 /// Evidence that a change made a TLB flush necessary.
 ///
@@ -31,7 +32,8 @@ pub enum Waiver {
     InvalidRoot,
     /// The VM is going away or its address space is: no vCPU can run again.
     NoVcpuRuns,
-    /// `mmu_lock` stays held for write until the whole of C's caller has flushed.
+    /// C's caller flushes before it lets go of `mmu_lock`, which it holds for read, and before it ends
+    /// its RCU section. No notifier comes before that, and no table that was cut off is freed.
     CallerFlushes,
 }
 
@@ -102,6 +104,17 @@ impl<'vm> PendingFlush<'vm> {
                 Some(slot) => self.vm.flush_remote_tlbs_slot(slot),
                 None => self.vm.flush_remote_tlbs(),
             }
+        }
+    }
+
+    /// As [`flush`](Self::flush), before a hold of the `mmu_lock` of `vm` ends. What is owed to
+    /// another VM is not what this hold owes: then the VM is marked as broken, and flushed whole.
+    #[inline(always)]
+    pub(super) fn settle(&mut self, vm: &Vm) {
+        self.flush();
+        if !ptr::eq(self.vm, vm) {
+            vm.bug();
+            vm.flush_remote_tlbs();
         }
     }
 

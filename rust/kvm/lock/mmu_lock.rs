@@ -67,9 +67,10 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
 
     /// Lets others have the lock and the CPU.
     ///
-    /// In C's order: flush, leave RCU, drop and retake the lock, enter RCU again.
+    /// In C's order: flush, leave RCU, drop and retake the lock, enter RCU again. `flush` is the one
+    /// that the hold owes, if it owes any; that of another VM is refused.
     pub fn give_way(&mut self, rcu: rcu::Guard, flush: &mut PendingFlush<'_>) -> rcu::Guard {
-        flush.flush();
+        flush.settle(self.vm);
         drop(rcu);
         // SAFETY: By the type's invariant the lock is held in the mode that is dropped and retaken.
         unsafe {
@@ -89,7 +90,7 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
         flush: &mut PendingFlush<'_>,
         sleep: impl FnOnce() -> R,
     ) -> (R, rcu::Guard) {
-        flush.flush();
+        flush.settle(self.vm);
         drop(rcu);
         // SAFETY: By the type's invariant the lock is held in this mode.
         unsafe { unlock::<M>(self.vm) };

@@ -11,24 +11,30 @@ use crate::{
     kvm::{
         lock::{Exclusive, Locked, MmuLock, PagesLock},
         memory::{SlotsLocked, Vm},
-        table::{Role, ShadowPage, TableMemory}, //
+        table::{Role, ShadowPage, TableMemory, VmPage}, //
     },
     sync::{rcu, Rcu}, //
 };
 use core::{
     mem::ManuallyDrop,
-    ops::Deref,
     ptr, //
 };
 use kvm_bindings as bindings;
 
 impl<'vm, M: Locked> MmuLock<'vm, M> {
     /// The first root behind `prev`, or of all, that `filter` admits, with a reference to it.
+    ///
+    /// There is none behind a root of another VM, which marks the VM as broken.
     pub fn next_root(&self, prev: Option<&Root<'vm>>, filter: RootFilter) -> Option<Root<'vm>> {
         let vm = self.vm();
+        if prev.is_some_and(|prev| !ptr::eq(prev.vm(), vm)) {
+            vm.bug();
+            return None;
+        }
         let _rcu = rcu::read_lock();
-        // SAFETY: Roots are freed by RCU, and `prev` is kept by its reference.
-        let links = unsafe { Links::behind(vm, prev.map(Deref::deref)) };
+        // SAFETY: Roots are freed by RCU, and `prev`, which is on the same list, is kept by its
+        // reference.
+        let links = unsafe { Links::behind(vm, prev.map(|prev| &***prev)) };
         for page in links {
             if filter.admits(page.role()) {
                 if let Some(root) = Root::get(vm, page) {
@@ -41,12 +47,15 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
 }
 
 impl MmuLock<'_, Exclusive> {
-    /// The roots that `filter` admits. They cannot change during the lock hold.
+    /// The roots that `filter` admits, whose validity cannot change during the lock hold. RCU keeps
+    /// them: a [`Root`] may be dropped without the lock.
     #[inline(always)]
-    pub fn roots(&self, filter: RootFilter) -> impl Iterator<Item = &ShadowPage> {
-        // SAFETY: C puts roots with the lock held for read, so none goes during this hold.
-        let links = unsafe { Links::behind(self.vm(), None) };
-        links.filter(move |page| filter.admits(page.role()))
+    pub fn roots<'r>(
+        &'r self,
+        rcu: &'r impl Rcu,
+        filter: RootFilter,
+    ) -> impl Iterator<Item = VmPage<'r>> {
+        roots_rcu(self.vm(), rcu, filter)
     }
 
     /// Keeps vCPUs from loading the valid roots again, and schedules each for being zapped.
@@ -58,7 +67,8 @@ impl MmuLock<'_, Exclusive> {
         if !ptr::eq(slots.vm(), self.vm()) {
             return self.vm().bug();
         }
-        for page in self.roots(RootFilter::VALID) {
+        let rcu = rcu::read_lock();
+        for page in self.roots(&rcu, RootFilter::VALID) {
             let sp = page.as_ptr();
             // SAFETY: The flag belongs to the holder of `slots_lock`. `mmu_lock` is held for write,
             // so nobody else writes the role; aging, which has RCU alone, reads it meanwhile by a
@@ -77,10 +87,12 @@ pub fn roots_rcu<'r>(
     vm: &'r Vm,
     _rcu: &'r impl Rcu,
     filter: RootFilter,
-) -> impl Iterator<Item = &'r ShadowPage> {
+) -> impl Iterator<Item = VmPage<'r>> {
     // SAFETY: Roots are freed by RCU, and the section is borrowed for `'r`.
     let links = unsafe { Links::behind(vm, None) };
-    links.filter(move |page| filter.admits(page.role()))
+    links
+        .filter(move |page| filter.admits(page.role()))
+        .map(move |page| VmPage::new(vm, page))
 }
 
 impl<'vm> PagesLock<'vm> {
@@ -96,8 +108,13 @@ impl<'vm> PagesLock<'vm> {
 
     /// Makes a root of `memory` and puts it on the list.
     ///
-    /// It starts with two references: the one returned, and the list's own.
-    pub fn insert_root(&self, memory: TableMemory, role: Role) -> Root<'vm> {
+    /// It starts with two references: the one returned, and the list's own. `None` for a role that
+    /// no vCPU's root has, which marks the VM as broken.
+    pub fn insert_root(&self, memory: TableMemory, role: Role) -> Option<Root<'vm>> {
+        if role.is_invalid() || role.level().is_none() {
+            self.vm().bug();
+            return None;
+        }
         let sp = memory.into_root(role).as_ptr();
         // SAFETY: The page is owned until it is on the list; the lock is held.
         let page = unsafe { ShadowPage::from_raw(sp) };
@@ -108,7 +125,7 @@ impl<'vm> PagesLock<'vm> {
             bindings::kvmrs_list_add_rcu(link(page), head(self.vm()));
         }
         // SAFETY: One of the two references is the caller's.
-        unsafe { Root::from_raw(self.vm(), sp) }
+        Some(unsafe { Root::from_raw(self.vm(), sp) })
     }
 }
 

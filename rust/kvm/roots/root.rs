@@ -5,7 +5,7 @@
 use super::list;
 use crate::kvm::{
     memory::{SlotsLocked, Vm},
-    table::ShadowPage, //
+    table::{ShadowPage, VmPage}, //
 };
 use core::{
     mem::ManuallyDrop,
@@ -19,10 +19,7 @@ use kvm_bindings as bindings;
 /// # Invariants
 ///
 /// The value owns one of the root's references.
-pub struct Root<'vm> {
-    page: &'vm ShadowPage,
-    vm: &'vm Vm,
-}
+pub struct Root<'vm>(VmPage<'vm>);
 
 #[inline(always)]
 pub(super) fn count(page: &ShadowPage) -> *mut kernel::bindings::refcount_t {
@@ -42,7 +39,7 @@ impl<'vm> Root<'vm> {
         // within the VM's life.
         let page = unsafe { ShadowPage::from_raw(page.as_ptr()) };
         // INVARIANT: The reference was just taken.
-        Some(Self { page, vm })
+        Some(Self(VmPage::new(vm, page)))
     }
 
     /// Takes over a reference that C hands in, or that the list has given up.
@@ -52,29 +49,29 @@ impl<'vm> Root<'vm> {
     /// The caller must own a reference to the root `page` of `vm`.
     #[inline]
     pub unsafe fn from_raw(vm: &'vm Vm, page: *mut bindings::kvm_mmu_page) -> Self {
-        // SAFETY: The reference keeps the page alive.
-        let page = unsafe { ShadowPage::from_raw(page) };
+        // SAFETY: The reference keeps the page alive, and no entry links a root.
+        let page = unsafe { VmPage::from_raw(vm, page) };
         // INVARIANT: The caller's reference is the value's from now on.
-        Self { page, vm }
+        Self(page)
     }
 
     /// Hands the reference to C.
     #[inline]
     pub(in crate::kvm) fn into_raw(self) -> *mut bindings::kvm_mmu_page {
-        ManuallyDrop::new(self).page.as_ptr()
+        ManuallyDrop::new(self).0.as_ptr()
     }
 
     /// If the root waits to be zapped, the reference that the TDP MMU holds until that is done.
     ///
     /// It is refused to who holds the `slots_lock` of another VM.
     pub fn take_scheduled_zap(&self, slots: &SlotsLocked<'_>) -> Option<Root<'vm>> {
-        if !ptr::eq(slots.vm(), self.vm) {
-            self.vm.bug();
+        if !ptr::eq(slots.vm(), self.vm()) {
+            self.vm().bug();
             return None;
         }
         // SAFETY: The page is alive, the flag belongs to the holder of `slots_lock`.
         let flag = unsafe {
-            (&raw mut (*self.page.as_ptr())
+            (&raw mut (*self.as_ptr())
                 .__bindgen_anon_1
                 .tdp_mmu_scheduled_root_to_zap)
                 .cast::<bool>()
@@ -84,19 +81,17 @@ impl<'vm> Root<'vm> {
             return None;
         }
         // INVARIANT: `invalidate_roots()` left the list's reference to the one that clears the flag.
-        Some(Self {
-            page: self.page,
-            vm: self.vm,
-        })
+        // SAFETY: That reference is the value's now.
+        Some(unsafe { Self::from_raw(self.vm(), self.as_ptr()) })
     }
 }
 
-impl Deref for Root<'_> {
-    type Target = ShadowPage;
+impl<'vm> Deref for Root<'vm> {
+    type Target = VmPage<'vm>;
 
     #[inline(always)]
-    fn deref(&self) -> &ShadowPage {
-        self.page
+    fn deref(&self) -> &VmPage<'vm> {
+        &self.0
     }
 }
 
@@ -104,8 +99,8 @@ impl Drop for Root<'_> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type's invariant there is a reference to put.
-        if unsafe { bindings::kvmrs_refcount_dec_and_test(count(self.page)) } {
-            free(self.vm, self.page);
+        if unsafe { bindings::kvmrs_refcount_dec_and_test(count(self)) } {
+            free(self.vm(), self);
         }
     }
 }

@@ -4,7 +4,11 @@
 
 #![forbid(unsafe_code)]
 
-use super::role::Role;
+use super::{
+    page::Table,
+    role::Role,
+    vm_page::VmPage, //
+};
 use crate::{
     kvm::{
         lock::{Locked, Lockless, MmuLock, Mode},
@@ -13,7 +17,10 @@ use crate::{
     },
     sync::Rcu, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
 
 mod sealed {
     use crate::kvm::{
@@ -58,7 +65,8 @@ impl Proof for Vm {
 ///
 /// # Invariants
 ///
-/// For `'r` an RCU read-side section is open, and `mmu_lock` is held as `M` says.
+/// For `'r` an RCU read-side section is open, and `mmu_lock` of `vm` is held as `M` says. `role` is
+/// that of one of its roots.
 pub struct Context<'r, M: Mode> {
     vm: &'r Vm,
     role: Role,
@@ -67,15 +75,33 @@ pub struct Context<'r, M: Mode> {
 
 impl<'r, M: Mode> Context<'r, M> {
     /// Joins the proofs of a lock hold (`proof`) and of an RCU section (`rcu`) for a walk of the
-    /// tree that belongs to a root with `role`.
+    /// tree below `root`, whose table comes with it.
+    ///
+    /// `None` if the lock is that of another VM, which marks that one as broken.
     #[inline(always)]
-    pub fn new(proof: &'r impl Proof<Mode = M>, _rcu: &'r impl Rcu, role: Role) -> Self {
-        // INVARIANT: Both proofs are borrowed for `'r`.
-        Self {
-            vm: proof.vm(),
-            role,
-            _mode: PhantomData,
+    pub fn enter(
+        proof: &'r impl Proof<Mode = M>,
+        rcu: &'r impl Rcu,
+        root: &'r VmPage<'_>,
+    ) -> Option<(Self, Table<'r>)> {
+        let vm = proof.vm();
+        if !ptr::eq(vm, root.vm()) {
+            vm.bug();
+            return None;
         }
+        // INVARIANT: Both proofs are borrowed for `'r`, and the root is the same VM's.
+        let cx = Self {
+            vm,
+            role: root.role(),
+            _mode: PhantomData,
+        };
+        Some((cx, root.table(rcu)))
+    }
+
+    /// The header of `table`, which was reached in this context.
+    #[inline(always)]
+    pub fn page_of(&self, table: Table<'r>) -> VmPage<'r> {
+        VmPage::new(self.vm, table.page())
     }
 
     /// The VM.

@@ -29,13 +29,15 @@
 
 use super::{
     context::Context,
-    page::{ShadowPage, Table}, //
+    page::Table,
+    vm_page::VmPage, //
 };
 use crate::kvm::{
     lock::{Locked, MayWrite, Mode},
     spte::{masks, Spte, SpteCell, WRITABLE},
     types::{Gfn, Level}, //
 };
+use core::ptr;
 
 /// A place in a live table, and the value last read from it.
 ///
@@ -135,11 +137,16 @@ impl<'r, M: Mode> Entry<'r, M> {
         })
     }
 
-    /// Reads the entry in the parent table that links, or linked, `page`. `None` for roots.
+    /// Reads the entry in the parent table that links, or linked, `page`. `None` for roots, and for
+    /// pages of another VM, which mark the VM as broken.
     #[inline]
-    pub fn read_parent(cx: Context<'r, M>, page: &'r ShadowPage) -> Option<Self> {
+    pub fn read_parent(cx: Context<'r, M>, page: &'r VmPage<'_>) -> Option<Self> {
+        if !ptr::eq(cx.vm(), page.vm()) {
+            cx.vm().bug();
+            return None;
+        }
         let level = page.level().above()?;
-        let cell = page.parent_cell(&cx)?;
+        let cell = page.parent_cell()?;
         Some(Self {
             cell,
             cx,

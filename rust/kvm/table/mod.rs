@@ -17,7 +17,7 @@
 //!
 //! An [`Entry`] is read from a live table in a [`Context`], and changed by its transitions.
 //!
-//! The model compiles `context.rs`, `entry.rs` and `transitions.rs` as they are.
+//! The model compiles `context.rs`, `entry.rs`, `transitions.rs` and `vm_page.rs` as they are.
 
 mod context;
 mod entry;
@@ -27,6 +27,7 @@ mod removed;
 pub mod report;
 mod role;
 mod transitions;
+mod vm_page;
 
 pub use context::{
     Context,
@@ -62,3 +63,4 @@ pub use transitions::{
     TableRemoval,
     TransitionError, //
 };
+pub use vm_page::VmPage;

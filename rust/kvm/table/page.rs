@@ -4,7 +4,8 @@
 
 use super::{
     context::Context,
-    role::Role, //
+    role::Role,
+    vm_page::VmPage, //
 };
 use crate::{
     kvm::{
@@ -155,7 +156,7 @@ impl ShadowPage {
 
     /// The table, for as long as an RCU section lasts.
     #[inline(always)]
-    pub fn table<'r>(&'r self, _rcu: &'r impl Rcu) -> Table<'r> {
+    pub(super) fn table<'r>(&'r self, _rcu: &'r impl Rcu) -> Table<'r> {
         // SAFETY: The table lives as long as its header, which is borrowed for `'r`, and has the
         // level and first frame that the header says.
         unsafe { Table::from_ptr((*self.as_ptr()).spt, self.gfn(), self.level()) }
@@ -171,12 +172,10 @@ impl ShadowPage {
     /// The memory of the entry in the parent table that links, or linked, this table. `None` for
     /// roots.
     #[inline(always)]
-    pub(super) fn parent_cell<'r, M: Mode>(&'r self, _cx: &Context<'r, M>) -> Option<&'r SpteCell> {
+    fn parent_cell(&self) -> Option<NonNull<SpteCell>> {
         // SAFETY: The header is alive, and the field is constant once it is linked.
         let ptep = unsafe { *(*self.as_ptr()).__bindgen_anon_4.ptep };
-        // SAFETY: A parent cannot be freed before its children: both are freed by RCU, children
-        // first, so during the context the parent's memory is there.
-        Some(unsafe { NonNull::new(ptep)?.cast().as_ref() })
+        Some(NonNull::new(ptep)?.cast())
     }
 
     /// Whether `table` is this page's table.
@@ -188,26 +187,35 @@ impl ShadowPage {
 
     /// Puts the page on the list of those that keep KVM from mapping a huge page, unless it was
     /// zapped since it was linked.
-    pub fn track_possible_nx_huge_page(&self, lock: &PagesLock<'_>) {
+    pub(super) fn track_possible_nx_huge_page(&self, lock: &PagesLock<'_>) {
         let vm = lock.vm().as_ptr();
         // SAFETY: The lock protects the flag and the list.
         unsafe {
-            if (*self.as_ptr()).nx_huge_page_disallowed {
+            if self.nx_huge_page_disallowed().read_volatile() {
                 bindings::track_possible_nx_huge_page(vm, self.as_ptr(), TDP_MMU);
             }
         }
     }
 
+    /// The flag that says why the page is there. It is set before the page can be reached, and only
+    /// ever cleared, with the pages lock held; so it is looked at without the lock, too.
+    #[inline(always)]
+    fn nx_huge_page_disallowed(&self) -> *mut bool {
+        // SAFETY: The header is alive; this only computes an address.
+        unsafe { &raw mut (*self.as_ptr()).nx_huge_page_disallowed }
+    }
+
     /// Takes the page off that list. No other task does so with a page that was cut off.
     pub(super) fn untrack_possible_nx_huge_page(&self, vm: &Vm) {
-        // SAFETY: The header is alive. Once set at creation, the flag is only ever cleared.
-        if !unsafe { (*self.as_ptr()).nx_huge_page_disallowed } {
+        // SAFETY: The header is alive, and the flag is one byte. A page without the flag never gets
+        // it, and no other task clears that of a page which was cut off.
+        if !unsafe { self.nx_huge_page_disallowed().read_volatile() } {
             return;
         }
         let lock = vm.pages_lock();
         // SAFETY: The lock protects the flag and the list.
         unsafe {
-            (*self.as_ptr()).nx_huge_page_disallowed = false;
+            self.nx_huge_page_disallowed().write_volatile(false);
             bindings::untrack_possible_nx_huge_page(lock.vm().as_ptr(), self.as_ptr(), TDP_MMU);
         }
     }
@@ -224,6 +232,27 @@ impl ShadowPage {
         unsafe {
             kernel::bindings::call_rcu(&raw mut (*self.as_ptr()).callback_head, Some(free_rcu))
         };
+    }
+}
+
+impl<'r> VmPage<'r> {
+    /// Borrows a header from C.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be the header of a TDP MMU page of `vm`. Neither its table nor the one whose entry
+    /// linked it may be freed during `'r`.
+    #[inline(always)]
+    pub unsafe fn from_raw(vm: &'r Vm, ptr: *mut bindings::kvm_mmu_page) -> Self {
+        // SAFETY: The page is not freed during `'r`.
+        Self::new(vm, unsafe { ShadowPage::from_raw(ptr) })
+    }
+
+    /// The memory of the entry that links, or linked, this table. `None` for roots.
+    #[inline(always)]
+    pub(super) fn parent_cell(&self) -> Option<&SpteCell> {
+        // SAFETY: By the type's invariant the table with the entry is there.
+        Some(unsafe { ShadowPage::parent_cell(self)?.as_ref() })
     }
 }
 

@@ -64,6 +64,12 @@ impl Role {
         self.bits().invalid() != 0
     }
 
+    /// Whether a root with this role, valid or not, does for a vCPU that needs `needed`.
+    #[inline(always)]
+    pub(in crate::kvm) fn serves(self, needed: Self) -> bool {
+        self.invalidated().word() == needed.invalidated().word()
+    }
+
     #[inline(always)]
     pub(in crate::kvm) fn invalidated(mut self) -> Self {
         // SAFETY: Both views of the union are valid for all bits.

@@ -36,7 +36,7 @@ fn small_pages() -> (Arc<Vm>, Vcpu) {
 
 fn leaves(vcpu: &Vcpu) -> usize {
     let root = vcpu.root().expect("a root");
-    Tree::of(vcpu.vm(), root).leaves.len()
+    Tree::of(vcpu.vm(), &root).leaves.len()
 }
 
 /// Unmaps all, for a notifier, and for a change of the memory's type.

@@ -22,7 +22,7 @@ use kvmrs_model::{
 use std::sync::Arc;
 
 fn spte(vcpu: &Vcpu) -> Spte {
-    let tree = Tree::of(vcpu.vm(), vcpu.root().expect("a root"));
+    let tree = Tree::of(vcpu.vm(), &vcpu.root().expect("a root"));
     tree.leaf(frame(0)).expect("a leaf").2
 }
 
@@ -50,8 +50,7 @@ fn with_entry<M: Locked, R>(
 ) -> R {
     let rcu = rcu::read_lock();
     let root = vcpu.root().expect("a root");
-    let cx = Context::new(lock, &rcu, root.role());
-    let mut table = root.table(&rcu);
+    let (cx, mut table) = Context::enter(lock, &rcu, &root).expect("its own VM");
     while table.level() > level {
         match Entry::read(cx, table, frame(0)).map(Entry::state) {
             Some(State::Link(link)) => table = link.table(),
@@ -125,8 +124,8 @@ fn a_link_that_was_cut_meanwhile_is_not_collapsed() {
     let pfn = spte(&vcpu);
     with_entry::<Shared, _>(&vcpu, &vm.mmu_read(), Level::PG_2M, |cx, read| {
         let stale = link(read());
-        let page = stale.table().page();
-        assert!(tdp_mmu::zap::zap_possible_nx_huge_page(cx, page));
+        let page = cx.page_of(stale.table());
+        assert!(tdp_mmu::zap::zap_possible_nx_huge_page(cx, &page));
         vm.flush_remote_tlbs();
         let huge = LeafSpte::new(pfn, Level::PG_2M);
         assert!(stale.collapse(huge).is_err(), "a table came back");
@@ -177,7 +176,7 @@ fn a_fault_without_a_slot_may_find_a_leaf() {
     };
     let mut fault = PageFault::new(&vcpu, request);
     let root = vcpu.root().expect("a root");
-    let outcome = tdp_mmu::map::map(&vcpu, &vm.mmu_read(), root, &mut fault);
+    let outcome = tdp_mmu::map::map(&vcpu, &vm.mmu_read(), &root, &mut fault);
     assert_eq!(outcome, Outcome::Spurious);
     kvm::destroy(&vm, vec![vcpu]);
 }

@@ -25,7 +25,7 @@ use kvmrs_model::{
 use std::sync::Arc;
 
 fn leaf(vcpu: &Vcpu, gfn: Gfn) -> Spte {
-    let tree = Tree::of(vcpu.vm(), vcpu.root().expect("a root"));
+    let tree = Tree::of(vcpu.vm(), &vcpu.root().expect("a root"));
     tree.leaf(gfn).expect("a leaf").2
 }
 
@@ -209,7 +209,7 @@ fn a_lookup_sees_each_entry_on_its_way() {
     let path = |gfn| {
         let (rcu, mut path) = (rcu::read_lock(), Vec::new());
         let root = vcpu.root().expect("a root");
-        lookup::for_each_on_path(&vm, &rcu, root, gfn, |place| {
+        lookup::for_each_on_path(&rcu, &root, gfn, |place| {
             path.push((place.level.raw(), place.spte.is_present()));
         });
         path

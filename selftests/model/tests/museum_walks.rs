@@ -23,7 +23,7 @@ fn few() -> GfnRange {
 }
 
 fn leaves(vcpu: &Vcpu) -> Vec<(Gfn, Level)> {
-    let tree = Tree::of(vcpu.vm(), vcpu.root().expect("a root"));
+    let tree = Tree::of(vcpu.vm(), &vcpu.root().expect("a root"));
     let leaves = tree.leaves.iter();
     leaves.map(|(gfn, (level, _))| (*gfn, *level)).collect()
 }

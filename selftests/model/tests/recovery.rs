@@ -53,7 +53,7 @@ fn private_memory_is_left_alone() {
 
     kvm::make_private(&vm, GfnRange::sized(first, 512));
     kvm::stop_dirty_log(&vm, slot);
-    let leaves = view::Tree::of(&vm, guest.root().expect("a root")).leaves;
+    let leaves = view::Tree::of(&vm, &guest.root().expect("a root")).leaves;
     let leaves: Vec<_> = leaves
         .iter()
         .map(|(gfn, (level, _))| (*gfn, *level))

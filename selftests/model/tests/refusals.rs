@@ -10,7 +10,7 @@ use kvmrs_model::{
         spte::{FROZEN, NONPRESENT},
         table::{Absent, Leaf, Link, NewTable, Proof, SplitMemory, Table, TransitionError},
         Context, Entry, Exclusive, LeafSpte, Level, Locked, Lockless, Mode, NxHugePage, Raced,
-        Shared, Spte, State, Vcpu, Vm,
+        Shared, Spte, State, Vcpu, Vm, VmPage,
     },
     machine::{npt, Machine},
     sync::rcu,
@@ -31,10 +31,8 @@ fn mapped(level: Level) -> (Arc<Vm>, Vcpu) {
 }
 
 /// The table of `level` on the way to the frame.
-fn table_of<'r>(vcpu: &'r Vcpu, rcu: &'r rcu::Guard, level: Level) -> Table<'r> {
-    let root = vcpu.root().expect("a root");
-    let cx = Context::new(vcpu.vm(), rcu, root.role());
-    let mut table = root.table(rcu);
+fn table_of<'r>(root: &'r VmPage<'_>, rcu: &'r rcu::Guard, level: Level) -> Table<'r> {
+    let (cx, mut table) = Context::enter(root.vm(), rcu, root).expect("its own VM");
     while table.level() > level {
         match Entry::read(cx, table, frame(HUGE)).map(Entry::state) {
             Some(State::Link(link)) => table = link.table(),
@@ -52,8 +50,9 @@ fn refused<M: Mode, R: std::fmt::Debug>(
     ask: impl for<'r> Fn(Entry<'r, M>) -> Result<(), TransitionError<R>>,
 ) {
     let rcu = rcu::read_lock();
-    let cx = Context::new(proof, &rcu, vcpu.root_role());
-    let table = table_of(vcpu, &rcu, level);
+    let root = vcpu.root().expect("a root");
+    let (cx, _) = Context::enter(proof, &rcu, &root).expect("its own VM");
+    let table = table_of(&root, &rcu, level);
     let read = || Entry::read(cx, table, frame(HUGE)).expect("in the table");
     let before = read().spte();
     for _ in 0..2 {
@@ -155,7 +154,8 @@ fn a_table_is_linked_where_it_was_made_for_and_comes_back_otherwise() {
 fn split_with_the_next_ones_table<M: Locked>(vcpu: &Vcpu, proof: &impl Proof<Mode = M>) {
     refused(vcpu, proof, Level::PG_2M, |entry| {
         let rcu = rcu::read_lock();
-        let table = table_of(vcpu, &rcu, Level::PG_2M);
+        let root = vcpu.root().expect("a root");
+        let table = table_of(&root, &rcu, Level::PG_2M);
         let next = Entry::read(entry.cx(), table, frame(HUGE + 512)).expect("in the table");
         let memory = SplitMemory::from(vcpu.alloc_table());
         let small = |_, _| Spte::new(0x1000);

@@ -48,7 +48,7 @@ fn vm_with_levels(format: Masks, levels: u32) -> (Arc<Vm>, Vcpu) {
 }
 
 fn tree(vcpu: &Vcpu) -> Tree {
-    Tree::of(vcpu.vm(), vcpu.root().expect("a root"))
+    Tree::of(vcpu.vm(), &vcpu.root().expect("a root"))
 }
 
 fn holds(vcpu: &Vcpu, gfn: Gfn) -> bool {
@@ -117,7 +117,7 @@ fn a_lookup_finds_no_entry_there() {
     let visits = |gfn| {
         let (rcu, mut visits) = (rcu::read_lock(), 0);
         let root = vcpu.root().expect("a root");
-        tdp_mmu::lookup::for_each_on_path(&vm, &rcu, root, gfn, |_| visits += 1);
+        tdp_mmu::lookup::for_each_on_path(&rcu, &root, gfn, |_| visits += 1);
         visits
     };
     assert_eq!([LOW, LOW_HOLE].map(visits), [4, 4]);

@@ -29,7 +29,7 @@ use std::{
 };
 
 fn tree(vcpu: &Vcpu) -> Tree {
-    Tree::of(vcpu.vm(), vcpu.root().expect("a root"))
+    Tree::of(vcpu.vm(), &vcpu.root().expect("a root"))
 }
 
 /// A fault that the test makes up.
@@ -47,7 +47,7 @@ fn fault_with(vcpu: &Vcpu, change: impl FnOnce(&mut Request<'_>)) -> Outcome {
     change(&mut request);
     let mut fault = PageFault::new(vcpu, request);
     let lock = vcpu.vm().mmu_read();
-    tdp_mmu::map::map(vcpu, &lock, vcpu.root().expect("a root"), &mut fault)
+    tdp_mmu::map::map(vcpu, &lock, &vcpu.root().expect("a root"), &mut fault)
 }
 
 /// A VM with one frame mapped.
@@ -62,8 +62,7 @@ fn mapped() -> (Arc<Vm>, Vcpu) {
 fn with_table<R>(vcpu: &Vcpu, f: impl FnOnce(Context<'_, Shared>, Table<'_>) -> R) -> R {
     let (lock, rcu) = (vcpu.vm().mmu_read(), rcu::read_lock());
     let root = vcpu.root().expect("a root");
-    let cx = Context::new(&*lock, &rcu, root.role());
-    let mut table = root.table(&rcu);
+    let (cx, mut table) = Context::enter(&*lock, &rcu, &root).expect("its own VM");
     while let Some(State::Link(link)) = Entry::read(cx, table, frame(0)).map(Entry::state) {
         table = link.table();
     }
@@ -338,7 +337,7 @@ fn notifiers_find_invalid_roots() {
     vm.mmu_write().invalidate_roots(&slots);
     kvm::invalidate(&vm, memory(), || ());
     assert!(
-        Tree::of(&vm, root).leaves.is_empty(),
+        Tree::of(&vm, &root).leaves.is_empty(),
         "the old tree still maps what went"
     );
     tdp_mmu::roots::zap_invalidated_roots::<Shared>(&mut vm.mmu_read(), &slots);

@@ -70,7 +70,7 @@ fn walked(vm: &Vm, vcpu: &Vcpu, range: GfnRange, frames: BTreeSet<Gfn>) -> Spars
     let lock = &mut *vm.mmu_read();
     walk(
         lock,
-        root,
+        &root,
         range,
         GiveWay::WhenAsked,
         &mut flush,
@@ -116,7 +116,7 @@ proptest! {
         dirty::clear_dirty_masked(&lock, slot, frame(base), mask, LogBy::WriteProtection);
         drop(lock);
         vm.flush_remote_tlbs();
-        let tree = Tree::of(&vm, vcpu.root().expect("a root"));
+        let tree = Tree::of(&vm, &vcpu.root().expect("a root"));
         for bit in 0..64 {
             let (_, _, leaf) = tree.leaf(frame(base + bit)).expect("a leaf");
             prop_assert_eq!(!leaf.is_writable(), mask >> bit & 1 != 0, "bit {}", bit);

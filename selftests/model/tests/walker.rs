@@ -111,7 +111,7 @@ fn walked<M: Locked>(
     };
     walk(
         lock,
-        vcpu.root().expect("a root"),
+        &vcpu.root().expect("a root"),
         range,
         GiveWay::WhenAsked,
         &mut flush,
@@ -140,7 +140,7 @@ proptest! {
         shared: bool,
     ) {
         let (vm, vcpu) = sparse_vm(&touch);
-        let tree = Tree::of(&vm, vcpu.root().expect("a root"));
+        let tree = Tree::of(&vm, &vcpu.root().expect("a root"));
         vm.breaks.set(pattern);
         for (start, pages) in ranges {
             let range = GfnRange::sized(Gfn::new(start), pages);
@@ -181,7 +181,7 @@ fn stops_at_the_roots_end() {
         links: false,
         min_level: Level::PG_4K,
     };
-    let tree = Tree::of(&vm, vcpu.root().expect("a root"));
+    let tree = Tree::of(&vm, &vcpu.root().expect("a root"));
     for end in [u64::MAX, 1 << 36, (1 << 36) + 1, 1 << 34] {
         let range = GfnRange::new(Gfn::new(0), Gfn::new(end));
         let seen = walked::<Exclusive>(&mut vm.mmu_write(), &vcpu, range, wants);
@@ -197,7 +197,7 @@ fn stops_at_the_roots_end() {
 fn makes_progress() {
     let touch: Vec<_> = (0..200).map(|page| (page * 3, true)).collect();
     let (vm, vcpu) = sparse_vm(&touch);
-    let leaves = Tree::of(&vm, vcpu.root().expect("a root")).leaves.len() as u64;
+    let leaves = Tree::of(&vm, &vcpu.root().expect("a root")).leaves.len() as u64;
     vm.breaks.set(ALWAYS);
     let wants = Wants {
         leaves: true,
@@ -262,7 +262,7 @@ fn an_entry_that_went_is_not_visited_again() {
     let root = vcpu.root().expect("a root");
     walk(
         &mut *vm.mmu_read(),
-        root,
+        &root,
         all,
         GiveWay::WhenAsked,
         &mut flush,
@@ -279,7 +279,7 @@ fn an_entry_that_went_is_not_visited_again() {
 fn sees_what_stays_while_others_change_the_rest() {
     let touch: Vec<_> = (0..64).map(|page| (page, true)).collect();
     let (vm, vcpu) = sparse_vm(&touch);
-    let tree = Tree::of(&vm, vcpu.root().expect("a root"));
+    let tree = Tree::of(&vm, &vcpu.root().expect("a root"));
     let stays: Vec<Gfn> = tree
         .leaves
         .keys()

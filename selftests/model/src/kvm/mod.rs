@@ -20,5 +20,5 @@ pub use lock::{
 pub use memory::{MemSlot, SlotRange, SlotsHeld, SlotsLocked, Vm};
 pub use roots::{Root, RootFilter};
 pub use spte::{LeafSpte, Spte};
-pub use table::{Change, Context, Entry, LeafBits, Role, ShadowPage, State};
+pub use table::{Change, Context, Entry, LeafBits, Role, ShadowPage, State, VmPage};
 pub use types::{Access, AddressSpace, Gfn, GfnRange, Level, NxHugePage};

@@ -127,7 +127,7 @@ impl Cpu {
         let root = root.ok_or(Exit::NoRoot)?;
         let held = match caches.find(gfn, access) {
             Some(held) => held,
-            None => caches.walk(vcpu.vm(), root, gfn, access)?,
+            None => caches.walk(vcpu.vm(), &root, gfn, access)?,
         };
         let offset = gfn.raw() & (held.leaf.level().pages() - 1);
         Ok(effect(held.leaf.spte().pfn().raw() + offset))

@@ -14,7 +14,7 @@ use crate::{
         spte::{masks, READABLE, WRITABLE},
         types::Pfn,
         AddressSpace, Context, Exclusive, Gfn, GfnRange, Level, MemSlot, MmuLock, Outcome,
-        PageFault, PendingFlush, Role, Shared, SlotRange, SlotsLocked, Spte, Vcpu, Vm,
+        PageFault, PendingFlush, Role, Shared, SlotRange, SlotsLocked, Spte, Vcpu, Vm, VmPage,
     },
     sync::rcu,
     tdp_mmu::{self, dirty::LogBy},
@@ -123,7 +123,7 @@ fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, error_code: u64, prefetch: bool) -> Ou
         map_writable: page.is_some_and(|page: HostPage| page.writable),
         max_level: Level::MAX_HUGEPAGE,
     };
-    tdp_mmu::map::map(vcpu, &lock, root, &mut PageFault::new(vcpu, request))
+    tdp_mmu::map::map(vcpu, &lock, &root, &mut PageFault::new(vcpu, request))
 }
 
 /// C's fast path: sets the W bit, or makes an access-tracked entry accessible, without the lock.
@@ -133,7 +133,7 @@ pub fn fast_page_fault(vcpu: &Vcpu, gfn: Gfn, access: Access) -> bool {
         return false;
     };
     let mut last = None;
-    tdp_mmu::lookup::for_each_on_path(vm, &rcu, root, gfn, |place| last = Some(place));
+    tdp_mmu::lookup::for_each_on_path(&rcu, &root, gfn, |place| last = Some(place));
     let Some(place) = last.filter(|place| place.spte.is_leaf(place.level)) else {
         return false;
     };
@@ -360,9 +360,9 @@ pub fn zap_one_nx_table(vm: &Vm) -> bool {
     let Some(id) = vm.possible_nx_huge_pages().first().copied() else {
         return false;
     };
-    let page = vm.machine.arena.page(id);
-    let cx = Context::new(&*lock, &rcu, page.role());
-    let zapped = tdp_mmu::zap::zap_possible_nx_huge_page(cx, page);
+    let page = VmPage::from_id(vm, id);
+    let (cx, _) = Context::enter(&*lock, &rcu, &page).unwrap_or_else(|| panic!("its own VM"));
+    let zapped = tdp_mmu::zap::zap_possible_nx_huge_page(cx, &page);
     if zapped {
         vm.flush_remote_tlbs();
     }

@@ -8,7 +8,7 @@ use kvmrs_model::{
         fault::{error, Request},
         table::EntrySnapshot,
         types::Pfn,
-        AddressSpace, Gfn, GfnRange, Level, PageFault, Role, Spte, Vcpu,
+        AddressSpace, Context, Gfn, GfnRange, Level, PageFault, Role, Spte, Vcpu,
     },
     machine::Masks,
     sync::rcu,
@@ -45,8 +45,9 @@ pub fn leaf_for(
 ) -> leaf::NewLeaf {
     let rcu = rcu::read_lock();
     let root = vcpu.root().expect("a root");
+    let (_, table) = Context::enter(vcpu.vm(), &rcu, &root).expect("its own VM");
     let at = EntrySnapshot {
-        cell: root.table(&rcu).cell(0),
+        cell: table.cell(0),
         spte: old,
         gfn: request.gfn,
         level,

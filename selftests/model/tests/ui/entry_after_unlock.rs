@@ -2,14 +2,16 @@
 
 //! An entry does not survive the hold of the lock under which it was read.
 
-use kvmrs_model::kvm::{Context, Entry, Gfn, ShadowPage, Shared, Vm};
+use kvmrs_model::kvm::{Context, Entry, Gfn, Shared, Vm, VmPage};
 use kvmrs_model::sync::rcu;
 
-fn f(vm: &Vm, root: &ShadowPage) {
+fn f(vm: &Vm, root: &VmPage<'_>) {
     let rcu = rcu::read_lock();
     let lock = vm.mmu_read();
-    let cx = Context::<Shared>::new(&*lock, &rcu, root.role());
-    let entry = Entry::read(cx, root.table(&rcu), Gfn::new(0));
+    let Some((cx, table)) = Context::<Shared>::enter(&*lock, &rcu, root) else {
+        return;
+    };
+    let entry = Entry::read(cx, table, Gfn::new(0));
     drop(lock); //~ E0505
     let _ = entry.map(|entry| entry.spte());
 }

@@ -6,7 +6,8 @@ use kvmrs_model::kvm::{Exclusive, MmuLock, PendingFlush, RootFilter};
 use kvmrs_model::sync::rcu;
 
 fn f(lock: &mut MmuLock<'_, Exclusive>, flush: &mut PendingFlush<'_>) {
-    for root in lock.roots(RootFilter::ALL) {
+    let rcu = rcu::read_lock();
+    for root in lock.roots(&rcu, RootFilter::ALL) {
         let _ = lock.give_way(rcu::read_lock(), flush); //~ E0502
         let _ = root.role();
     }

@@ -7,15 +7,17 @@
 use kvmrs_model::kvm::{
     table::{Absent, Leaf, Link},
     table::{NewTable, SplitTable},
-    Context, Entry, Exclusive, Gfn, LeafBits, MemSlot, MmuLock, PageFault, PendingFlush,
-    ShadowPage, Shared, State, Vcpu,
+    Context, Entry, Exclusive, Gfn, LeafBits, MemSlot, MmuLock, PageFault, PendingFlush, Shared,
+    State, Vcpu, VmPage,
 };
 use kvmrs_model::sync::rcu;
 
-fn entries(lock: &mut MmuLock<'_, Exclusive>, root: &ShadowPage, flush: &mut PendingFlush<'_>) {
+fn entries(lock: &mut MmuLock<'_, Exclusive>, root: &VmPage<'_>, flush: &mut PendingFlush<'_>) {
     let rcu = rcu::read_lock();
-    let cx = Context::<Exclusive>::new(&*lock, &rcu, root.role());
-    let Some(entry) = Entry::read(cx, root.table(&rcu), Gfn::new(0)) else {
+    let Some((cx, table)) = Context::<Exclusive>::enter(&*lock, &rcu, root) else {
+        return;
+    };
+    let Some(entry) = Entry::read(cx, table, Gfn::new(0)) else {
         return;
     };
     let _ = entry.spte();
@@ -24,7 +26,9 @@ fn entries(lock: &mut MmuLock<'_, Exclusive>, root: &ShadowPage, flush: &mut Pen
     }
     let rcu = lock.give_way(rcu, flush);
     let ((), rcu) = lock.unlocked(rcu, flush, || ());
-    let _ = root.table(&rcu).cell(0).load();
+    if let Some((_, table)) = Context::<Exclusive>::enter(&*lock, &rcu, root) {
+        let _ = table.cell(0).load();
+    }
 }
 
 fn zap(leaf: Leaf<'_, Shared>, pending: &mut PendingFlush<'_>) {

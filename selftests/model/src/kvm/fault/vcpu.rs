@@ -13,7 +13,7 @@ use crate::{
         memory::{MemSlot, SlotsHeld, Vm},
         roots::Root,
         spte::{masks, Spte, PAGE_SIZE},
-        table::{Role, ShadowPage, TableMemory},
+        table::{Role, TableMemory, VmPage},
         types::{Access, Gfn, Level, PAGE_SHIFT},
     },
     machine::{arena::PageId, bits, MAXPHYADDR},
@@ -53,13 +53,16 @@ impl Vcpu {
     }
 
     /// The root that the vCPU has loaded.
-    pub fn root(&self) -> Option<&ShadowPage> {
+    pub fn root(&self) -> Option<VmPage<'_>> {
         let id = PageId::from_raw(self.root.load(SeqCst));
-        (id != PageId::NONE).then(|| self.vm.machine.arena.page(id))
+        (id != PageId::NONE).then(|| VmPage::from_id(&self.vm, id))
     }
 
     /// Loads `root`, whose reference the vCPU takes over. Each load flushes.
     pub fn set_root(&self, root: Root<'_>) {
+        if !core::ptr::eq(root.vm(), self.vm()) || !root.role().serves(self.role) {
+            return self.vm.bug();
+        }
         let old = self.root.swap(root.into_id().raw(), SeqCst);
         assert_eq!(old, PageId::NONE.raw(), "the vCPU has a root already");
         self.cpu.flush(None);

@@ -105,7 +105,7 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
         f: impl FnOnce() -> R,
     ) -> (R, rcu::Guard) {
         self.progress.gives_way();
-        flush.flush();
+        flush.settle(self.vm);
         drop(rcu);
         self.hold = None;
         self.vm.breaks.gave_way();

@@ -8,7 +8,7 @@ use crate::{
     kvm::{
         lock::{Exclusive, Locked, MmuLock, PagesLock},
         memory::{SlotsLocked, Vm},
-        table::{Role, ShadowPage, TableMemory},
+        table::{Role, ShadowPage, TableMemory, VmPage},
     },
     sync::{rcu, Rcu},
 };
@@ -23,6 +23,10 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
     /// The first root behind `prev`, or of all, that `filter` admits.
     pub fn next_root(&self, prev: Option<&Root<'vm>>, filter: RootFilter) -> Option<Root<'vm>> {
         let vm = self.vm();
+        if prev.is_some_and(|prev| !core::ptr::eq(prev.vm(), vm)) {
+            vm.bug();
+            return None;
+        }
         let _rcu = rcu::read_lock();
         let mut pages = listed(vm);
         if let Some(prev) = prev {
@@ -37,8 +41,12 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
 
 impl MmuLock<'_, Exclusive> {
     /// The roots that `filter` admits.
-    pub fn roots(&self, filter: RootFilter) -> impl Iterator<Item = &ShadowPage> {
-        listed(self.vm()).filter(move |page| filter.admits(page.role()))
+    pub fn roots<'r>(
+        &'r self,
+        rcu: &'r impl Rcu,
+        filter: RootFilter,
+    ) -> impl Iterator<Item = VmPage<'r>> {
+        roots_rcu(self.vm(), rcu, filter)
     }
 
     /// Keeps vCPUs from loading the valid roots again, and schedules each for being zapped.
@@ -46,7 +54,8 @@ impl MmuLock<'_, Exclusive> {
         if !core::ptr::eq(slots.vm(), self.vm()) {
             return self.vm().bug();
         }
-        for page in self.roots(RootFilter::VALID) {
+        let rcu = rcu::read_lock();
+        for page in self.roots(&rcu, RootFilter::VALID) {
             page.scheduled.store(true, SeqCst);
             page.set_role(page.role().invalidated());
         }
@@ -58,8 +67,10 @@ pub fn roots_rcu<'r>(
     vm: &'r Vm,
     _rcu: &'r impl Rcu,
     filter: RootFilter,
-) -> impl Iterator<Item = &'r ShadowPage> {
-    listed(vm).filter(move |page| filter.admits(page.role()))
+) -> impl Iterator<Item = VmPage<'r>> {
+    listed(vm)
+        .filter(move |page| filter.admits(page.role()))
+        .map(move |page| VmPage::new(vm, page))
 }
 
 impl<'vm> PagesLock<'vm> {
@@ -71,12 +82,16 @@ impl<'vm> PagesLock<'vm> {
     }
 
     /// Makes a root of `memory` and puts it on the list.
-    pub fn insert_root(&self, memory: TableMemory, role: Role) -> Root<'vm> {
+    pub fn insert_root(&self, memory: TableMemory, role: Role) -> Option<Root<'vm>> {
         let vm = self.vm();
+        if role.is_invalid() || role.level().is_none() {
+            vm.bug();
+            return None;
+        }
         let page = vm.machine.arena.page(memory.into_root(role));
         page.references.store(2, SeqCst);
         lock(&vm.roots).push(page.id());
-        Root::from_id(vm, page.id())
+        Some(Root::from_id(vm, page.id()))
     }
 }
 

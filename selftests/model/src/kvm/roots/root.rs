@@ -6,7 +6,7 @@ use crate::{
     atomic::{lock, Ordering::SeqCst},
     kvm::{
         memory::{SlotsLocked, Vm},
-        table::ShadowPage,
+        table::{ShadowPage, VmPage},
     },
     machine::arena::PageId,
 };
@@ -14,8 +14,7 @@ use core::ops::Deref;
 
 /// A counted reference to a root.
 pub struct Root<'vm> {
-    page: &'vm ShadowPage,
-    vm: &'vm Vm,
+    page: VmPage<'vm>,
     counted: bool,
 }
 
@@ -25,8 +24,7 @@ impl<'vm> Root<'vm> {
             .fetch_update(SeqCst, SeqCst, |count| (count > 0).then_some(count + 1))
             .ok()?;
         Some(Self {
-            page,
-            vm,
+            page: VmPage::new(vm, page),
             counted: true,
         })
     }
@@ -34,8 +32,7 @@ impl<'vm> Root<'vm> {
     /// Takes over a reference that a vCPU gives up.
     pub(crate) fn from_id(vm: &'vm Vm, id: PageId) -> Self {
         Self {
-            page: vm.machine.arena.page(id),
-            vm,
+            page: VmPage::from_id(vm, id),
             counted: true,
         }
     }
@@ -47,30 +44,27 @@ impl<'vm> Root<'vm> {
 
     /// If the root waits to be zapped, the TDP MMU's reference to it.
     pub fn take_scheduled_zap(&self, slots: &SlotsLocked<'_>) -> Option<Root<'vm>> {
-        if !core::ptr::eq(slots.vm(), self.vm) {
-            self.vm.bug();
+        if !core::ptr::eq(slots.vm(), self.vm()) {
+            self.vm().bug();
             return None;
         }
-        self.page.scheduled.swap(false, SeqCst).then(|| Self {
-            page: self.page,
-            vm: self.vm,
-            counted: true,
-        })
+        let scheduled = self.page.scheduled.swap(false, SeqCst);
+        scheduled.then(|| Self::from_id(self.vm(), self.id()))
     }
 }
 
-impl Deref for Root<'_> {
-    type Target = ShadowPage;
+impl<'vm> Deref for Root<'vm> {
+    type Target = VmPage<'vm>;
 
-    fn deref(&self) -> &ShadowPage {
-        self.page
+    fn deref(&self) -> &VmPage<'vm> {
+        &self.page
     }
 }
 
 impl Drop for Root<'_> {
     fn drop(&mut self) {
         if self.counted && self.page.references.fetch_sub(1, SeqCst) == 1 {
-            free(self.vm, self.page);
+            free(self.vm(), self);
         }
     }
 }

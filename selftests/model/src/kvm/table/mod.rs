@@ -13,6 +13,8 @@ pub mod report;
 mod role;
 #[path = "../../../../../rust/kvm/table/transitions.rs"]
 mod transitions;
+#[path = "../../../../../rust/kvm/table/vm_page.rs"]
+mod vm_page;
 
 pub use context::{Context, Proof};
 pub use entry::{Absent, Change, Entry, EntrySnapshot, Leaf, LeafBits, Link, State};
@@ -21,3 +23,4 @@ pub use page::{ShadowPage, Table};
 pub use removed::{RemovedTable, Taken};
 pub use role::Role;
 pub use transitions::{LinkError, TableRemoval, TransitionError};
+pub use vm_page::VmPage;

@@ -5,7 +5,7 @@
 //! What is a raw pointer in the kernel is a number here, and headers know their state, which every
 //! use checks.
 
-use super::{context::Context, role::Role};
+use super::{context::Context, role::Role, vm_page::VmPage};
 use crate::{
     atomic::{
         plain::{self, lock, AtomicU32, AtomicU64, AtomicU8},
@@ -193,7 +193,7 @@ impl ShadowPage {
     }
 
     /// The table, for as long as an RCU section lasts.
-    pub fn table<'r>(&'r self, _rcu: &'r impl crate::sync::Rcu) -> Table<'r> {
+    pub(super) fn table<'r>(&'r self, _rcu: &'r impl crate::sync::Rcu) -> Table<'r> {
         Table::linked(self, self.gfn(), self.level())
     }
 
@@ -205,16 +205,6 @@ impl ShadowPage {
     /// Whether it is there because a huge page must not be executable.
     pub fn is_nx_disallowed(&self) -> bool {
         self.nx_disallowed.load(SeqCst)
-    }
-
-    /// The memory of the entry in the parent table that links, or linked, this table.
-    pub(super) fn parent_cell<'r, M: Mode>(&'r self, cx: &Context<'r, M>) -> Option<&'r SpteCell> {
-        let parent = PageId::from_raw(self.parent.0.load(SeqCst));
-        if parent == PageId::NONE {
-            return None;
-        }
-        let parent = cx.vm().machine.arena.page(parent);
-        Some(&parent.cells[self.parent.1.load(SeqCst) as usize])
     }
 
     /// Fills in the header of a table that nobody can reach yet.
@@ -240,7 +230,7 @@ impl ShadowPage {
     }
 
     /// Puts the page on the list of those that keep KVM from mapping a huge page.
-    pub fn track_possible_nx_huge_page(&self, lock: &PagesLock<'_>) {
+    pub(super) fn track_possible_nx_huge_page(&self, lock: &PagesLock<'_>) {
         if self.is_nx_disallowed() {
             plain::lock(&lock.vm().nx_pages).insert(self.id);
         }
@@ -259,5 +249,22 @@ impl ShadowPage {
         self.becomes(USED, REMOVED);
         let (machine, id) = (vm.machine.clone(), self.id);
         vm.machine.rcu.call_rcu(move || machine.arena.free(id));
+    }
+}
+
+impl<'r> VmPage<'r> {
+    /// The page with number `id`, which is one of `vm`.
+    pub(crate) fn from_id(vm: &'r Vm, id: PageId) -> Self {
+        Self::new(vm, vm.machine.arena.page(id))
+    }
+
+    /// The memory of the entry in the parent table that links, or linked, this table.
+    pub(super) fn parent_cell(&self) -> Option<&SpteCell> {
+        let parent = PageId::from_raw(self.parent.0.load(SeqCst));
+        if parent == PageId::NONE {
+            return None;
+        }
+        let parent = self.vm().machine.arena.page(parent);
+        Some(&parent.cells[self.parent.1.load(SeqCst) as usize])
     }
 }

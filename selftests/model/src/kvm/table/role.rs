@@ -75,6 +75,11 @@ impl Role {
         self.0 & INVALID != 0
     }
 
+    /// Whether a root with this role, valid or not, does for a vCPU that needs `needed`.
+    pub(in crate::kvm) fn serves(self, needed: Self) -> bool {
+        self.invalidated() == needed.invalidated()
+    }
+
     pub(in crate::kvm) fn invalidated(self) -> Self {
         Self(self.0 | INVALID)
     }
