@@ -21,7 +21,7 @@ pub mod memory;
 pub mod roots;
 pub mod spte;
 pub mod table;
-pub(crate) mod trace;
+mod trace;
 pub mod types;
 
 pub use fault::{

@@ -52,7 +52,7 @@ unsafe fn ignore<T>(_args: T) {}
 ///
 /// `sp` is valid for reads.
 #[inline(always)]
-pub(crate) unsafe fn page_created(sp: *mut kvm_mmu_page) {
+pub(in crate::kvm) unsafe fn page_created(sp: *mut kvm_mmu_page) {
     let created = true;
     // SAFETY: The event reads `*sp`, which is valid.
     unsafe { fire!(kvm_mmu_get_page(sp, created)) };
@@ -64,7 +64,7 @@ pub(crate) unsafe fn page_created(sp: *mut kvm_mmu_page) {
 ///
 /// `sp` is valid for reads.
 #[inline(always)]
-pub(crate) unsafe fn prepare_zap_page(sp: *mut kvm_mmu_page) {
+pub(in crate::kvm) unsafe fn prepare_zap_page(sp: *mut kvm_mmu_page) {
     // SAFETY: The event reads `*sp`, which is valid.
     unsafe { fire!(kvm_mmu_prepare_zap_page(sp)) };
 }
@@ -75,7 +75,7 @@ pub(crate) unsafe fn prepare_zap_page(sp: *mut kvm_mmu_page) {
 ///
 /// `sptep` is valid for reads and points into a page table, which is in the direct map.
 #[inline(always)]
-pub(crate) unsafe fn set_spte(level: i32, gfn: gfn_t, sptep: *mut u64) {
+pub(in crate::kvm) unsafe fn set_spte(level: i32, gfn: gfn_t, sptep: *mut u64) {
     // SAFETY: The event reads `*sptep`, which is valid, and takes its physical address, which an
     // entry in the direct map has.
     unsafe { fire!(kvm_mmu_set_spte(level, gfn, sptep)) };
@@ -87,28 +87,28 @@ pub(crate) unsafe fn set_spte(level: i32, gfn: gfn_t, sptep: *mut u64) {
 ///
 /// `fault` is valid for reads.
 #[inline(always)]
-pub(crate) unsafe fn spte_requested(fault: *mut kvm_page_fault, access: u8) {
+pub(in crate::kvm) unsafe fn spte_requested(fault: *mut kvm_page_fault, access: u8) {
     // SAFETY: The event reads `*fault`, which is valid.
     unsafe { fire!(kvm_mmu_spte_requested(fault, access)) };
 }
 
 /// An MMIO entry was made at `sptep`.
 #[inline(always)]
-pub(crate) fn mark_mmio_spte(sptep: *mut u64, gfn: gfn_t, spte: u64) {
+pub(in crate::kvm) fn mark_mmio_spte(sptep: *mut u64, gfn: gfn_t, spte: u64) {
     // SAFETY: The event records the pointer and does not follow it.
     unsafe { fire!(mark_mmio_spte(sptep, gfn, spte)) };
 }
 
 /// A huge page was split, or could not be: `errno` is 0 or a negative error.
 #[inline(always)]
-pub(crate) fn split_huge_page(gfn: gfn_t, spte: u64, level: i32, errno: i32) {
+pub(in crate::kvm) fn split_huge_page(gfn: gfn_t, spte: u64, level: i32, errno: i32) {
     // SAFETY: The event takes plain numbers.
     unsafe { fire!(kvm_mmu_split_huge_page(gfn, spte, level, errno)) };
 }
 
 /// An entry changed from `old` to `new`.
 #[inline(always)]
-pub(crate) fn spte_changed(as_id: i32, gfn: gfn_t, level: i32, old: u64, new: u64) {
+pub(in crate::kvm) fn spte_changed(as_id: i32, gfn: gfn_t, level: i32, old: u64, new: u64) {
     // SAFETY: The event takes plain numbers.
     unsafe { fire!(kvm_tdp_mmu_spte_changed(as_id, gfn, level, old, new)) };
 }

@@ -101,9 +101,14 @@ impl Vcpu {
         }
     }
 
-    /// The generation of the memslots that the vCPU sees.
+    /// The generation of the memslots that the vCPU sees. Those of another VM may be held, which
+    /// marks the VM as broken.
     #[inline(always)]
-    pub fn memslots_generation(&self, _held: &SlotsHeld<'_>) -> u64 {
+    pub fn memslots_generation(&self, held: &SlotsHeld<'_>) -> u64 {
+        if !ptr::eq(held.vm(), self.vm()) {
+            self.vm().bug();
+            return 0;
+        }
         // SAFETY: The vCPU is alive, and its memslots are not replaced while they are held.
         unsafe { bindings::kvmrs_vcpu_memslots_generation(self.as_ptr()) }
     }

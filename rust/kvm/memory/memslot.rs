@@ -21,7 +21,7 @@ pub struct MemSlot(Opaque<bindings::kvm_memory_slot>);
 impl MemSlot {
     /// The C object.
     #[inline(always)]
-    pub fn as_ptr(&self) -> *mut bindings::kvm_memory_slot {
+    pub(in crate::kvm) fn as_ptr(&self) -> *mut bindings::kvm_memory_slot {
         self.0.get()
     }
 

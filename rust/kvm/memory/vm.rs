@@ -38,7 +38,7 @@ impl Vm {
 
     /// The C object.
     #[inline(always)]
-    pub fn as_ptr(&self) -> *mut bindings::kvm {
+    pub(in crate::kvm) fn as_ptr(&self) -> *mut bindings::kvm {
         self.0.get()
     }
 
@@ -65,10 +65,14 @@ impl Vm {
         unsafe { bindings::kvm_flush_remote_tlbs_memslot(self.as_ptr(), slot.as_ptr()) };
     }
 
-    /// Counts `count` more pages mapped at `level` (`pages_4k`, `pages_2m`, `pages_1g`).
+    /// Counts `count` more pages mapped at `level` (`pages_4k`, `pages_2m`, `pages_1g`). There are no
+    /// pages of a higher level: one marks the VM as broken.
     #[inline(always)]
     pub fn count_pages(&self, level: Level, count: i32) {
-        // SAFETY: The VM is alive.
+        if level > Level::MAX_HUGEPAGE {
+            return self.bug();
+        }
+        // SAFETY: The VM is alive, and has a number for each level up to the highest of a page.
         unsafe { bindings::kvmrs_update_page_stats(self.as_ptr(), level.raw().into(), count) };
     }
 

@@ -95,9 +95,20 @@ impl Unlinked {
         }
     }
 
+    /// The place alone does not tell: the page that an entry lies in may have been freed since, and
+    /// be a table of another kind now.
     #[inline(always)]
     fn was_made_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
-        self.ptep == entry.snapshot().cell.as_ptr() && entry.level() > Level::PG_4K
+        let role = entry.cx().role().with_level(self.level);
+        // SAFETY: The header is owned, and filled in.
+        let (gfn, own_role) = unsafe {
+            let sp = self.memory.0.as_ptr();
+            ((*sp).gfn, Role::from_raw((*sp).role))
+        };
+        self.ptep == entry.snapshot().cell.as_ptr()
+            && entry.level().below() == Some(self.level)
+            && entry.gfn().raw() == gfn
+            && role.word() == own_role.word()
     }
 
     #[inline(always)]

@@ -98,7 +98,7 @@ impl<'r> Table<'r> {
 
     /// The table's header.
     #[inline(always)]
-    pub fn page(self) -> &'r ShadowPage {
+    pub(super) fn page(self) -> &'r ShadowPage {
         // SAFETY: Each live table's `struct page` points to its header, which is freed with it.
         unsafe { &*bindings::kvmrs_sp_of(self.cells.as_ptr().cast()).cast() }
     }
@@ -122,14 +122,14 @@ impl ShadowPage {
     ///
     /// `ptr` must be the header of a TDP MMU page that is not freed during `'a`.
     #[inline(always)]
-    pub unsafe fn from_raw<'a>(ptr: *mut bindings::kvm_mmu_page) -> &'a Self {
+    pub(in crate::kvm) unsafe fn from_raw<'a>(ptr: *mut bindings::kvm_mmu_page) -> &'a Self {
         // SAFETY: The header is not freed during `'a`, and `ShadowPage` is transparent over it.
         unsafe { &*ptr.cast() }
     }
 
     /// The C object.
     #[inline(always)]
-    pub fn as_ptr(&self) -> *mut bindings::kvm_mmu_page {
+    pub(in crate::kvm) fn as_ptr(&self) -> *mut bindings::kvm_mmu_page {
         self.0.get()
     }
 

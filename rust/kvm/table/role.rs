@@ -46,7 +46,7 @@ impl Role {
 
     /// The same role one level or more further down.
     #[inline(always)]
-    pub fn with_level(mut self, level: Level) -> Self {
+    pub(super) fn with_level(mut self, level: Level) -> Self {
         // SAFETY: Both views of the union are valid for all bits.
         unsafe { self.0.__bindgen_anon_1.set_level(level.raw().into()) };
         self

@@ -150,6 +150,52 @@ fn a_table_is_linked_where_it_was_made_for_and_comes_back_otherwise() {
     end(&vm, vcpu);
 }
 
+/// The place of an entry is no proof: its page may be a table of another kind by now.
+#[test]
+fn a_table_is_linked_for_the_frames_and_the_role_that_it_was_made_for() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    let nested = Vcpu::new(&vm, kvm::role().guest_mode());
+    kvm::load_root(&nested);
+    kvm::zap_all_fast(&vm);
+    for vcpu in [&vcpu, &nested] {
+        kvm::load_root(vcpu);
+    }
+    let nested_root = nested.root().expect("a root");
+    let level = vcpu.root().expect("a root").level();
+    refused(&vcpu, &*vm.mmu_read(), level, |entry| {
+        let whole = entry.level().table_pages();
+        let rcu = rcu::read_lock();
+        let root = vcpu.root().expect("a root");
+        let elsewhere = Entry::read(
+            entry.cx(),
+            table_of(&root, &rcu, level),
+            entry.gfn().add(whole),
+        );
+        let new = NewTable::for_entry(vcpu.alloc_table(), &elsewhere, NxHugePage::Allowed);
+        let error = absent(entry).link(new).map(|_| ());
+        error.map_err(|error| error.error)
+    });
+    refused(&vcpu, &*vm.mmu_read(), level, |entry| {
+        let rcu = rcu::read_lock();
+        let root = vcpu.root().expect("a root");
+        let (cx, _) = Context::enter(nested.vm(), &rcu, &nested_root).expect("its own VM");
+        let other = Entry::read(cx, table_of(&root, &rcu, level), entry.gfn());
+        let new = NewTable::for_entry(vcpu.alloc_table(), &other, NxHugePage::Allowed);
+        let error = absent(entry).link(new).map(|_| ());
+        error.map_err(|error| error.error)
+    });
+    kvm::unload_root(&nested);
+    end(&vm, vcpu);
+}
+
+#[test]
+fn pages_are_counted_up_to_the_largest_that_there_is() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    vm.count_pages(Level::MAX, 1);
+    assert!(vm.take_bug());
+    end(&vm, vcpu);
+}
+
 /// Splits the huge page with a table that was made for the next one.
 fn split_with_the_next_ones_table<M: Locked>(vcpu: &Vcpu, proof: &impl Proof<Mode = M>) {
     refused(vcpu, proof, Level::PG_2M, |entry| {

@@ -9,7 +9,7 @@ use common::{frame, memory, vcpu, vm_with, Options};
 use kvmrs_model::{
     kvm::{
         memory::Setup, Context, Entry, Level, PendingFlush, Role, Root, RootFilter, Shared,
-        SlotsLocked, State, Vcpu, Vm, Waiver,
+        SlotsHeld, SlotsLocked, State, Vcpu, Vm, Waiver,
     },
     machine::npt,
     sync::rcu,
@@ -131,6 +131,17 @@ fn no_root_is_made_with_a_role_that_no_vcpu_has() {
     assert!(made.is_none() && one.take_bug());
     assert_eq!(roots(one).len(), 1);
     kvm::zap_all_fast(one);
+    end(&vms);
+}
+
+#[test]
+fn the_slots_of_one_vm_keep_none_of_another() {
+    let vms = two();
+    let [(one, first), (other, _)] = &vms;
+    one.set_generation(5);
+    assert_eq!(first.memslots_generation(&SlotsHeld::new(other)), 0);
+    assert!(one.take_bug());
+    assert_eq!(first.memslots_generation(&SlotsHeld::new(one)), 5);
     end(&vms);
 }
 

@@ -82,6 +82,10 @@ impl Vcpu {
 
     /// The generation of the memslots that the vCPU sees.
     pub fn memslots_generation(&self, held: &SlotsHeld<'_>) -> u64 {
+        if !core::ptr::eq(held.vm(), self.vm()) {
+            self.vm.bug();
+            return 0;
+        }
         held.vm().generation()
     }
 

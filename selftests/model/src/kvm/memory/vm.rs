@@ -136,6 +136,9 @@ impl Vm {
 
     /// Counts `count` more pages mapped at `level`.
     pub fn count_pages(&self, level: Level, count: i32) {
+        if level > Level::MAX_HUGEPAGE {
+            return self.bug();
+        }
         self.stats.pages[usize::from(level.raw()) - 1].add(count.into());
     }
 

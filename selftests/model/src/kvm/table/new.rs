@@ -92,7 +92,11 @@ impl Unlinked {
     }
 
     fn was_made_for<M: Mode>(&self, entry: &Entry<'_, M>) -> bool {
-        self.place == entry.snapshot().cell.address() && entry.level() > Level::PG_4K
+        let page = self.memory.page();
+        self.place == entry.snapshot().cell.address()
+            && entry.level().below() == Some(self.level)
+            && entry.gfn() == page.gfn()
+            && entry.cx().role().with_level(self.level) == page.role()
     }
 
     fn link_spte(&self) -> Spte {

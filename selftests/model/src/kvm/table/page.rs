@@ -89,7 +89,7 @@ impl<'r> Table<'r> {
     }
 
     /// The table's header.
-    pub fn page(self) -> &'r ShadowPage {
+    pub(in crate::kvm) fn page(self) -> &'r ShadowPage {
         self.page.alive();
         self.page
     }
