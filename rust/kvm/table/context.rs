@@ -4,23 +4,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::{
-    page::Table,
-    role::Role,
-    vm_page::VmPage, //
+use super::role::Role;
+use crate::kvm::{
+    lock::{Locked, Lockless, MmuLock, Mode},
+    memory::Vm,
+    types::GfnRange, //
 };
-use crate::{
-    kvm::{
-        lock::{Locked, Lockless, MmuLock, Mode},
-        memory::Vm,
-        types::GfnRange, //
-    },
-    sync::Rcu, //
-};
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
+use core::marker::PhantomData;
 
 mod sealed {
     use crate::kvm::{
@@ -68,42 +58,12 @@ impl Proof for Vm {
 /// For `'r` an RCU read-side section is open, and `mmu_lock` of `vm` is held as `M` says. `role` is
 /// that of one of its roots.
 pub struct Context<'r, M: Mode> {
-    vm: &'r Vm,
-    role: Role,
-    _mode: PhantomData<&'r M>,
+    pub(super) vm: &'r Vm,
+    pub(super) role: Role,
+    pub(super) _mode: PhantomData<&'r M>,
 }
 
 impl<'r, M: Mode> Context<'r, M> {
-    /// Joins the proofs of a lock hold (`proof`) and of an RCU section (`rcu`) for a walk of the
-    /// tree below `root`, whose table comes with it.
-    ///
-    /// `None` if the lock is that of another VM, which marks that one as broken.
-    #[inline(always)]
-    pub fn enter(
-        proof: &'r impl Proof<Mode = M>,
-        rcu: &'r impl Rcu,
-        root: &'r VmPage<'_>,
-    ) -> Option<(Self, Table<'r>)> {
-        let vm = proof.vm();
-        if !ptr::eq(vm, root.vm()) {
-            vm.bug();
-            return None;
-        }
-        // INVARIANT: Both proofs are borrowed for `'r`, and the root is the same VM's.
-        let cx = Self {
-            vm,
-            role: root.role(),
-            _mode: PhantomData,
-        };
-        Some((cx, root.table(rcu)))
-    }
-
-    /// The header of `table`, which was reached in this context.
-    #[inline(always)]
-    pub fn page_of(&self, table: Table<'r>) -> VmPage<'r> {
-        VmPage::new(self.vm, table.page())
-    }
-
     /// The VM.
     #[inline(always)]
     pub fn vm(&self) -> &'r Vm {

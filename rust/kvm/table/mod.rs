@@ -17,9 +17,10 @@
 //!
 //! An [`Entry`] is read from a live table in a [`Context`], and changed by its transitions.
 //!
-//! The model compiles `context.rs`, `entry.rs`, `transitions.rs` and `vm_page.rs` as they are.
+//! The model compiles `context.rs`, `enter.rs`, `entry.rs` and `transitions.rs` as they are.
 
 mod context;
+mod enter;
 mod entry;
 mod new;
 mod page;

@@ -4,8 +4,7 @@
 
 use super::{
     context::Context,
-    role::Role,
-    vm_page::VmPage, //
+    role::Role, //
 };
 use crate::{
     kvm::{
@@ -172,7 +171,7 @@ impl ShadowPage {
     /// The memory of the entry in the parent table that links, or linked, this table. `None` for
     /// roots.
     #[inline(always)]
-    fn parent_cell(&self) -> Option<NonNull<SpteCell>> {
+    pub(super) fn parent_cell(&self) -> Option<NonNull<SpteCell>> {
         // SAFETY: The header is alive, and the field is constant once it is linked.
         let ptep = unsafe { *(*self.as_ptr()).__bindgen_anon_4.ptep };
         Some(NonNull::new(ptep)?.cast())
@@ -232,27 +231,6 @@ impl ShadowPage {
         unsafe {
             kernel::bindings::call_rcu(&raw mut (*self.as_ptr()).callback_head, Some(free_rcu))
         };
-    }
-}
-
-impl<'r> VmPage<'r> {
-    /// Borrows a header from C.
-    ///
-    /// # Safety
-    ///
-    /// `ptr` must be the header of a TDP MMU page of `vm`. Neither its table nor the one whose entry
-    /// linked it may be freed during `'r`.
-    #[inline(always)]
-    pub unsafe fn from_raw(vm: &'r Vm, ptr: *mut bindings::kvm_mmu_page) -> Self {
-        // SAFETY: The page is not freed during `'r`.
-        Self::new(vm, unsafe { ShadowPage::from_raw(ptr) })
-    }
-
-    /// The memory of the entry that links, or linked, this table. `None` for roots.
-    #[inline(always)]
-    pub(super) fn parent_cell(&self) -> Option<&SpteCell> {
-        // SAFETY: By the type's invariant the table with the entry is there.
-        Some(unsafe { ShadowPage::parent_cell(self)?.as_ref() })
     }
 }
 

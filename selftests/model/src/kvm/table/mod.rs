@@ -4,6 +4,8 @@
 
 #[path = "../../../../../rust/kvm/table/context.rs"]
 mod context;
+#[path = "../../../../../rust/kvm/table/enter.rs"]
+mod enter;
 #[path = "../../../../../rust/kvm/table/entry.rs"]
 mod entry;
 mod new;
@@ -13,7 +15,6 @@ pub mod report;
 mod role;
 #[path = "../../../../../rust/kvm/table/transitions.rs"]
 mod transitions;
-#[path = "../../../../../rust/kvm/table/vm_page.rs"]
 mod vm_page;
 
 pub use context::{Context, Proof};

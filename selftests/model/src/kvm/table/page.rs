@@ -5,7 +5,7 @@
 //! What is a raw pointer in the kernel is a number here, and headers know their state, which every
 //! use checks.
 
-use super::{context::Context, role::Role, vm_page::VmPage};
+use super::{context::Context, role::Role};
 use crate::{
     atomic::{
         plain::{self, lock, AtomicU32, AtomicU64, AtomicU8},
@@ -207,6 +207,16 @@ impl ShadowPage {
         self.nx_disallowed.load(SeqCst)
     }
 
+    /// The memory of the entry in the parent table that links, or linked, this table.
+    pub(super) fn parent_cell<'r>(&self, vm: &'r Vm) -> Option<&'r SpteCell> {
+        let parent = PageId::from_raw(self.parent.0.load(SeqCst));
+        if parent == PageId::NONE {
+            return None;
+        }
+        let parent = vm.machine.arena.page(parent);
+        Some(&parent.cells[self.parent.1.load(SeqCst) as usize])
+    }
+
     /// Fills in the header of a table that nobody can reach yet.
     pub(super) fn init(&self, parent: (PageId, usize), gfn: Gfn, role: Role) {
         self.set_role(role);
@@ -249,22 +259,5 @@ impl ShadowPage {
         self.becomes(USED, REMOVED);
         let (machine, id) = (vm.machine.clone(), self.id);
         vm.machine.rcu.call_rcu(move || machine.arena.free(id));
-    }
-}
-
-impl<'r> VmPage<'r> {
-    /// The page with number `id`, which is one of `vm`.
-    pub(crate) fn from_id(vm: &'r Vm, id: PageId) -> Self {
-        Self::new(vm, vm.machine.arena.page(id))
-    }
-
-    /// The memory of the entry in the parent table that links, or linked, this table.
-    pub(super) fn parent_cell(&self) -> Option<&SpteCell> {
-        let parent = PageId::from_raw(self.parent.0.load(SeqCst));
-        if parent == PageId::NONE {
-            return None;
-        }
-        let parent = self.vm().machine.arena.page(parent);
-        Some(&parent.cells[self.parent.1.load(SeqCst) as usize])
     }
 }
