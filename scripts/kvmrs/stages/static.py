@@ -7,7 +7,16 @@ from typing import Callable, List, Sequence, Tuple
 
 from ..base import ui
 from ..base.errors import KvmrsError
-from ..checks import kernel_style, names, python_imports, rust, rust_imports, scripts, sizes
+from ..checks import (
+    kernel_style,
+    names,
+    public_items,
+    python_imports,
+    rust,
+    rust_imports,
+    scripts,
+    sizes,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
     ("format of the scripts", scripts.formatted),
     ("scripts import one way", python_imports.one_way),
     ("Rust files import one way", rust_imports.no_circles),
+    ("public items of rust/", public_items.listed),
     ("length of files", sizes.moderate),
     ("names in documents and comments", names.exist),
     ("rustdoc", rust.documents),
