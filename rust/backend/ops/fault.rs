@@ -37,7 +37,7 @@ pub(in crate::backend) unsafe extern "C" fn map(
     let lock = unsafe { MmuLock::<Shared>::assume_held(vcpu.vm()) };
     // SAFETY: `kvm->srcu` is held.
     let slots = unsafe { SlotsHeld::assume(vcpu.vm()) };
-    // SAFETY: The slot was found under the `kvm->srcu` that is held still.
+    // SAFETY: The slot was found under the `kvm->srcu` that is held still, and `mmu_lock` is held.
     let mut fault = unsafe { PageFault::from_raw(fault, &slots) };
     let outcome = match vcpu.root() {
         Some(root) => tdp_mmu::map::map(vcpu, &lock, &root, &mut fault),

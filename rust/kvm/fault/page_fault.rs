@@ -16,8 +16,8 @@ use kvm_bindings as bindings;
 ///
 /// # Invariants
 ///
-/// `raw` is valid for as long as the value exists, and nobody else uses it. Its slot, if any, was
-/// found while `slots` were held.
+/// `raw` is valid for as long as the value exists, nobody else uses it, and `mmu_lock` of its VM is
+/// held. Its slot, if any, was found while `slots` were held.
 pub struct PageFault<'a> {
     raw: &'a mut bindings::kvm_page_fault,
     slots: &'a SlotsHeld<'a>,
@@ -46,13 +46,14 @@ impl<'a> PageFault<'a> {
     ///
     /// # Safety
     ///
-    /// `ptr` must be valid and in nobody else's use during `'a`; its slot must have been found
-    /// while `slots` were held.
+    /// `ptr` must be valid and in nobody else's use during `'a`, in which `mmu_lock` of its VM is
+    /// held; its slot must have been found while `slots` were held.
     #[inline(always)]
     pub unsafe fn from_raw(ptr: *mut bindings::kvm_page_fault, slots: &'a SlotsHeld<'a>) -> Self {
         // SAFETY: The fault is valid during `'a`, and nobody else uses it.
         let raw = unsafe { &mut *ptr };
-        // INVARIANT: `raw` borrows the fault, and its slot was found while `slots` were held.
+        // INVARIANT: `raw` borrows the fault, `mmu_lock` is held, and the slot was found while `slots`
+        // were.
         Self { raw, slots }
     }
 

@@ -56,7 +56,7 @@ impl Proof for Vm {
 /// # Invariants
 ///
 /// For `'r` an RCU read-side section is open, and `mmu_lock` of `vm` is held as `M` says. `role` is
-/// that of one of its roots.
+/// that of the table that the walk has entered.
 pub struct Context<'r, M: Mode> {
     pub(super) vm: &'r Vm,
     pub(super) role: Role,
@@ -70,7 +70,8 @@ impl<'r, M: Mode> Context<'r, M> {
         self.vm
     }
 
-    /// The role of the root; that of every table below it but for the level.
+    /// The role of the root, or of the table that was entered; those of the tables below differ in the
+    /// level alone.
     #[inline(always)]
     pub fn role(&self) -> Role {
         self.role
