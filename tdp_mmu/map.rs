@@ -88,11 +88,11 @@ pub fn map(
     out_of_reach(fault)
 }
 
-/// What becomes of a fault at a frame that the root does not span. Entries are those of a low frame
-/// there, if the address is taken modulo the root's size, as C does.
+/// What becomes of a fault at a frame that the root does not span. C takes the frame modulo the
+/// root's size, and maps at a low address.
 ///
-/// What has no slot is emulated, as above the host's MAXPHYADDR. If there is one, userspace made it
-/// where the vCPU cannot get at it.
+/// A frame without a slot is emulated, as one above the host's MAXPHYADDR is. If there is a slot,
+/// userspace has made it where the vCPU cannot get at it.
 fn out_of_reach(fault: &PageFault<'_>) -> Outcome {
     match fault.slot() {
         Some(_) => Outcome::OutOfReach,
