@@ -13,5 +13,9 @@ if ! command -v python3 >/dev/null; then
 	as_root apt-get -qq update
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install python3
 fi
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+	echo "kvm_rs: error: $(python3 --version) is too old; install Python 3.11 or later" >&2
+	exit 1
+}
 scripts=$(CDPATH='' cd "$(dirname "$0")" && pwd)
-PYTHONPATH=$scripts PYTHONDONTWRITEBYTECODE=1 exec python3 -m kvmrs "$@"
+PYTHONPATH=$scripts PYTHONDONTWRITEBYTECODE=1 exec python3 -P -m kvmrs "$@"

@@ -6,48 +6,79 @@ import importlib
 import sys
 from typing import List
 
-from .base import paths, privilege
+from .base import children, paths, privilege, proc, words
 from .base.errors import KvmrsError
+from .build import kernel
 
-COMMANDS = (
-    "doctor",
-    "kernel",
-    "module",
-    "install",
-    "patch",
-    "static",
-    "clippy",
-    "fmt",
-    "rust-analyzer",
-    "clean",
-    "demo",
-    "test",
-    "selftests",
-    "test-ept",
-    "life",
-    "allocfail",
-    "ownselftests",
-    "museum",
-    "mutants",
-    "model",
-    "model-soak",
-    "test-debug",
-    "stress",
-    "bench",
-    "shell",
-)
-"""Each is a module of commands/, whose main() takes the arguments and returns the exit code.
+COMMANDS = {
+    "doctor": "what is there, what is missing and how to get it",
+    "kernel": "the patched host kernel",
+    "module": "kvm_rs.ko",
+    "install": "installs kvm_rs.ko",
+    "patch": "the kernel patches: check, apply, unapply",
+    "static": "the checks that need no boot",
+    "clippy": "the Rust linter",
+    "fmt": "formats the Rust files and the scripts",
+    "rust-analyzer": "rust-project.json for editors",
+    "clean": "removes results and build products",
+    "demo": "a Linux guest on kvm_rs, and what it did",
+    "test": "all tests",
+    "selftests": "the kernel's KVM selftests on C and on Rust",
+    "test-ept": "those of the MMU on an emulated Intel processor",
+    "life": "load and unload, refusals, VMs of both backends",
+    "allocfail": "allocations that fail, on C and on Rust",
+    "ownselftests": "the project's own selftests",
+    "museum": "puts old bugs back and has the tests find each",
+    "mutants": "changes one operator of the MMU at a time",
+    "model": "the MMU under model checkers",
+    "model-soak": "goes on with that, with other random numbers",
+    "test-debug": "the MMU on kernels with lockdep, KASAN, KCSAN",
+    "stress": "VMs under everything at once",
+    "bench": "C and Rust compared, in instructions",
+    "shell": "a shell in the booted host",
+}
+"""Each is a module of commands/. add_arguments() declares its arguments, if it takes any; main() gets
+them and returns the exit code.
 
 Modules are imported when used, so that `doctor` works where nothing else does."""
 
+TREE_OF_ANY_KIND = ("patch", "clean", "fmt")
+"""For these, KDIR= need not be a built tree."""
 
-def main(words: List[str]) -> int:
-    if not words or words[0] not in COMMANDS:
-        print(f"usage: python3 -m kvmrs {{{'|'.join(COMMANDS)}}} ...", file=sys.stderr)
-        return 2
+
+def parser(given: List[str]) -> words.Parser:
+    """Knows every command, and the arguments of those that are `given`."""
+    whole = words.Parser(description="Builds and tests kvm_rs.")
+    each = whole.add_subparsers(dest="command", metavar="command", required=True)
+    for name, summary in COMMANDS.items():
+        if name not in given:
+            each.add_parser(name, help=summary)
+            continue
+        module = importlib.import_module(f".commands.{name.replace('-', '_')}", __package__)
+        one = each.add_parser(name, help=summary, description=module.__doc__)
+        getattr(module, "add_arguments", _no_arguments)(one)
+        one.set_defaults(main=module.main)
+    return whole
+
+
+def _need_places(command: str) -> None:
+    """What cannot work is said before anything is fetched or built; doctor says it in its own way."""
+    paths.need_usable()
+    if command not in TREE_OF_ANY_KIND:
+        kernel.need_given()
+
+
+def _no_arguments(_: words.Parser) -> None:
+    pass
+
+
+def main(given: List[str]) -> int:
+    options = parser(given).parse_args(given)
+    children.end_with_me()
     try:
-        command = importlib.import_module(f".commands.{words[0].replace('-', '_')}", __package__)
-        return command.main(words[1:])
+        if options.command != "doctor":
+            _need_places(options.command)
+        return options.main(options)
     except KvmrsError as error:
         if error.details:
             print(error.details.rstrip(), file=sys.stderr)
@@ -56,15 +87,11 @@ def main(words: List[str]) -> int:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print(
-            "kvm_rs: error: the disk is full; free some space and run the same command again,"
-            " it goes on from here",
-            file=sys.stderr,
-        )
+        print(f"kvm_rs: error: {proc.DISK}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except children.Interrupted as signal:
         print("\nkvm_rs: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        return signal.exit_code
     finally:
         privilege.give_back(paths.REPO / "out")
 

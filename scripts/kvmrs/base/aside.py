@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Callable, Generic, Iterator, Sequence, Tuple, TypeVar
 
 from . import paths, ui
-from .errors import KvmrsError
 
 MEMORY = 12 << 30
 """Bytes that two emulators at once need, with a kernel's page cache."""
@@ -29,14 +28,22 @@ def possible() -> bool:
 
 
 class Aside(Generic[T]):
-    """Runs `works`, (name, function) each, one after the other, and keeps what they return."""
+    """Runs `works`, (name, function) each, one after the other, and keeps what they return.
 
-    def __init__(self, works: Sequence[Tuple[str, Callable[[], T]]]) -> None:
+    A process that dies leaves works without a result: `broken` makes one of the name and the reason.
+    """
+
+    def __init__(
+        self, works: Sequence[Tuple[str, Callable[[], T]]], broken: Callable[[str, str], T]
+    ) -> None:
         self._works = works
+        self._broken = broken
         self._results, theirs = multiprocessing.Pipe(duplex=False)
         # A fork, because the functions are closures; nothing else runs here by then.
         context = multiprocessing.get_context("fork")
         self._process = context.Process(target=_run_all, args=(works, theirs))
+        for name, _ in works:
+            _log(name).unlink(missing_ok=True)
         self._process.start()
         theirs.close()
 
@@ -45,15 +52,16 @@ class Aside(Generic[T]):
         for name, _ in self._works:
             with ui.step(f"waiting for {name}"):
                 result = self._next(name)
-            print(_log(name).read_text(errors="replace"), end="", flush=True)
+            if _log(name).exists():
+                print(_log(name).read_text(errors="replace"), end="", flush=True)
             yield result
         self._process.join()
 
     def _next(self, name: str) -> T:
         try:
             return self._results.recv()
-        except EOFError as end:
-            raise KvmrsError(f"{name} broke off", f"see {_log(name)}") from end
+        except EOFError:
+            return self._broken(name, f"broke off; see {_log(name).relative_to(paths.REPO)}")
 
 
 def _run_all(works: Sequence[Tuple[str, Callable[[], object]]], results: Connection) -> None:

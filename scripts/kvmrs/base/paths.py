@@ -3,8 +3,11 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import List
+
+from .errors import KvmrsError
 
 REPO = Path(__file__).resolve().parents[3]
 """The checkout. It is visible at this same path inside the tools root."""
@@ -38,6 +41,18 @@ def given() -> List[Path]:
     """Directories outside the checkout and the cache that the user named."""
     names = (os.environ.get(name) for name in ("KDIR", "KERNEL_SRC", "INSTALL_MOD_PATH"))
     return [Path(name).absolute() for name in names if name and Path(name).is_dir()]
+
+
+def need_usable() -> None:
+    """Stops at once where nothing can work: a path that make would split, a checkout without out/."""
+    for place in (REPO, cache(), *given()):
+        if re.search(r"[\s:]", str(place)):
+            raise KvmrsError(
+                f"the path {str(place)!r} has a space or a colon in it",
+                "the kernel's make takes neither: use another place",
+            )
+    if os.statvfs(REPO).f_flag & os.ST_RDONLY:
+        raise KvmrsError(f"{REPO} is read-only", "results go to out/ in there: use a copy of it")
 
 
 def _made(path: Path) -> Path:

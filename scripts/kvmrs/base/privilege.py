@@ -36,7 +36,7 @@ def become_root(why: str) -> None:
     kept["PYTHONPATH"] = str(paths.REPO / "scripts")
     kept["PYTHONDONTWRITEBYTECODE"] = "1"
     settings = [f"{name}={value}" for name, value in kept.items()]
-    os.execvp("sudo", ["sudo", "env", *settings, sys.executable, "-m", "kvmrs", *sys.argv[1:]])
+    os.execvp("sudo", ["sudo", "env", *settings, sys.executable, "-P", "-m", "kvmrs", *sys.argv[1:]])
 
 
 def give_back(path: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Commands whose output is too long to show: it goes to a log, the end of it to the error."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Callable, Mapping, Optional, Sequence
@@ -9,6 +10,14 @@ from . import paths, ui
 from .errors import KvmrsError
 
 TAIL = 25
+FULL = re.compile(r"No space left on device|os error 28\b")
+DISK = "the disk is full: free some space and run the same command again"
+OFFLINE = re.compile(
+    r"[Cc]ould(?:n't| not) (?:resolve|connect)|[Tt]emporary failure (?:in name resolution|resolving)|"
+    r"Unable to connect|Network is unreachable|Connection (?:refused|timed out)|failed to download|"
+    r"spurious network error|download of .* failed"
+)
+NETWORK = "check the network (or http_proxy) and run the same command again"
 
 
 def run_logged(
@@ -20,14 +29,17 @@ def run_logged(
     cwd: Optional[Path] = None,
     env: Optional[Mapping[str, str]] = None,
     hint: str = "",
-) -> Path:
-    """Runs `argv` with its output in out/logs/<name>.log; fails with the end of that log.
+) -> str:
+    """Runs `argv` with its output in out/logs/<name>.log, and returns it; fails with the end of it.
 
-    `on_line` sees every line; without one, the step shows the latest.
+    `on_line` sees every line; without one, the step shows the latest. Each run has a file of its
+    own behind the name, so that another run at the same time has its own words alone.
     """
     log = paths.logs() / f"{name}.log"
+    if not append:
+        log.unlink(missing_ok=True)
     see = on_line or (lambda line: shown.progress(text=line.strip()))
-    with open(log, "a" if append else "w", encoding="utf-8") as file:
+    with open(log, "a+", encoding="utf-8", errors="replace") as file:
         with subprocess.Popen(
             argv,
             cwd=cwd,
@@ -42,19 +54,28 @@ def run_logged(
             for line in child.stdout:
                 file.write(line)
                 see(line)
+        file.seek(0)
+        text = file.read()
     if child.returncode != 0:
         where = f"the full log is {log.relative_to(paths.REPO)}"
         raise KvmrsError(
             f"{shown.title} failed (exit {child.returncode})",
-            f"{hint}; {where}" if hint else where,
-            details=failure_of(log),
+            "; ".join(filter(None, (way_out(text, hint), where))),
+            details=failure_of(text),
         )
-    return log
+    return text
 
 
-def failure_of(log: Path) -> str:
+def way_out(text: str, hint: str = "") -> str:
+    """What to do about a program that ended with these words; `hint` where they do not say."""
+    if FULL.search(text):
+        return DISK
+    return NETWORK if OFFLINE.search(text) else hint
+
+
+def failure_of(text: str) -> str:
     """The lines of a log that say why it ended: compiler errors if any, else its tail."""
-    lines = log.read_text(errors="replace").splitlines()
+    lines = text.splitlines()
     starts = [n for n, line in enumerate(lines) if "error:" in line or line.startswith("error[")]
     if starts:
         return "\n".join(lines[starts[0] : starts[0] + TAIL])

@@ -31,8 +31,7 @@ def static_program(crate: Path, program: str, what: str) -> Path:
     with ui.step(f"building {what}") as shown:
         argv = ["cargo", "build", "--release", "--locked", "--target", TARGET, "--target-dir", str(folder)]
         env = {"RUSTFLAGS": "-C target-feature=+crt-static"}
-        proc.run_logged(toolroot.command(argv, crate, env=env), f"{crate.name}-build", shown,
-                        hint="check the network (crates come from the registry once)")
+        proc.run_logged(toolroot.command(argv, crate, env=env), f"{crate.name}-build", shown)
     return folder / TARGET / "release" / program
 
 

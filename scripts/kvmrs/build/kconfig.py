@@ -15,14 +15,19 @@ from ..tools import toolroot
 BASE = "base"
 
 
+def flavors() -> List[str]:
+    """The ordinary kernel, and those with something on top."""
+    return sorted(file.stem for file in paths.CONFIGS.glob("*.config"))
+
+
 def fragments(flavor: str) -> List[Path]:
     """scripts/config/base.config, then the flavor's own on top."""
     names = [BASE] if flavor == BASE else [BASE, flavor]
     files = [paths.CONFIGS / f"{name}.config" for name in names]
     for file in files:
         if not file.exists():
-            known = ", ".join(sorted(path.stem for path in paths.CONFIGS.glob("*.config")))
-            raise KvmrsError(f"there is no kernel flavor {file.stem!r}", f"known: {known}")
+            raise KvmrsError(f"there is no kernel flavor {file.stem!r}",
+                             f"known: {', '.join(flavors())}")
     return files
 
 

@@ -102,8 +102,20 @@ def _given(tree: Path) -> KernelTree:
     return _described(tree, key, "user")
 
 
+def need_given() -> None:
+    """Stops at once if KDIR= is no tree that can work; what takes the tools to find out comes later."""
+    given = os.environ.get("KDIR")
+    problem = _unfinished(Path(given).absolute()) if given else None
+    if problem:
+        raise problem
+
+
 def problem_of(tree: Path) -> Optional[KvmrsError]:
     """Why KDIR= cannot be used, if so: not built, not patched, or built by another rustc."""
+    return _unfinished(tree) or _other_compiler(tree)
+
+
+def _unfinished(tree: Path) -> Optional[KvmrsError]:
     symbols = tree / "Module.symvers"
     if not symbols.exists():
         return KvmrsError(f"KDIR={tree} is not a built kernel tree (no Module.symvers)",
@@ -112,7 +124,7 @@ def problem_of(tree: Path) -> Optional[KvmrsError]:
         return KvmrsError(f"KDIR={tree} is built without kvm_rs's hooks ({HOOK} is missing)",
                           f"make patch-apply KDIR={tree}, configure KVM, KVM_AMD and KVM_INTEL"
                           " as modules and RUST=y, and build it again")
-    return _other_compiler(tree)
+    return None
 
 
 def _other_compiler(tree: Path) -> Optional[KvmrsError]:

@@ -15,7 +15,7 @@ from typing import Iterable, List, Optional
 
 from ..base import lock, paths, proc, ui
 from ..base.errors import KvmrsError
-from ..tools import bootstrap, packages, toolroot
+from ..tools import packages, toolroot
 from ..tools.build_machine import version_in
 
 SUPPORTED = "7.3"
@@ -109,7 +109,7 @@ def _fetch(folder: Path) -> None:
     with ui.step(f"kernel source: package {packages.SOURCE}") as shown:
         for words in (["update", "--error-on=any"], ["download", packages.SOURCE]):
             proc.run_logged(toolroot.command(packages.apt_get(*options, *words), cwd=folder),
-                            "source", shown, append=True, hint=bootstrap.NETWORK)
+                            "source", shown, append=True, hint=proc.NETWORK)
         package = next(folder.glob(f"{packages.SOURCE}_*.deb"))
         tarball = f"usr/src/{packages.SOURCE}.tar.xz"
         proc.run_logged(toolroot.command(["dpkg-deb", "-x", str(package), "unpacked"], cwd=folder),
@@ -166,10 +166,10 @@ def _unpack_files(tarball: Optional[Path], names: List[str], into: Path) -> None
 def _copy(source: Path, into: Path, options: List[str]) -> bool:
     into.mkdir(parents=True, exist_ok=True)
     with ui.step(f"copying {source}") as shown:
-        log = proc.run_logged(
+        copied = proc.run_logged(
             toolroot.command(["rsync", "-aO", "--exclude=/.git", "--out-format=%n", *options,
                               f"{source}/", f"{into}/"]), "copy", shown)
-    return any(not line.endswith("/") for line in log.read_text().splitlines())
+    return any(not line.endswith("/") for line in copied.splitlines())
 
 
 def _with_parents(names: List[str]) -> List[str]:

@@ -31,13 +31,11 @@ def clippy() -> None:
     output = module.output_of(tree, "clippy")
     with lock.hold("running clippy", output.name), ui.step("clippy") as shown:
         log = proc.run_logged(module.kbuild(tree, output, "CLIPPY=1", "modules"), "clippy", shown)
-    warnings = [line for line in log.read_text().splitlines() if line.startswith("warning")]
+    warnings = [line for line in log.splitlines() if line.startswith("warning")]
     if warnings:
         # kbuild takes a file with warnings for done: without this a second run would pass.
         shutil.rmtree(output)
-        raise KvmrsError(
-            f"clippy has {len(warnings)} warnings", "see out/logs/clippy.log", details=log.read_text()
-        )
+        raise KvmrsError(f"clippy has {len(warnings)} warnings", "see out/logs/clippy.log", details=log)
 
 
 def unsafe_confined() -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Checks of these scripts: types and format. The settings are in scripts/pyproject.toml."""
+"""Checks of these scripts: types, format and their own tests. The settings are in scripts/pyproject.toml."""
 
+import sys
 from typing import List
 
 from ..base import paths, proc, ui
@@ -15,8 +16,17 @@ def typed() -> None:
     with ui.step("mypy") as shown:
         cache = f"--cache-dir={paths.cache() / 'mypy'}"
         proc.run_logged(
-            toolroot.command(["mypy", cache, "--package", "kvmrs"], cwd=SCRIPTS), "mypy", shown
+            toolroot.command(["mypy", cache, "--package", "kvmrs", "--package", "tests"], cwd=SCRIPTS),
+            "mypy",
+            shown,
         )
+
+
+def tested() -> None:
+    """scripts/tests pass; they take nothing but python3."""
+    with ui.step("tests of the commands") as shown:
+        argv = [sys.executable, "-B", "-m", "unittest", "discover", "-t", ".", "-s", "tests"]
+        proc.run_logged(argv, "scripts-tests", shown, cwd=SCRIPTS)
 
 
 def write_format() -> None:

@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
 """C and Rust compared: what each operation of the TDP MMU costs, in instructions a page.
 
-    bench [--rounds N] [--only SCENARIO[,SCENARIO...]]
-
 The machine runs on an emulator whose clock is its count of instructions, so that figures
 repeat and a busy build machine does not matter. They say nothing about caches, TLBs, locks under
 contention or time on real hardware. No operation may cost more than 5 % above C, and those
 that find nothing to do must cost less; an operation that fails is measured once more.
 """
 
-import argparse
 import json
+import re
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Dict, List, Tuple
 
-from ..base import paths, ui
+from ..base import paths, ui, words
 from ..base.errors import KvmrsError
 from ..build import crates, kernel, module
 from ..machine import boot, kvm_modules
 
 CRATE = paths.REPO / "selftests" / "bench"
+SCENARIOS = CRATE / "src" / "scenarios.rs"
 INSIDE = "/tests/kvmrs-bench"
 ROUNDS = 2
 MORE_ROUNDS = 3
@@ -75,11 +75,16 @@ class Op:
         }
 
 
-def main(words: List[str]) -> int:
-    options = _options(words)
-    only = [name for name in options.only.split(",") if name]
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--rounds", type=words.whole(1), default=ROUNDS, metavar="N", help="samples of each operation"
+    )
+    words.add_only(parser, _scenarios())
+
+
+def main(options: Namespace) -> int:
     tree = kernel.ensure()
-    ops = _measure(tree, options.rounds, only)
+    ops = _measure(tree, options.rounds, options.only)
     again = sorted({op.scenario for op in ops.values() if op.wrong})
     if again:
         ui.say(f"  measuring once more: {', '.join(again)}")
@@ -90,11 +95,11 @@ def main(words: List[str]) -> int:
     return _show(list(ops.values()))
 
 
-def _options(words: List[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="kvmrs bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="samples of each operation")
-    parser.add_argument("--only", default="", help="names of scenarios, separated by commas")
-    return parser.parse_args(words)
+def _scenarios() -> List[str]:
+    """As the benchmark's own list has them."""
+    listed = re.search(r"const SCENARIOS[^=]*= \[(.*?)\];", SCENARIOS.read_text(), re.DOTALL)
+    assert listed, SCENARIOS
+    return re.findall(r'"([\w-]+)"', listed[1])
 
 
 def _measure(tree: kernel.KernelTree, rounds: int, only: List[str]) -> Dict[Key, Op]:

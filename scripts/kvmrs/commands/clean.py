@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""clean: results and build products; clean --all: the tools and kernel source as well.
+"""Removes results and build products; with --all, the tools and the kernel source as well.
 
 It waits for every run that builds something, so that no run loses the tree that it works in.
 """
 
 import contextlib
 import shutil
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import List
 
 from ..base import lock, paths, ui
 from ..base.errors import KvmrsError
@@ -15,16 +15,18 @@ from ..base.errors import KvmrsError
 KEPT = ("root-", "source", "cargo")
 
 
-def main(words: List[str]) -> int:
-    """clean [--all]"""
-    everything = "--all" in words
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--all", action="store_true", help="the tools and the kernel source, too")
+
+
+def main(options: Namespace) -> int:
     with contextlib.ExitStack() as held:
         for part in lock.folder().iterdir():
             held.enter_context(lock.hold("cleaning", part.name))
         doomed = [
             path
             for path in paths.cache().iterdir()
-            if path != lock.folder() and (everything or not path.name.startswith(KEPT))
+            if path != lock.folder() and (options.all or not path.name.startswith(KEPT))
         ]
         for path in [*doomed, paths.out()]:
             _remove(path)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """The Rust linter."""
 
-from typing import List
+
+from argparse import Namespace
 
 from ..checks import rust
 from ..stages import static
 
 
-def main(_: List[str]) -> int:
-    """clippy"""
+def main(_: Namespace) -> int:
     return 0 if static.result_of("clippy", rust.clippy).ok else 1

@@ -8,6 +8,7 @@ an unmodified QEMU. KVM's own figures of the guest's VM are shown while it works
 logging splits its huge pages and gives them back, and until nothing of it is left.
 """
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -28,7 +29,7 @@ LIMIT = 90
 """Seconds that any one thing may take, on a slow and busy machine."""
 
 
-def main(_: List[str]) -> int:
+def main(_: Namespace) -> int:
     tree = kernel.ensure()
     rust = module.ensure(tree)
     image = _guest_image(tree, crates.static_program(CRATE, "kvmrs-memwork", "the guest's program"))
@@ -54,7 +55,7 @@ def _identity(rust: Path) -> str:
 
 def _guest_image(tree: kernel.KernelTree, program: Path) -> Path:
     """The guest's initramfs: busybox, a script as init, and the program that works."""
-    image = paths.cache() / "guest.cpio"
+    image = paths.of_checkout("guest.cpio")
     listing = initramfs.Listing(("dev", "proc", "sys", "bin"))
     listing.file("init", CRATE / "init")
     listing.file("bin/memwork", program)

@@ -5,10 +5,11 @@ import os
 import shutil
 import urllib.error
 import urllib.request
+from argparse import Namespace
 from pathlib import Path
 from typing import List
 
-from ..base import paths
+from ..base import aside, paths
 from ..base.errors import KvmrsError
 from ..build import kernel, source
 from ..machine import accel
@@ -16,10 +17,19 @@ from ..tools import bootstrap, build_machine, packages, toolroot
 from ..tools.build_machine import Finding
 
 
-def main(_: List[str]) -> int:
+def main(_: Namespace) -> int:
     """doctor: exit status 0 if `make demo` can work here."""
-    needs = [build_machine.architecture(), _root(), _disk(), *_tools(), _network(), *_trees()]
-    for finding in [*needs, _accelerator()]:
+    needs = [
+        build_machine.architecture(),
+        _places(),
+        _root(),
+        _memory(),
+        _disk(),
+        *_tools(),
+        _network(),
+        *_trees(),
+    ]
+    for finding in [*needs, _accelerator(), _later()]:
         print(
             f"{'ok      ' if finding.ok else 'MISSING '} {finding.name:13} {finding.text}"
             + (f"; {finding.hint}" if finding.hint else "")
@@ -38,6 +48,24 @@ def _root() -> Finding:
         sudo,
         "no, sudo is used where needed" if sudo else "no",
         "" if sudo else "run as root or install sudo",
+    )
+
+
+def _places() -> Finding:
+    """Whether the kernel's make and the results can live where the checkout and the cache are."""
+    try:
+        paths.need_usable()
+    except KvmrsError as error:
+        return Finding("places", False, error.message, error.hint)
+    return Finding("places", True, f"{paths.REPO}, {paths.cache()}")
+
+
+def _memory() -> Finding:
+    gigabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    text = f"{gigabytes:.1f} GB, {packages.MEMORY_GB} GB needed"
+    beside = f"{aside.MEMORY / 1e9:.0f} GB let `make test` do two things at once"
+    return Finding(
+        "memory", gigabytes >= packages.MEMORY_GB, text, beside if not aside.possible() else ""
     )
 
 
@@ -63,7 +91,7 @@ def _tools() -> List[Finding]:
     if bootstrap.ready(root):
         return [*_stood_in(findings), Finding("tools", True, f"private Debian root {root}")]
     if shutil.which("debootstrap", path=build_machine.search_path()) or shutil.which("apt-get"):
-        plan = "will be installed by the first command (2 minutes, 3 GB)"
+        plan = "will be installed by the first command (3 GB)"
         return [*_stood_in(findings), Finding("tools", True, plan)]
     return [
         *findings,
@@ -115,6 +143,19 @@ def _kdir(tree: Path) -> str:
     if problem:
         raise problem
     return "built, with the hooks"
+
+
+def _later() -> Finding:
+    """What commands fetch at their first use, over the network."""
+    missing = [
+        f"{feature} (for {users})"
+        for feature, (program, users) in packages.LATER.items()
+        if not toolroot.has(feature, program)
+    ]
+    crates = paths.cache() / "cargo" / "registry"
+    missing += [] if crates.exists() else ["crates (for demo and all tests)"]
+    missing += [] if any(paths.cache().glob("mutants/*/bin")) else ["cargo-mutants (for mutants)"]
+    return Finding("later", True, f"still to be fetched: {', '.join(missing)}" if missing else "nothing")
 
 
 def _accelerator() -> Finding:

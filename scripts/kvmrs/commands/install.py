@@ -2,14 +2,14 @@
 """Installs kvm_rs.ko among the modules of a system."""
 
 import os
+from argparse import Namespace
 from pathlib import Path
-from typing import List
 
 from ..base import privilege, proc, ui
 from ..build import kernel, module
 
 
-def main(_: List[str]) -> int:
+def main(_: Namespace) -> int:
     """install: into the modules of this machine, or of the root INSTALL_MOD_PATH.
 
     The tools may be in a root of their own: the target is shown there at its own path.

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The module's life: load and unload, refusals, VMs of both backends at once.
+"""The module's life: load and unload, refusals, VMs of both backends at once."""
 
-life [--rounds N]
-"""
+from argparse import ArgumentParser, Namespace
 
-import argparse
-from typing import List
-
+from ..base import words
 from ..stages import life
 
 
-def main(words: List[str]) -> int:
-    parser = argparse.ArgumentParser(prog="kvmrs life", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=life.ROUNDS, help="how often to load and unload")
-    return life.run(parser.parse_args(words).rounds).close()
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--rounds",
+        type=words.whole(1),
+        default=life.ROUNDS,
+        metavar="N",
+        help="how often to load and unload",
+    )
+
+
+def main(options: Namespace) -> int:
+    return life.run(options.rounds).close()

@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""make model-soak: the model checkers with other random numbers in each round."""
+"""The model checkers with other random numbers in each round, until interrupted; see docs/model.md."""
 
-from typing import List
+from argparse import ArgumentParser, Namespace
 
-from ..base.errors import KvmrsError
+from ..base import words
 from ..stages import model
 
 
-def main(words: List[str]) -> int:
-    """model-soak [SECONDS]"""
-    model.soak(_seconds(words))
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "seconds", nargs="?", type=words.whole(1), default=float("inf"), help="end after this time"
+    )
+
+
+def main(options: Namespace) -> int:
+    model.soak(options.seconds)
     return 0
-
-
-def _seconds(words: List[str]) -> float:
-    if not words:
-        return float("inf")
-    if len(words) > 1 or not words[0].isdigit():
-        raise KvmrsError(f"{' '.join(words)} is no number of seconds", "make model-soak SECONDS=600")
-    return int(words[0])

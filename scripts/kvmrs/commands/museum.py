@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
-"""make museum: puts bugs of the past back, one at a time, and has the tests find each.
+"""Puts bugs of the past back, one at a time, and has the tests find each.
 
 Each selftests/museum/NN-name.patch changes a copy of the sources, and names the test that must
 fail then. A mutant is killed by that very test: one that survives, does not apply or does not
 compile fails the run, as do tests that fail without any mutant.
 """
 
+import glob
 import json
 import os
 import re
 import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import List, Sequence, Tuple
@@ -40,9 +42,20 @@ class Result:
     seconds: float = 0.0
 
 
-def main(words: List[str]) -> int:
-    """museum [mutant...]"""
-    return _run(words).close()
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "mutant", nargs="*", type=_known, help="begins the names of those to try, instead of all"
+    )
+
+
+def main(options: Namespace) -> int:
+    return _run(options.mutant).close()
+
+
+def _known(start: str) -> str:
+    if not any(museum_list.MUTANTS.glob(f"{glob.escape(start)}*.patch")):
+        raise ArgumentTypeError(f"no mutant in selftests/museum is called {start!r}")
+    return start
 
 
 def _run(only: Sequence[str]) -> Summary:
@@ -50,8 +63,6 @@ def _run(only: Sequence[str]) -> Summary:
     chosen = [
         mutant for mutant in museum_list.check() if not only or mutant.name.startswith(tuple(only))
     ]
-    if not chosen:
-        raise KvmrsError(f"no mutant is called {' or '.join(only)}", "see selftests/museum/")
     with lock.hold("running the bug museum", "museum"):
         _sync()
         _need_healthy(chosen)

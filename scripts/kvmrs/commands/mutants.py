@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""make mutants: cargo-mutants changes one operator of tdp_mmu/ at a time, and tests look for it.
+"""cargo-mutants changes one operator of tdp_mmu/ at a time, and tests look for it.
 
 It works on a crate's own files, so the copy has tdp_mmu/ in the crate. Tests that take long by
 themselves are left out, and the others linked into one program: every mutant is built anew. As long
@@ -9,6 +9,7 @@ as no source file changes, a run goes on where the last one was stopped.
 import hashlib
 import os
 import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Dict, List, Set, Tuple
 
@@ -49,15 +50,21 @@ OUTCOMES = {
 Survivor = Tuple[str, str]
 
 
-def main(words: List[str]) -> int:
-    """mutants [options of cargo mutants, such as --shard 0/8]"""
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--shard", type=_part, metavar="K/N", help="part K of N, from 0 on")
+    parser.add_argument("--re", type=_expression, metavar="REGEX", help="mutants whose names match")
+    parser.add_argument("--iterate", action="store_true", help="those that were not killed last time")
+
+
+def main(options: Namespace) -> int:
     with lock.hold("running cargo-mutants", "mutants"):
         program = _install()
         sources = _layout(model_copy.sources())
         model_copy.sync(_folder() / "tree", sources)
-        if _same_as_last_time(sources) and "--iterate" not in words:
-            words = [*words, "--iterate"]
-        code = toolroot.run(_command(program, words), cwd=_folder() / "tree", env=_env()).returncode
+        options.iterate |= _same_as_last_time(sources)
+        code = toolroot.run(
+            _command(program, _chosen(options)), cwd=_folder() / "tree", env=_env()
+        ).returncode
     if code not in (0, SOME_MISSED, SOME_TIMED_OUT):
         raise KvmrsError(f"cargo-mutants failed (exit {code})", "it says why above")
     print("mutants: " + ", ".join(f"{len(_listed(name))} {what}" for what, name in OUTCOMES.items()))
@@ -65,6 +72,27 @@ def main(words: List[str]) -> int:
     for file, mutation in fresh:
         print(f"not explained in {DOCUMENT.name}: {file}: {mutation}")
     return 1 if fresh else 0
+
+
+def _part(word: str) -> str:
+    found = re.fullmatch(r"(\d+)/(\d+)", word, re.ASCII)
+    if not found or int(found[1]) >= int(found[2]):
+        raise ArgumentTypeError(f"{word!r} is no part such as 0/8")
+    return word
+
+
+def _expression(word: str) -> str:
+    try:
+        re.compile(word)
+    except re.error as error:
+        raise ArgumentTypeError(f"{word!r} is no regular expression: {error}") from error
+    return word
+
+
+def _chosen(options: Namespace) -> List[str]:
+    """As cargo-mutants wants it."""
+    found = [f"--{name}={value}" for name in ("shard", "re") if (value := getattr(options, name))]
+    return [*found, *(["--iterate"] if options.iterate else [])]
 
 
 def _command(program: Path, words: List[str]) -> List[str]:

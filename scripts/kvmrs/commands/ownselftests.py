@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The project's own selftests, those of selftests/rust and of selftests/c, in one boot.
+"""The project's own selftests, those of selftests/rust and of selftests/c, in one boot."""
 
-ownselftests [--only NAME[,NAME...]] [--backend c|rust]
-"""
+from argparse import ArgumentParser, Namespace
 
-import argparse
-from typing import List
-
+from ..base import words
 from ..stages import own_selftests
 from ..suite.testlist import BACKENDS
 
 
-def main(words: List[str]) -> int:
-    parser = argparse.ArgumentParser(prog="kvmrs ownselftests", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="names of tests, separated by commas")
+def add_arguments(parser: ArgumentParser) -> None:
+    words.add_only(parser)
     parser.add_argument("--backend", choices=BACKENDS, help="one backend instead of both")
-    given = parser.parse_args(words)
-    only = [name for name in given.only.split(",") if name]
-    return own_selftests.run(only, [given.backend] if given.backend else list(BACKENDS)).close()
+
+
+def main(options: Namespace) -> int:
+    backends = [options.backend] if options.backend else list(BACKENDS)
+    return own_selftests.run(options.only, backends).close()

@@ -1,32 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel patches: do they apply, to a kernel tree or to the source that `kernel` builds?
 
-    patch check|apply|unapply [TREE]
-    patch check --build
-
 With --build, KVM compiles after each patch of the series: somebody who bisects needs that.
 """
 
 import os
 import tempfile
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import List
 
 from ..base.errors import KvmrsError
 from ..build import prefixes, series, source
 
+ACTIONS = ("check", "apply", "unapply")
 
-def main(words: List[str]) -> int:
-    if words == ["check", "--build"]:
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("action", choices=ACTIONS)
+    parser.add_argument("tree", nargs="?", help="a kernel tree; KDIR= names one, too")
+    parser.add_argument("--build", action="store_true", help="with check: compile after each patch")
+
+
+def main(options: Namespace) -> int:
+    given = options.tree or os.environ.get("KDIR")
+    if options.build:
+        if options.action != "check" or given:
+            raise KvmrsError("--build is for `check`, on a copy of kvm_rs's own kernel", "leave it out")
         prefixes.build()
         return 0
-    if not words or words[0] not in ("check", "apply", "unapply") or len(words) > 2:
-        raise KvmrsError("usage: patch check|apply|unapply <kernel tree>")
-    given = words[1] if len(words) == 2 else os.environ.get("KDIR")
     if given:
-        return _on_tree(words[0], Path(given).absolute())
-    if words[0] != "check":
-        raise KvmrsError("which kernel tree?", f"make patch-{words[0]} KDIR=<kernel tree>")
+        return _on_tree(options.action, Path(given).absolute())
+    if options.action != "check":
+        raise KvmrsError("which kernel tree?", f"make patch-{options.action} KDIR=<kernel tree>")
     return _check_source()
 
 

@@ -2,7 +2,7 @@
 """rust-project.json, by which editors understand the module's sources."""
 
 import json
-from typing import List
+from argparse import Namespace
 
 from ..base import paths, proc, ui
 from ..base.errors import KvmrsError
@@ -10,7 +10,7 @@ from ..build import kernel, module
 from ..tools import toolroot
 
 
-def main(_: List[str]) -> int:
+def main(_: Namespace) -> int:
     """rust-analyzer: rust-project.json in the checkout, for an editor on the build machine.
 
     kbuild writes paths as the tools see them. Those of the checkout and the cache are

@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel's KVM selftests on C and on Rust in one boot.
+"""The kernel's KVM selftests on C and on Rust in one boot."""
 
-selftests [--only NAME[,NAME...]] [--backend c|rust] [--timeout SECONDS] [-- ARGUMENTS]
-"""
+from argparse import ArgumentParser, Namespace
 
-import argparse
-from typing import List
-
+from ..base import words
 from ..stages import selftests
 from ..suite.testlist import BACKENDS, TIMEOUT
 
 
-def main(words: List[str]) -> int:
-    return selftests.run(_options(words)).close()
-
-
-def _options(words: List[str]) -> selftests.Options:
-    parser = argparse.ArgumentParser(prog="kvmrs selftests", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="names of tests, separated by commas")
+def add_arguments(parser: ArgumentParser) -> None:
+    words.add_only(parser)
     parser.add_argument("--backend", choices=BACKENDS, help="one backend instead of both")
-    parser.add_argument("--timeout", type=int, default=TIMEOUT, help="seconds a test")
-    parser.add_argument("args", nargs="*", help="arguments for the test, after --")
-    given = parser.parse_args(words)
-    only = [name for name in given.only.split(",") if name]
-    backends = [given.backend] if given.backend else list(BACKENDS)
-    return selftests.Options(only, backends, given.timeout, given.args or None)
+    parser.add_argument(
+        "--timeout", type=words.whole(1), default=TIMEOUT, metavar="SECONDS", help="of each test"
+    )
+    parser.add_argument("args", nargs="*", help="arguments for the tests, after --")
+
+
+def main(options: Namespace) -> int:
+    backends = [options.backend] if options.backend else list(BACKENDS)
+    chosen = selftests.Options(options.only, backends, options.timeout, options.args or None)
+    return selftests.run(chosen).close()

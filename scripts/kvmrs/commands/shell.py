@@ -2,7 +2,7 @@
 """A shell in the test machine: the kernel under test, with the tools root as its file system."""
 
 import sys
-from typing import List
+from argparse import Namespace
 
 from ..base import ui
 from ..base.errors import KvmrsError
@@ -10,8 +10,7 @@ from ..build import kernel, kselftest, module
 from ..machine import boot, kvm_modules
 
 
-def main(_: List[str]) -> int:
-    """shell"""
+def main(_: Namespace) -> int:
     if not sys.stdin.isatty():
         raise KvmrsError("a shell needs a terminal", "run make shell in one")
     tree = kernel.ensure()

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """The checks that need no boot: format, lints, style, where `unsafe` may be, documents."""
 
-from typing import List
+
+from argparse import Namespace
 
 from ..stages import static
 
 
-def main(_: List[str]) -> int:
-    """static"""
+def main(_: Namespace) -> int:
     results = static.run()
     failed = [result.name for result in results if not result.ok]
     print(

@@ -1,34 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0
 """VMs of both backends under everything that can happen to them, for a chosen time.
 
-    stress [--seconds N] [--flavor FLAVOR] [--seed N] [--backends NAME[,NAME...]]
-
 The program is selftests/rust/src/stress; here is the machine for it.
 """
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from typing import List
 
+from ..base import words
 from ..build import kconfig
 from ..machine import boot
 from ..stages import debug_kernels
 from ..suite import debug_list
 from ..suite.results import Suite, Summary
+from ..suite.testlist import BACKENDS
 
 NAME = "stress"
 SECONDS = 300
 
 
-def main(words: List[str]) -> int:
-    parser = argparse.ArgumentParser(prog="kvmrs stress", description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=SECONDS, help="how long")
-    parser.add_argument("--flavor", default=kconfig.BASE, help="on which kernel")
-    parser.add_argument("--seed", type=int, help="of a run to repeat")
-    parser.add_argument("--backends", default="rust,c", help="of the VMs that live at once")
-    given = parser.parse_args(words)
-    options = ["--backends", given.backends] + (
-        ["--seed", str(given.seed)] if given.seed is not None else []
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=words.whole(1), default=SECONDS, metavar="N", help="how long")
+    parser.add_argument(
+        "--flavor", choices=kconfig.flavors(), default=kconfig.BASE, help="on which kernel"
     )
+    parser.add_argument("--seed", type=words.whole(), metavar="N", help="of a run to repeat")
+    parser.add_argument(
+        "--backends",
+        type=words.names(BACKENDS),
+        default=["rust", "c"],
+        metavar="NAME[,NAME...]",
+        help="of the VMs that live at once",
+    )
+
+
+def main(given: Namespace) -> int:
+    options = ["--backends", ",".join(given.backends)]
+    if given.seed is not None:
+        options += ["--seed", str(given.seed)]
     return _run(given.flavor, given.seconds, options).close()
 
 

@@ -8,6 +8,8 @@ longest one, a single boot, has the others beside it where the machine is big en
 import functools
 import sys
 import time
+import traceback
+from argparse import Namespace
 from dataclasses import dataclass
 from typing import Callable, List, Sequence, Tuple
 
@@ -28,8 +30,7 @@ class Stage:
     remark: str = ""
 
 
-def main(_: List[str]) -> int:
-    """test"""
+def main(_: Namespace) -> int:
     stages = _all()
     _table(stages)
     return sum((stage.summary for stage in stages), Summary(0, 0, 0)).close()
@@ -42,7 +43,7 @@ def _all() -> List[Stage]:
     if not aside.possible():
         return [run() for _, run in runs]
     done = [checks[1]()]
-    beside = aside.Aside(others)
+    beside = aside.Aside(others, _failed)
     done.append(longest[1]())
     return [*done, *beside.results()]
 
@@ -56,7 +57,14 @@ def _run(name: str, stage: Callable[[], Summary]) -> Stage:
         if error.details:
             print(error.details.rstrip(), file=sys.stderr)
         print(f"kvm_rs: error: {error}", file=sys.stderr, flush=True)
-        return Stage(name, Summary(0, 1, 0), time.monotonic() - start, str(error))
+        return _failed(name, str(error), time.monotonic() - start)
+    except Exception as error:
+        traceback.print_exc()
+        return _failed(name, f"{type(error).__name__}: {error}", time.monotonic() - start)
+
+
+def _failed(name: str, remark: str, seconds: float = 0.0) -> Stage:
+    return Stage(name, Summary(0, 1, 0), seconds, remark)
 
 
 def _static() -> Summary:

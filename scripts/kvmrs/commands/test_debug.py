@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """The MMU's tests and a short stress run on kernels that watch: lockdep, KASAN, KCSAN.
 
-    test-debug [FLAVOR...] [--only NAME[,NAME...]] [--backend c|rust]
-
 One boot for each flavor; out/test-debug.json has every result. What the kernel reports in its
 log fails the run, unless selftests/klog-allow.toml lists it as the C code's.
 """
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from typing import List, Sequence, Tuple
 
-from ..base import ui
-from ..base.errors import KvmrsError
+from ..base import ui, words
 from ..build import kernel, kselftest
 from ..stages import debug_kernels
 from ..suite import debug_list, ktap
@@ -21,11 +18,17 @@ from ..suite.testlist import BACKENDS
 NAME = "test-debug"
 
 
-def main(words: List[str]) -> int:
-    given = _options(words)
-    flavors = given.flavor or debug_list.flavors()
-    only = [name for name in given.only.split(",") if name]
-    return _run(flavors, only, given.backend).close()
+def add_arguments(parser: ArgumentParser) -> None:
+    known = debug_list.flavors()
+    parser.add_argument("flavor", nargs="*", type=words.one(known), help=f"of {', '.join(known)}")
+    words.add_only(parser, debug_list.names())
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="rust", help="for tests that are not mixed"
+    )
+
+
+def main(options: Namespace) -> int:
+    return _run(options.flavor or debug_list.flavors(), options.only, options.backend).close()
 
 
 def _run(flavors: Sequence[str], only: Sequence[str], backend: str) -> Summary:
@@ -48,18 +51,3 @@ def _prepare(flavor: str) -> Tuple[kernel.KernelTree, debug_list.Plan]:
     ui.say(f"  flavor {flavor}")
     tree = debug_kernels.ensure(flavor)
     return tree, debug_list.plan(flavor, kselftest.ensure(tree).suite)
-
-
-def _options(words: List[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="kvmrs test-debug", description=__doc__.splitlines()[0])
-    parser.add_argument("flavor", nargs="*", help="flavors instead of all")
-    parser.add_argument("--only", default="", help="names of tests, separated by commas")
-    parser.add_argument(
-        "--backend", choices=BACKENDS, default="rust", help="for tests that are not mixed"
-    )
-    given = parser.parse_args(words)
-    known = debug_list.flavors()
-    for flavor in given.flavor:
-        if flavor not in known:
-            raise KvmrsError(f"there is no debug kernel {flavor!r}", f"known: {', '.join(known)}")
-    return given

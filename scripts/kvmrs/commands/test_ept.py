@@ -1,30 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel's MMU selftests on EPT, on C and on Rust, in each mode of an Intel processor.
+"""The kernel's MMU selftests on EPT, on C and on Rust, in each mode of an Intel processor."""
 
-test-ept [--mode MODE] [--only NAME[,NAME...]] [--backend c|rust]
-"""
+from argparse import ArgumentParser, Namespace
 
-import argparse
-from typing import List
-
+from ..base import words
 from ..stages import selftests_ept
 from ..stages.selftests_ept import MODES
 from ..suite.testlist import BACKENDS
 
 
-def main(words: List[str]) -> int:
-    return selftests_ept.run(_options(words)).close()
-
-
-def _options(words: List[str]) -> selftests_ept.Options:
-    parser = argparse.ArgumentParser(prog="kvmrs test-ept", description=__doc__.splitlines()[0])
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--mode", choices=MODES, help="one mode instead of all")
-    parser.add_argument("--only", default="", help="names of tests, separated by commas")
+    words.add_only(parser)
     parser.add_argument("--backend", choices=BACKENDS, help="one backend instead of both")
-    given = parser.parse_args(words)
-    only = [name for name in given.only.split(",") if name]
-    return selftests_ept.Options(
-        [given.mode] if given.mode else list(MODES),
-        only,
-        [given.backend] if given.backend else list(BACKENDS),
+
+
+def main(options: Namespace) -> int:
+    chosen = selftests_ept.Options(
+        [options.mode] if options.mode else list(MODES),
+        options.only,
+        [options.backend] if options.backend else list(BACKENDS),
     )
+    return selftests_ept.run(chosen).close()

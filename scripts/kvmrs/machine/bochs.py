@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Iterator, List, Sequence
 
-from ..base import paths
+from ..base import paths, proc
 from ..base.errors import KvmrsError
 from ..build import crates
 from ..tools import packages, toolroot
@@ -78,7 +78,8 @@ def run(machine: boot.Machine, settings: Path, on_event: Callable[[boot.Event], 
     # The display is a network port, which only its own empty network sees.
     alone = ["unshare", "-n" if os.geteuid() == 0 else "-rn"]
     command = [*alone, "bochs-bin", "-q", "-f", str(settings)]
-    return boot.watch(machine, lambda lines: command + _serial_lines(lines), on_event)
+    with boot.alone(machine):
+        return boot.watch(machine, lambda lines: command + _serial_lines(lines), on_event)
 
 
 def _serial_lines(pipes: Sequence[int]) -> List[str]:
@@ -102,5 +103,5 @@ def _make_medium(machine: boot.Machine, folder: Path) -> None:
         capture_output=True,
     )
     if done.returncode != 0:
-        raise KvmrsError("grub-mkrescue failed", "is the disk full?", details=done.stderr)
+        raise KvmrsError("grub-mkrescue failed", proc.way_out(done.stderr), details=done.stderr)
     shutil.rmtree(tree)

@@ -16,9 +16,9 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, Sequence
 
-from ..base import paths, ui
+from ..base import lock, paths, ui
 from ..base.errors import KvmrsError
 from ..build import crates
 from ..build.kernel import KernelTree
@@ -113,13 +113,22 @@ def run(machine: Machine, on_event: Callable[[Event], None]) -> Ended:
     """Boots `machine` and hands every event to `on_event`, until it is off again."""
     chosen = accel.COUNTING if machine.counted else accel.choose()
     ui.say(f"  accelerator: {chosen.name} ({chosen.why})")
-    image = paths.logs() / f"{machine.name}.cpio"
-    initramfs.build(image, machine.tree, crates.runner(), machine.files, machine.job)
-    arguments = _arguments(machine, chosen, image)
-    try:
-        return watch(machine, lambda lines: arguments + _serial_lines(lines, machine.shell), on_event)
-    finally:
-        image.unlink()
+    runner = crates.runner()
+    with alone(machine):
+        image = paths.logs() / f"{machine.name}.cpio"
+        initramfs.build(image, machine.tree, runner, machine.files, machine.job)
+        arguments = _arguments(machine, chosen, image)
+        try:
+            return watch(
+                machine, lambda lines: arguments + _serial_lines(lines, machine.shell), on_event
+            )
+        finally:
+            image.unlink()
+
+
+def alone(machine: Machine) -> ContextManager[None]:
+    """No other run in this checkout boots a machine of this name meanwhile: its files have that name."""
+    return lock.hold(f"booting {machine.name} in {paths.REPO}", paths.of_checkout(machine.name).name)
 
 
 def watch(

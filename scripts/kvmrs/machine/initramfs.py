@@ -46,11 +46,13 @@ class Listing:
             self.link(f"bin/{applet}", "busybox")
 
     def write(self, image: Path, tree: KernelTree) -> None:
-        """The tools see temporary files beside the image, wherever TMPDIR is."""
-        with tempfile.NamedTemporaryFile("w", dir=image.parent) as file:
-            file.write("".join(f"{line}\n" for line in self._lines.values()))
-            file.flush()
-            toolroot.output([str(tree.path / "usr/gen_init_cpio"), "-o", str(image), file.name])
+        """In one step, as others may read the image. The tools see temporary files beside it,
+        wherever TMPDIR is."""
+        with tempfile.TemporaryDirectory(dir=image.parent) as folder:
+            listing, fresh = Path(folder, "listing"), Path(folder, "image")
+            listing.write_text("".join(f"{line}\n" for line in self._lines.values()))
+            toolroot.output([str(tree.path / "usr/gen_init_cpio"), "-o", str(fresh), str(listing)])
+            fresh.replace(image)
 
     def _folder(self, path: Path) -> None:
         if path != path.parent:

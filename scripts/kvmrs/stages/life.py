@@ -6,6 +6,7 @@ need: the module, the module as another kernel's, and parameters that it must no
 """
 
 import re
+import tempfile
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -26,8 +27,12 @@ FOREIGN = f"{kvm_modules.INSIDE}/foreign.ko"
 def run(rounds: int = ROUNDS) -> Summary:
     tree = kernel.ensure()
     rust = module.ensure(tree)
+    with tempfile.TemporaryDirectory(dir=paths.logs()) as folder:
+        return _boot(tree, rust, _foreign(rust, Path(folder)), rounds)
+
+
+def _boot(tree: kernel.KernelTree, rust: Path, foreign: Path, rounds: int) -> Summary:
     modules = kvm_modules.Modules(tree, rust)
-    foreign = _foreign(rust)
     files = {**modules.files(), **kselftest.ensure(tree).files(), FOREIGN: foreign}
     work = {
         "module": f"{kvm_modules.INSIDE}/{NAME}.ko",
@@ -40,16 +45,15 @@ def run(rounds: int = ROUNDS) -> Summary:
     job = {"modules": modules.job(load_rust=False), "work": {"life": work}}
     report = _Report()
     ended = boot.run(boot.Machine("life", tree, files, job), report.on_event)
-    foreign.unlink()
     return report.close(ended)
 
 
-def _foreign(rust: Path) -> Path:
+def _foreign(rust: Path, folder: Path) -> Path:
     """A copy of the module that says it was built for another major version."""
     data, count = VERMAGIC.subn(b"\0vermagic=1.", rust.read_bytes())
     if count != 1:
         raise KvmrsError(f"{rust.name} has no version magic to change", "rebuild it: make modules")
-    copy = paths.logs() / "foreign.ko"
+    copy = folder / "foreign.ko"
     copy.write_bytes(data)
     return copy
 

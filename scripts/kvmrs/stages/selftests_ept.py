@@ -7,6 +7,7 @@ bits (and so without that log, which needs them), and without the log alone.
 
 import contextlib
 import os
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -129,26 +130,14 @@ class _Boot:
 def _preload() -> Dict[str, Path]:
     """The library that works around Bochs, and the file that has every program load it."""
     source = FOLDER / "take_interrupts.c"
-    library = paths.cache() / "take_interrupts.so"
-    with ui.step(source.name) as shown:
-        proc.run_logged(
-            toolroot.command(
-                [
-                    "clang",
-                    "-D_GNU_SOURCE",
-                    "-O2",
-                    "-Wall",
-                    "-Werror",
-                    "-shared",
-                    "-fPIC",
-                    "-o",
-                    str(library),
-                    str(source),
-                ]
-            ),
-            "ept-build",
-            shown,
-        )
+    library = paths.of_checkout("take_interrupts.so")
     listed = library.with_suffix(".preload")
-    listed.write_text(f"{PRELOAD}\n")
+    with ui.step(source.name) as shown, tempfile.TemporaryDirectory(dir=paths.cache()) as folder:
+        fresh = Path(folder, library.name)
+        flags = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", "-shared", "-fPIC"]
+        command = toolroot.command(["clang", *flags, "-o", str(fresh), str(source)])
+        proc.run_logged(command, "ept-build", shown)
+        fresh.replace(library)
+        fresh.write_text(f"{PRELOAD}\n")
+        fresh.replace(listed)
     return {PRELOAD: library, "/etc/ld.so.preload": listed}

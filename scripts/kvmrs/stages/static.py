@@ -2,6 +2,7 @@
 """The checks that need no boot, one after the other."""
 
 import time
+import traceback
 from dataclasses import dataclass
 from typing import Callable, List, Sequence, Tuple
 
@@ -37,6 +38,7 @@ CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
     ("clippy", rust.clippy),
     ("types of the scripts", scripts.typed),
     ("format of the scripts", scripts.formatted),
+    ("tests of the commands", scripts.tested),
     ("scripts import one way", python_imports.one_way),
     ("Rust files import one way", rust_imports.no_circles),
     ("public items of rust/", public_items.listed),
@@ -59,6 +61,8 @@ def result_of(name: str, check: Callable[[], None]) -> Result:
         result = Result(name, True, time.monotonic() - start)
     except KvmrsError as error:
         result = Result(name, False, time.monotonic() - start, f"{error.details}\n{error}".strip())
+    except Exception:
+        result = Result(name, False, time.monotonic() - start, traceback.format_exc())
     ui.say(f"{'ok    ' if result.ok else 'not ok'} {name} ({ui.clock(result.seconds)})")
     for line in result.details.splitlines():
         ui.say(f"# {line}")

@@ -29,6 +29,13 @@ def flavors() -> List[str]:
     return list(_read()["flavor"])
 
 
+def names() -> List[str]:
+    """Everything that may run on some flavor."""
+    listed = _read()
+    watchers = [_watcher(entry["watcher"]) for entry in listed["flavor"].values() if "watcher" in entry]
+    return [*listed["test"], *listed["c"], *listed["own"], "stress", *watchers]
+
+
 def plan(flavor: str, suite: List[str]) -> Plan:
     """Everything for one flavor; `suite` are the kernel's tests by name."""
     listed, special = _read(), _read()["flavor"].get(flavor, {})
@@ -42,7 +49,7 @@ def plan(flavor: str, suite: List[str]) -> Plan:
         for name, entry in listed["own"].items()
     ]
     watcher = [
-        RustTest(f"{name}_watches", TIMEOUT, ["watcher", name], mixed=True)
+        RustTest(_watcher(name), TIMEOUT, ["watcher", name], mixed=True)
         for name in [special.get("watcher")]
         if name
     ]
@@ -62,6 +69,10 @@ def stress(seconds: int, *options: str) -> RustTest:
     return RustTest(
         "stress", seconds + STRESS_GRACE, ["stress", "--seconds", str(seconds), *options], mixed=True
     )
+
+
+def _watcher(name: str) -> str:
+    return f"{name}_watches"
 
 
 def _pairs(table: Dict[str, Any]) -> List[Dict[str, str]]:

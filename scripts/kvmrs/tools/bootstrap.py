@@ -17,8 +17,6 @@ from ..base.errors import KvmrsError
 from . import enter, packages
 from .build_machine import need_space, output_of
 
-NETWORK = "check the network (or http_proxy) and run the same command again"
-
 
 def ensure(root: Path) -> None:
     """`root` has every package of the list; only the missing stages run."""
@@ -43,6 +41,10 @@ def add(root: Path, feature: str, names: List[str]) -> None:
         stamp.touch()
 
 
+def has(root: Path, feature: str) -> bool:
+    return _stamp(root, feature).exists()
+
+
 def ready(root: Path) -> bool:
     return _stamp(root, "ready").exists()
 
@@ -59,7 +61,7 @@ def _base(root: Path) -> None:
             ["debootstrap", "--variant=minbase", f"--cache-dir={downloads}", packages.SUITE, str(root)],
             "debootstrap",
             shown,
-            hint=NETWORK,
+            hint=proc.NETWORK,
             env={**os.environ, "PATH": "/usr/sbin:/sbin:/usr/bin:/bin"},
         )
 
@@ -123,12 +125,12 @@ def _need_debootstrap() -> None:
             "install debootstrap, or the tools that `make doctor` lists",
         )
     with ui.step("installing debootstrap") as shown:
-        proc.run_logged(packages.apt_get("update"), "apt", shown, hint=NETWORK)
-        proc.run_logged(packages.install("debootstrap"), "apt", shown, append=True, hint=NETWORK)
+        proc.run_logged(packages.apt_get("update"), "apt", shown, hint=proc.NETWORK)
+        proc.run_logged(packages.install("debootstrap"), "apt", shown, append=True, hint=proc.NETWORK)
 
 
 def _in(root: Path, argv: List[str], shown: ui.step) -> None:
-    proc.run_logged(enter.command(root, argv, Path("/")), "tools", shown, append=True, hint=NETWORK)
+    proc.run_logged(enter.command(root, argv, Path("/")), "tools", shown, append=True, hint=proc.NETWORK)
 
 
 def _stamp(root: Path, stage: str) -> Path:

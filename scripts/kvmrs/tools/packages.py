@@ -33,8 +33,22 @@ BLACK = ["black"]
 GIT = ["git"]
 """For machines that have no git: it applies the patches."""
 
-DISK_GB = 12
-"""For everything: tools 3 GB, a built kernel 3 GB, selftests, and room for a debug kernel."""
+VNG = ["virtme-ng", "udev", "iproute2"]
+"""virtme-ng, and what its init finds its devices with; `vng` and `test` alone need them."""
+
+LATER = {
+    "black": ("black", "fmt, static and test"),
+    "mypy": ("mypy", "static and test"),
+    "bochs": ("bochs-bin", "test-ept and test"),
+    "vng": ("vng", "vng and test"),
+}
+"""What comes with its first use: feature, its program, the commands that use it."""
+
+DISK_GB = 10
+"""For `make test` from nothing: tools 3 GB, a built kernel 2.5 GB, crates 2 GB, the rest, downloads."""
+
+MEMORY_GB = 7.5
+"""The test machine has 6 GB; compilers need less."""
 
 TREE_GB = 4
 """For one more kernel tree."""

@@ -48,6 +48,13 @@ def add(feature: str, program: str, names: List[str]) -> None:
         _install(feature, names)
 
 
+def has(feature: str, program: str) -> bool:
+    """Whether add() would have nothing to do; installs nothing."""
+    if build_machine.has_tools():
+        return bool(shutil.which(program, path=build_machine.search_path()))
+    return bootstrap.has(default_root(), feature)
+
+
 def command(
     argv: Sequence[str],
     cwd: Path = paths.REPO,
@@ -94,7 +101,9 @@ def output(argv: Sequence[str], cwd: Path = paths.REPO) -> str:
     """What a command prints; a KvmrsError if it fails."""
     done = run(argv, cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode != 0:
-        raise KvmrsError(f"{argv[0]} failed (exit {done.returncode})", details=done.stderr)
+        raise KvmrsError(
+            f"{argv[0]} failed (exit {done.returncode})", proc.way_out(done.stderr), details=done.stderr
+        )
     return done.stdout
 
 
@@ -130,5 +139,5 @@ def _installed_here() -> bool:
 def _install(what: str, names: List[str]) -> None:
     """On the build machine itself."""
     with lock.hold(f"installing {what}", "tools"), ui.step(f"installing {what} with apt-get") as shown:
-        proc.run_logged(packages.apt_get("update"), "apt", shown, hint=bootstrap.NETWORK)
-        proc.run_logged(packages.install(*names), "apt", shown, append=True, hint=bootstrap.NETWORK)
+        proc.run_logged(packages.apt_get("update"), "apt", shown, hint=proc.NETWORK)
+        proc.run_logged(packages.install(*names), "apt", shown, append=True, hint=proc.NETWORK)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Two runs at once, and runs that are ended: each has its own verdict, and nothing is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+from typing import List
+
+from .checkout import LIMIT, CheckoutTest
+
+BOOT = """
+import sys
+from pathlib import Path
+from kvmrs.machine import boot
+from kvmrs.tools import toolroot
+toolroot.command = lambda argv, *rest, **more: list(argv)
+SCRIPT = '''
+echo "console of $3" >&$1
+echo '{"ev": "ready", "facts": {}}' >&$2
+sleep 1
+echo "BUG: of $3" >&$1
+sleep 1
+echo '{"ev": "end"}' >&$2
+'''
+name = sys.argv[1]
+machine = boot.Machine("fake", None, {}, {})
+with boot.alone(machine):
+    ended = boot.watch(machine, lambda lines: ["sh", "-c", SCRIPT, "sh", *map(str, lines), name], print)
+print(ended.verdict.reports)
+"""
+"""A machine that complains of itself by name; every run of it has the same machine's name."""
+
+LOCKED = """
+import sys
+from kvmrs.__main__ import main
+from kvmrs.base import lock
+from kvmrs.tools import toolroot
+import kvmrs.commands.fmt as fmt
+def act(_):
+    with lock.hold("testing", "test"):
+        toolroot.subprocess.run(["sh", "-c", "setsid sleep 300 & trap '' TERM; echo up; wait; sleep 300"])
+fmt.main = act
+raise SystemExit(main(["fmt"]))
+"""
+"""Holds a lock, and starts what does not end by itself: in a session of its own, and deaf."""
+
+
+class TogetherTest(CheckoutTest):
+    """Runs in one checkout."""
+
+    def start(self, script: str, *given: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", script, *given],
+            env={**self.environment(), **self.python_path()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def test_two_boots_of_one_machine(self) -> None:
+        runs = {name: self.start(BOOT, name) for name in ("one", "two")}
+        said = {name: run.communicate(timeout=LIMIT)[0] for name, run in runs.items()}
+        for name, text in said.items():
+            self.assertEqual(text.splitlines()[-1], f"['BUG: of {name}']", text)
+        waited = [text for text in said.values() if "waiting for another run" in text]
+        self.assertEqual(len(waited), 1, said)
+        self.assertIn("process ", waited[0])
+
+    def test_signals_leave_nothing(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            with self.subTest(signal=number), self.start(LOCKED) as run:
+                assert run.stdout
+                self.assertEqual(run.stdout.readline().strip(), "up")
+                self.assertEqual(len(self.left()), 3)
+                run.send_signal(number)
+                self.assertEqual(run.wait(LIMIT), 128 + number)
+                self.assertEqual(self.left(), [])
+                self.assertEqual(self.lock_file().read_text(), "")
+
+    def lock_file(self) -> Path:
+        return self.cache / "kvm_rs" / "locks" / "test"
+
+    def left(self) -> List[str]:
+        """Processes with this test's environment: nothing else has its cache."""
+        mark, found = f"XDG_CACHE_HOME={self.cache}".encode(), []
+        time.sleep(0.2)
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (place / "environ").read_bytes() and int(place.name) != os.getpid():
+                    found.append((place / "cmdline").read_text().replace("\0", " "))
+            except OSError:
+                pass
+        return found
+
+
+if __name__ == "__main__":
+    unittest.main()

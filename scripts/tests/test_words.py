@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Command lines: help never acts, and what is not known is refused before anything is done."""
+
+import re
+import unittest
+from typing import List
+
+from .checkout import REPO, CheckoutTest
+
+UNKNOWN = (
+    "",
+    "bogus",
+    "clean --al",
+    "clean everything",
+    "install here",
+    "demo now",
+    "test quickly",
+    "static --fast",
+    "model 5",
+    "module x",
+    "kernel nope",
+    "kernel base --bogus",
+    "patch",
+    "patch undo",
+    "selftests --backend asm",
+    "selftests --only a,,b",
+    "selftests --onl a",
+    "test-ept --mode none",
+    "allocfail asm",
+    "ownselftests more",
+    "museum nothing",
+    "mutants --shard 8/8",
+    "mutants --re (",
+    "test-debug nope",
+    "test-debug --only nope",
+    "stress --flavor nope",
+    "stress --backends rust,asm",
+    "bench --only nope",
+    "vng --kernel x",
+)
+NUMBERS = (
+    "stress --seconds -5",
+    "stress --seconds 0",
+    "stress --seed -1",
+    "bench --rounds -2",
+    "life --rounds -1",
+    "life --rounds many",
+    "model-soak -3",
+    "selftests --timeout 0",
+)
+
+
+def commands() -> List[str]:
+    text = (REPO / "scripts" / "kvmrs" / "__main__.py").read_text()
+    return re.findall(r'^    "([\w-]+)": "', text, re.MULTILINE)
+
+
+class WordsTest(CheckoutTest):
+    """One checkout for many command lines: none of them may change it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.before = self.files()
+
+    def tearDown(self) -> None:
+        self.assertEqual(self.files(), self.before)
+
+    def test_help_of_every_command_does_nothing(self) -> None:
+        self.assertIn("stress", commands())
+        for given in [["--help"], *([name, "--help"] for name in commands())]:
+            with self.subTest(given=given):
+                done = self.run_command(*given)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertTrue(done.stdout.startswith("usage: scripts/kvmrs.sh"))
+
+    def test_unknown_words_are_refused(self) -> None:
+        for line in UNKNOWN:
+            with self.subTest(line=line):
+                self.assert_refused(self.run_command(*line.split()), 2, "kvm_rs: error: ")
+
+    def test_numbers_that_cannot_be_meant_are_refused(self) -> None:
+        for line in NUMBERS:
+            with self.subTest(line=line):
+                self.assert_refused(self.run_command(*line.split()), 2, "is no whole number")
+
+
+if __name__ == "__main__":
+    unittest.main()
