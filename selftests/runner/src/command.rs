@@ -8,6 +8,9 @@ use crate::job;
 use crate::system::SHARE;
 use anyhow::{bail, Context, Result};
 use kvmtest::sysfs;
+use rustix::mount::mount_bind;
+use rustix::termios::{tcsetwinsize, Winsize};
+use std::fs::OpenOptions;
 use std::time::Duration;
 
 /// The serial port that the host script connects to the person's terminal.
@@ -40,19 +43,50 @@ pub fn run(command: &job::Command) -> Result<()> {
     }
 }
 
-/// A shell on the third serial port, with job control, until it is left.
-pub fn shell() -> Result<()> {
-    let argv = in_share(&["/bin/sh".into(), "-i".into()]);
-    let line = format!("exec {} <{SHELL_PORT} >{SHELL_PORT} 2>&1", argv.join(" "));
+/// A shell on the third serial port, until it is left.
+///
+/// The port is the shell's controlling terminal, as large as the person's: so Ctrl-C and Ctrl-Z
+/// reach what runs in the foreground. `setsid -c` makes standard input that terminal.
+pub fn shell(shell: &job::Shell) -> Result<()> {
+    bind_into_share()?;
+    let port = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(SHELL_PORT)
+        .with_context(|| format!("opening {SHELL_PORT}"))?;
+    tcsetwinsize(
+        &port,
+        Winsize {
+            ws_row: shell.rows,
+            ws_col: shell.columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        },
+    )?;
     let status = std::process::Command::new("/bin/busybox")
-        .args(["setsid", "-c", "/bin/busybox", "sh", "-c", &line])
-        .env("TERM", "linux")
+        .args(["setsid", "-c"])
+        .args(in_share(&["/bin/sh".into(), "-i".into()]))
+        .env("TERM", &shell.term)
+        .env("HOME", "/run")
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .stdin(port.try_clone()?)
+        .stdout(port.try_clone()?)
+        .stderr(port)
         .status()
         .context("starting a shell")?;
     emit(&Event::Output {
         line: &format!("shell: {}", child::describe(status)),
     });
+    Ok(())
+}
+
+/// Shows tests and modules of the initramfs to programs of the tools root, below /run.
+fn bind_into_share() -> Result<()> {
+    for name in ["tests", "modules"] {
+        let place = format!("{SHARE}/run/{name}");
+        std::fs::create_dir_all(&place).with_context(|| format!("creating {place}"))?;
+        mount_bind(format!("/{name}"), &place).with_context(|| format!("mounting {place}"))?;
+    }
     Ok(())
 }
 

@@ -54,7 +54,16 @@ pub enum Work {
     Life(Life),
     Command(Command),
     Demo(Demo),
-    Shell,
+    Shell(Shell),
+}
+
+/// A shell for a person, whose terminal is so large and of that kind.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shell {
+    pub rows: u16,
+    pub columns: u16,
+    pub term: String,
 }
 
 /// Test programs, each on every backend.

@@ -53,7 +53,7 @@ fn run() -> Result<()> {
         Work::Life(life) => life::run(life)?,
         Work::Command(command) => command::run(command)?,
         Work::Demo(demo) => demo::run(demo)?,
-        Work::Shell => command::shell()?,
+        Work::Shell(shell) => command::shell(shell)?,
     }
     emit(&Event::End);
     Ok(())
