@@ -38,9 +38,10 @@ def logs() -> Path:
 
 
 def given() -> List[Path]:
-    """Directories outside the checkout and the cache that the user named."""
-    names = (os.environ.get(name) for name in ("KDIR", "KERNEL_SRC", "INSTALL_MOD_PATH"))
-    return [Path(name).absolute() for name in names if name and Path(name).is_dir()]
+    """Directories and files outside the checkout and the cache that the user named."""
+    settings = ("KDIR", "KERNEL_SRC", "KERNEL_TARBALL", "INSTALL_MOD_PATH")
+    names = (os.environ.get(name) for name in settings)
+    return [Path(name).absolute() for name in names if name and Path(name).exists()]
 
 
 def need_usable() -> None:

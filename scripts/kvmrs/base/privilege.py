@@ -13,6 +13,7 @@ SETTINGS = (
     "XDG_CACHE_HOME",
     "KDIR",
     "KERNEL_SRC",
+    "KERNEL_TARBALL",
     "INSTALL_MOD_PATH",
     "http_proxy",
     "https_proxy",

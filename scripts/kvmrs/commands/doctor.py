@@ -11,7 +11,7 @@ from typing import List
 
 from ..base import aside, paths
 from ..base.errors import KvmrsError
-from ..build import kernel, source
+from ..build import kernel, source, tarball
 from ..machine import accel
 from ..tools import bootstrap, build_machine, packages, toolroot
 from ..tools.build_machine import Finding
@@ -109,7 +109,9 @@ def _stood_in(findings: List[Finding]) -> List[Finding]:
 
 def _network() -> Finding:
     """Only what is still to be fetched needs the network: apt's first mirror stands for it."""
-    fetched = (paths.cache() / "source" / "version").exists() or os.environ.get("KERNEL_SRC")
+    fetched = (paths.cache() / "source" / "version").exists() or any(
+        os.environ.get(name) for name in ("KERNEL_SRC", "KERNEL_TARBALL")
+    )
     if fetched and (build_machine.has_tools() or bootstrap.ready(toolroot.default_root())):
         return Finding("network", True, "not needed any more")
     uris = build_machine.output_of("apt-get", "indextargets", "--format", "$(REPO_URI)").splitlines()
@@ -125,9 +127,10 @@ def _network() -> Finding:
 
 
 def _trees() -> List[Finding]:
-    """KDIR= and KERNEL_SRC=, where given."""
+    """KDIR=, KERNEL_SRC= and KERNEL_TARBALL=, where given."""
     found = []
-    for name, look in (("KDIR", _kdir), ("KERNEL_SRC", source.need_clean)):
+    looks = {"KDIR": _kdir, "KERNEL_SRC": source.need_clean, "KERNEL_TARBALL": _tarball}
+    for name, look in looks.items():
         given = os.environ.get(name)
         if not given:
             continue
@@ -136,6 +139,12 @@ def _trees() -> List[Finding]:
         except KvmrsError as error:
             found.append(Finding(name, False, error.message, error.hint))
     return found
+
+
+def _tarball(path: Path) -> str:
+    if not path.is_file():
+        raise KvmrsError("not there", tarball.GIVE)
+    return "there"
 
 
 def _kdir(tree: Path) -> str:

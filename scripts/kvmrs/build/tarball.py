@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The tarball of the kernel source: the one that KERNEL_TARBALL= names, the distribution's, kernel.org's.
+
+Wherever it is from, its checksum says whether it is one that the series was tested on. Another
+one of the same series is tried, with a warning: most often the patches apply to it as well.
+"""
+
+import hashlib
+import os
+import shutil
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List
+
+from ..base import lock, paths, proc, ui
+from ..base.errors import KvmrsError
+from ..tools import packages, toolroot
+
+SUPPORTED = "7.3"
+KNOWN = paths.CONFIGS / "kernel-sources"
+UPSTREAM = "https://cdn.kernel.org/pub/linux/kernel/v7.x/linux-{version}.tar.xz"
+GIVE = "give one: KERNEL_TARBALL=<linux-7.3.4.tar.xz> or KERNEL_SRC=<tree>"
+
+
+@dataclass(frozen=True)
+class Tarball:
+    """`doubts` are reasons why the series may not apply, empty for a known one."""
+
+    path: Path
+    version: str
+    checksum: str
+
+    @property
+    def doubts(self) -> List[str]:
+        known = known_versions()
+        if self.checksum in known:
+            return []
+        tested = ", ".join(sorted(set(known.values())))
+        return [f"{self.path.name} (Linux {self.version}) is not known, tested is {tested}; trying it"]
+
+
+def ensure() -> Tarball:
+    """The tarball that this run builds from; fetched where there is none yet."""
+    given = os.environ.get("KERNEL_TARBALL")
+    if given:
+        return _examined(Path(given).absolute())
+    folder = paths.cache() / "source"
+    toolroot.ensure()
+    with lock.hold("fetching the kernel source", "source"):
+        if not (folder / "version").exists():
+            folder.mkdir(exist_ok=True)
+            _fetch(folder)
+    return _examined(_fetched(folder)[0])
+
+
+def known_versions() -> Dict[str, str]:
+    """Checksum -> version."""
+    lines = (line.partition("#")[0].split() for line in KNOWN.read_text().splitlines())
+    return {words[0]: words[1] for words in lines if words}
+
+
+def version_in_makefile(text: str) -> str:
+    """The version that a kernel's top Makefile states, e.g. 7.3.4."""
+    lines = text.splitlines()[:6]
+    parts = {line.split("=")[0].strip(): line.split("=")[1].strip() for line in lines if "=" in line}
+    number = ".".join(parts.get(key, "") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+    return number.removesuffix(".0") + parts.get("EXTRAVERSION", "")
+
+
+def _examined(path: Path) -> Tarball:
+    """Its checksum tells the version of a known one; of another its Makefile does."""
+    if not path.is_file():
+        raise KvmrsError(f"there is no file {path}", GIVE)
+    checksum = _checksum(path)
+    version = known_versions().get(checksum) or _version(path)
+    if not f"{version}.".startswith(f"{SUPPORTED}."):
+        raise KvmrsError(f"{path} is Linux {version}", f"kvm_rs supports Linux {SUPPORTED}.x")
+    return Tarball(path, version, checksum)
+
+
+def _checksum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _version(path: Path) -> str:
+    tar = ["tar", "-xOf", str(path), "--wildcards", "--no-wildcards-match-slash", "*/Makefile"]
+    text = toolroot.run(tar, capture_output=True).stdout
+    if "PATCHLEVEL" not in text:
+        raise KvmrsError(f"{path} is no tarball of a kernel", GIVE)
+    return version_in_makefile(text[text.index("VERSION"):])
+
+
+def _fetched(folder: Path) -> List[Path]:
+    return sorted(folder.glob("*.tar.xz"))
+
+
+def _fetch(folder: Path) -> None:
+    """The first source that has one. The file "version", written last, says that all is there."""
+    reasons = []
+    for name, fetch in ("Debian", _package), ("kernel.org", _upstream):
+        try:
+            fetch(folder)
+            break
+        except (KvmrsError, OSError) as error:
+            reasons.append(f"{name}: {error}")
+    else:
+        raise KvmrsError(f"nobody has the source of Linux {SUPPORTED}", GIVE, "\n".join(reasons))
+    (folder / "version").write_text(_examined(_fetched(folder)[0]).version + "\n")
+
+
+def _upstream(folder: Path) -> None:
+    url = UPSTREAM.format(version=max(known_versions().values()))
+    target = folder / url.rpartition("/")[2]
+    part = target.with_suffix(".part")
+    with ui.step(f"kernel source: {target.name}"), urllib.request.urlopen(url, timeout=60) as answer:
+        with open(part, "wb") as file:
+            shutil.copyfileobj(answer, file)
+    part.replace(target)
+
+
+def _package(folder: Path) -> None:
+    options = _apt_options(folder)
+    with ui.step(f"kernel source: package {packages.SOURCE}") as shown:
+        for words in (["update", "--error-on=any"], ["download", packages.SOURCE]):
+            proc.run_logged(toolroot.command(packages.apt_get(*options, *words), cwd=folder),
+                            "source", shown, append=True)
+        package = next(folder.glob(f"{packages.SOURCE}_*.deb"))
+        tarball = f"usr/src/{packages.SOURCE}.tar.xz"
+        proc.run_logged(toolroot.command(["dpkg-deb", "-x", str(package), "unpacked"], cwd=folder),
+                        "source", shown, append=True)
+        os.replace(folder / "unpacked" / tarball, folder / f"{packages.SOURCE}.tar.xz")
+        shutil.rmtree(folder / "unpacked")
+        package.unlink()
+
+
+def _apt_options(folder: Path) -> List[str]:
+    """apt settings with a source list of our own: the machine's own lists stay as they are."""
+    (folder / "lists").mkdir(exist_ok=True)
+    sources = folder / "sources.list"
+    sources.write_text(f"deb {_mirror()} {packages.SOURCE_SUITE} main\n")
+    settings = {"Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": "-",
+                "Dir::State::lists": folder / "lists", "Dir::Cache": folder / "apt",
+                "APT::Sandbox::User": "root"}
+    return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+
+
+def _mirror() -> str:
+    """The Debian mirror that the tools came from."""
+    if toolroot.ensure() is None and not shutil.which("apt-get"):
+        raise KvmrsError("there is no apt here")
+    lines = toolroot.output(["apt-get", "indextargets", "--format", "$(REPO_URI)",
+                             "Created-By: Packages", "Label: Debian", "Component: main"])
+    if not lines:
+        raise KvmrsError("apt knows no Debian mirror", "run apt-get update and try again")
+    return lines.splitlines()[0]
