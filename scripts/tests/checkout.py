@@ -55,9 +55,9 @@ class CheckoutTest(unittest.TestCase):
     def run_command(self, *given: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         return self.run_program(str(self.checkout / "scripts" / "kvmrs.sh"), *given, **settings)
 
-    def run_python(self, script: str) -> "subprocess.CompletedProcess[str]":
+    def run_python(self, script: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         """A script that imports this checkout's kvmrs."""
-        return self.run_program(sys.executable, "-P", "-c", script, **self.python_path())
+        return self.run_program(sys.executable, "-P", "-c", script, **self.python_path(), **settings)
 
     def run_program(self, *argv: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         """timeout(1) ends what the program started, too."""

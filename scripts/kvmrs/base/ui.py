@@ -6,7 +6,9 @@ a heartbeat every HEARTBEAT seconds and a line at the end, so that a log stays r
 a watcher sees life.
 """
 
+import shutil
 import sys
+import textwrap
 import threading
 import time
 from types import TracebackType
@@ -28,6 +30,13 @@ def say(text: str) -> None:
     with _output:
         _erase()
         print(text, flush=True)
+
+
+def say_wrapped(head: str, text: str) -> None:
+    """`head`, and `text` beside it in as many lines as the screen makes of it."""
+    room = max(20, width() - len(head))
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    say(f"\n{' ' * len(head)}".join([head + lines[0], *lines[1:]]))
 
 
 class step:
@@ -75,7 +84,7 @@ class step:
             if _terminal():
                 with _output:
                     _erase()
-                    print(line[: _width() - 1], end="", flush=True)
+                    print(line[: width() - 1], end="", flush=True)
             elif time.monotonic() - spoken >= HEARTBEAT:
                 spoken = time.monotonic()
                 say(line)
@@ -88,9 +97,8 @@ def _terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _width() -> int:
-    import shutil
-
+def width() -> int:
+    """Columns of the screen; where there is none, those of most."""
     return shutil.get_terminal_size().columns
 
 

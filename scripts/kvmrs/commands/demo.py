@@ -41,7 +41,8 @@ def main(_: Namespace) -> int:
     ended = boot.run(machine, view.on_event)
     view.close()
     ended.demand_success()
-    ui.say(f"\nThe host's kernel log is clean. All of this took {ui.clock(ended.seconds)}.")
+    ui.say("")
+    ui.say_wrapped("", f"The host's kernel log is clean. All of this took {ui.clock(ended.seconds)}.")
     return 0
 
 

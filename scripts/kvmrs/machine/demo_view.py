@@ -5,9 +5,10 @@ On a terminal the last row of the table is live. Elsewhere a row is printed now 
 before anything else is said.
 """
 
+import itertools
 import sys
 import time
-from typing import Dict
+from typing import Dict, List, Tuple
 
 from ..base import ui
 from . import accel, boot
@@ -22,15 +23,21 @@ PHASES = {
     "after": "what is left",
 }
 COLUMNS = (
-    ("4K pages", "pages_4k"),
-    ("2M pages", "pages_2m"),
+    ("4K", "pages_4k"),
+    ("2M", "pages_2m"),
     ("1G", "pages_1g"),
     ("faults", "pf_taken"),
+    ("flushes", "remote_tlb_flush"),
     ("fixed", "pf_fixed"),
     ("fast", "pf_fast"),
-    ("TLB flushes", "remote_tlb_flush"),
 )
-LEGEND = "(pages mapped for the guest; page faults, those fixed, those fixed without a lock)"
+"""The first ones are shown where the screen is narrow."""
+LEGEND = (
+    "(pages mapped for the guest, by size; page faults; TLB flushes; faults that were fixed, and"
+    " those fixed without a lock)"
+)
+CLOCK, NARROW, WIDE = 9, 7, 10
+"""Columns of the time, and of a figure on screens of 40 and of 80 columns."""
 SOME_TIME = 3.0
 """Seconds between two rows where there is no terminal."""
 SHOWN_CHANGES = ("log-on", "log-off")
@@ -74,13 +81,13 @@ class View:
 
     def _facts(self, facts: Dict[str, str]) -> None:
         paging = "AMD NPT" if facts["npt"] in ("Y", "1") else "Intel EPT"
-        ui.say(
-            f"\nhost     Linux {facts['kernel']}, CPUs {facts['cpus']},"
-            f" {int(facts['memory_kb']) >> 10} MiB of memory"
-        )
-        ui.say(f"runs on  {self._runs_on()}")
-        ui.say(f"paging   {paging}, KVM's TDP MMU is {'on' if facts['tdp_mmu'] == 'Y' else 'off'}")
-        ui.say(f"module   {self._module}")
+        memory = f"{int(facts['memory_kb']) >> 10} MiB of memory"
+        ui.say("")
+        ui.say_wrapped("host     ", f"Linux {facts['kernel']}, CPUs {facts['cpus']}, {memory}")
+        ui.say_wrapped("runs on  ", self._runs_on())
+        state = "on" if facts["tdp_mmu"] == "Y" else "off"
+        ui.say_wrapped("paging   ", f"{paging}, KVM's TDP MMU is {state}")
+        ui.say_wrapped("module   ", self._module)
 
     def _runs_on(self) -> str:
         if self._chosen.name == "kvm":
@@ -90,13 +97,15 @@ class View:
     def _begin(self, name: str) -> None:
         self._keep_row()
         self._phase = name
-        ui.say(f"\n{self._elapsed():6.1f} s  {PHASES[name]}")
+        ui.say("")
+        ui.say_wrapped(f"{self._elapsed():6.1f} s  ", PHASES[name])
         if name == "boot":
-            ui.say(f"{'':10}{LEGEND}\n\n{'':9}" + "".join(f"{title:>12}" for title, _ in COLUMNS))
+            ui.say_wrapped(" " * 10, LEGEND)
+            ui.say("\n" + " " * CLOCK + "".join(f"{title:>{size}}" for title, _, size in _columns()))
 
     def _say(self, text: str) -> None:
         self._keep_row()
-        ui.say(f"{'':10}{text}")
+        ui.say_wrapped(" " * 10, text)
 
     def _figures(self, values: Dict[str, int]) -> None:
         """On a terminal the latest row overwrites the one before, unless that is to be seen."""
@@ -104,7 +113,7 @@ class View:
         if self._phase in SHOWN_CHANGES and huge != self._huge:
             self._keep_row()
         self._huge = huge
-        self._numbers = "".join(f"{values[key]:>12}" for _, key in COLUMNS)
+        self._numbers = "".join(f"{values[key]:>{size}}" for _, key, size in _columns())
         self._row = f"{self._elapsed():6.1f} s {self._numbers}"
         if self._live:
             print(f"\r\033[K{self._row}", end="", flush=True)
@@ -121,3 +130,12 @@ class View:
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._start
+
+
+def _columns() -> List[Tuple[str, str, int]]:
+    """(title, figure, width): as many as the screen has room for, apart from each other."""
+    room = ui.width() - CLOCK
+    size = WIDE if room >= WIDE * len(COLUMNS) else max(NARROW, room // len(COLUMNS))
+    sized = [(title, key, max(size, len(title) + 1)) for title, key in COLUMNS]
+    widths = list(itertools.accumulate(size for _, _, size in sized))
+    return [column for column, end in zip(sized, widths) if end <= room]

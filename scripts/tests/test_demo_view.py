@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The demo on narrow screens, on wide ones and without a terminal: no line is longer than the screen."""
+
+from .checkout import CheckoutTest
+
+SHOW = """
+from kvmrs.machine import accel, demo_view
+facts = {"kernel": "7.3.4-kvm_rs", "cpus": "0-2", "memory_kb": "2000000", "npt": "Y", "tdp_mmu": "Y"}
+view = demo_view.View(accel.Accelerator("tcg", "none"), "kvm_rs.ko, 400 KiB, commit 0123456789ab-dirty")
+view.on_event({"ev": "ready", "facts": facts})
+for phase in demo_view.PHASES:
+    view.on_event({"ev": "phase", "phase": phase})
+    view.on_event({"ev": "figures", "values": {key: 123456 for _, key in demo_view.COLUMNS}})
+    view.on_event({"ev": "note", "line": "pages of 4K were mapped, and " * 5})
+view.close()
+"""
+
+
+class DemoViewTest(CheckoutTest):
+    """What is shown of made-up events."""
+
+    def test_lines_fit(self) -> None:
+        for columns, titles in (40, ["4K", "faults"]), (80, ["4K", "faults", "fixed", "fast"]):
+            with self.subTest(columns=columns):
+                done = self.run_python(SHOW, COLUMNS=str(columns))
+                self.assertEqual(done.returncode, 0, done.stderr)
+                for title in titles:
+                    self.assertRegex(done.stdout, rf"(?m)^ .*\b{title}\b")
+                for line in done.stdout.splitlines():
+                    self.assertLessEqual(len(line), columns, line)
+                self.assertNotIn("\033", done.stdout)
