@@ -6,8 +6,9 @@
 # Settings, from the environment or the command line:
 #   KDIR=        a patched, built Linux 7.3 tree to use as it is
 #   KERNEL_SRC=  a Linux 7.3 source tree to build from instead of the distribution's
+#   KERNEL_TARBALL=  or a tarball of it
 
-export KDIR KERNEL_SRC INSTALL_MOD_PATH
+export KDIR KERNEL_SRC KERNEL_TARBALL INSTALL_MOD_PATH
 
 kvmrs := scripts/kvmrs.sh
 
@@ -23,6 +24,7 @@ help:
 	@echo 'make stress           VMs under everything at once (SECONDS=300 FLAVOR=base SEED=<number>)'
 	@echo 'make bench            C and Rust compared, in instructions'
 	@echo 'make shell            a shell in the booted host, with kvm_rs.ko at hand'
+	@echo 'make vng              the host under virtme-ng, on your root file system (EXEC="<command>")'
 	@echo
 	@echo 'make doctor           what is there, what is missing and how to get it'
 	@echo 'make kernel           the patched host kernel'
@@ -54,6 +56,12 @@ test-debug:
 stress:
 	@$(kvmrs) $@ $(if $(FLAVOR),--flavor $(FLAVOR)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# EXEC= is a command line for the guest.
+PHONY += vng
+export EXEC
+vng:
+	@$(kvmrs) $@ $${EXEC:+--exec="$$EXEC"} $(ARGS)
 
 PHONY += patch-check patch-apply patch-unapply
 patch-check patch-apply patch-unapply:

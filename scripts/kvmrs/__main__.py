@@ -36,6 +36,7 @@ COMMANDS = {
     "stress": "VMs under everything at once",
     "bench": "C and Rust compared, in instructions",
     "shell": "a shell in the booted host",
+    "vng": "the kernel and the module under virtme-ng",
 }
 """Each is a module of commands/. add_arguments() declares its arguments, if it takes any; main() gets
 them and returns the exit code.

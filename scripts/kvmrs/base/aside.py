@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Callable, Generic, Iterator, Sequence, Tuple, TypeVar
 
-from . import paths, ui
+from . import children, paths, ui
 
 MEMORY = 12 << 30
 """Bytes that two emulators at once need, with a kernel's page cache."""
@@ -65,6 +65,7 @@ class Aside(Generic[T]):
 
 
 def _run_all(works: Sequence[Tuple[str, Callable[[], object]]], results: Connection) -> None:
+    children.end_with_me()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[1:])
     for name, function in works:
         with open(_log(name), "wb") as log:
