@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where the kernel source comes from: a known tarball, another one, or none."""
+
+import tarfile
+from pathlib import Path
+
+from .checkout import CheckoutTest
+
+LOOK = """
+from kvmrs.__main__ import main
+from kvmrs.build import source, tarball
+from kvmrs.tools import toolroot
+import kvmrs.commands.fmt as fmt
+toolroot.command = lambda argv, *rest, **more: list(argv)
+toolroot.ensure = lambda: None
+tarball.UPSTREAM = "file:///nonexistent/linux-{version}.tar.xz"
+fmt.main = lambda _: print(source.ensure().name)
+raise SystemExit(main(["fmt"]))
+"""
+
+
+class SourceTest(CheckoutTest):
+    """Tarballs with a Makefile alone."""
+
+    def tarball(self, version: str) -> str:
+        major, minor, last = version.split(".")
+        makefile = Path(self.cache.parent, "Makefile")
+        makefile.write_text(
+            f"# SPDX\nVERSION = {major}\nPATCHLEVEL = {minor}\nSUBLEVEL = {last}\nEXTRAVERSION =\n"
+        )
+        path = self.cache.parent / f"linux-{version}.tar"
+        with tarfile.open(path, "w") as archive:
+            archive.add(makefile, f"linux-{version}/Makefile")
+        return str(path)
+
+    def test_another_version_is_tried_with_a_warning(self) -> None:
+        done = self.run_python(LOOK, KERNEL_TARBALL=self.tarball("7.3.9"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("warning: linux-7.3.9.tar (Linux 7.3.9) is not known", done.stdout)
+        self.assertIn("\n7.3.9-", done.stdout)
+
+    def test_another_series_is_refused(self) -> None:
+        done = self.run_python(LOOK, KERNEL_TARBALL=self.tarball("7.4.1"))
+        self.assert_refused(done, 1, "is Linux 7.4.1; kvm_rs supports Linux 7.3.x")
+
+    def test_a_known_one_needs_no_warning(self) -> None:
+        path = self.tarball("7.3.4")
+        known = self.checkout / "scripts" / "config" / "kernel-sources"
+        first = self.run_python(LOOK, KERNEL_TARBALL=path)
+        self.assertIn("warning: ", first.stdout)
+        script = f"from kvmrs.build import tarball; print(tarball._checksum(tarball.Path('{path}')))"
+        known.write_text(f"{self.run_python(script).stdout.strip()} 7.3.4 here\n")
+        self.assertEqual(self.run_python(LOOK, KERNEL_TARBALL=path).stdout, "7.3.4\n")
+
+    def test_none_to_be_had(self) -> None:
+        done = self.run_python(LOOK)
+        self.assertEqual(done.returncode, 1)
+        said = done.stderr.splitlines()[-1]
+        self.assertTrue(
+            said.startswith("kvm_rs: error: nobody has the source of Linux 7.3; give one"), said
+        )
+        self.assert_refused(
+            self.run_python(LOOK, KERNEL_TARBALL="/nonexistent.tar"),
+            1,
+            "there is no file /nonexistent.tar",
+        )

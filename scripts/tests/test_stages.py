@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The table of `test` is complete, however a stage ends."""
+
+from .checkout import CheckoutTest
+
+BROKEN = """
+import os
+from kvmrs.base import aside
+from kvmrs.commands import test
+from kvmrs.suite.results import Summary
+def wrong():
+    raise ValueError("a wrong value")
+def dead():
+    os._exit(3)
+test.STAGES = (
+    ("the checks", lambda: Summary(1, 0, 0)),
+    ("the longest", wrong),
+    ("a wrong one", wrong),
+    ("a dead one", dead),
+    ("after it", lambda: Summary(1, 0, 0)),
+)
+aside.possible = lambda: True
+# There may be one processor here; what runs aside leaves one alone.
+os.sched_setaffinity = lambda *_: None
+raise SystemExit(test.main(None))
+"""
+
+
+class StagesTest(CheckoutTest):
+    """Made-up stages."""
+
+    def test_the_table_is_complete(self) -> None:
+        done = self.run_python(BROKEN)
+        said = done.stdout
+        self.assertEqual(done.returncode, 1, said + done.stderr)
+        table = said[said.index("stage  ") :]
+        for line in (
+            r"the checks +1 +0 +0 .*",
+            r"the longest +0 +1 +0 .*ValueError: a wrong value",
+            r"a wrong one +0 +1 +0 .*ValueError: a wrong value",
+            r"a dead one +0 +1 +0 .*broke off; see out/logs/a-dead-one.log",
+            r"after it +0 +1 +0 .*broke off; see .*",
+            r"1 passed, 4 failed, 0 skipped",
+        ):
+            self.assertRegex(table, rf"(?m)^{line}$")
