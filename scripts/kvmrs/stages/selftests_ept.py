@@ -131,7 +131,7 @@ def _preload() -> Dict[str, Path]:
     """The library that works around Bochs, and the file that has every program load it."""
     source = FOLDER / "take_interrupts.c"
     library = paths.of_checkout("take_interrupts.so")
-    listed = library.with_suffix(".preload")
+    listed = paths.of_checkout("take_interrupts.preload")
     with ui.step(source.name) as shown, tempfile.TemporaryDirectory(dir=paths.cache()) as folder:
         fresh = Path(folder, library.name)
         flags = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", "-shared", "-fPIC"]
