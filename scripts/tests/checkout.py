@@ -13,7 +13,7 @@ from typing import Dict, Set
 REPO = Path(__file__).resolve().parents[2]
 GENERATED = shutil.ignore_patterns("out", "target", ".git", "__pycache__", "*.o", "*.ko")
 BROUGHT = ("Makefile", "scripts", "selftests", "patches", "docs")
-LIMIT = 30
+LIMIT = 60
 """Seconds after which a command hangs."""
 
 
