@@ -167,7 +167,11 @@ fn a_table_is_linked_for_the_role_that_it_was_made_for() {
         let root = vcpu.root().expect("a root");
         let (cx, _) = Context::enter(nested.vm(), &rcu, &nested_root).expect("its own VM");
         let other = Entry::read(cx, table_of(&root, &rcu, level), entry.gfn());
-        let new = NewTable::for_entry(vcpu.alloc_table(), &other.expect("in the table"), NxHugePage::Allowed);
+        let new = NewTable::for_entry(
+            vcpu.alloc_table(),
+            &other.expect("in the table"),
+            NxHugePage::Allowed,
+        );
         let error = absent(entry).link(new).map(|_| ());
         error.map_err(|error| error.error)
     });
