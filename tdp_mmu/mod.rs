@@ -30,6 +30,7 @@ pub mod age;
 mod change;
 pub mod dirty;
 pub mod each_root;
+pub mod inside;
 pub mod leaf;
 pub mod lookup;
 pub mod map;

@@ -12,6 +12,7 @@ use kernel::{
 };
 use kvm_bindings as bindings;
 use ops::{
+    debugfs,
     fault,
     ranges,
     roots,
@@ -42,6 +43,7 @@ static BACKEND: Backend = Backend(bindings::kvm_vm_backend {
     vm_types: VM_TYPES,
     vm: VM_OPS,
     mmu: MMU_OPS,
+    debugfs: DEBUGFS_OPS,
 });
 
 const VM_OPS: bindings::kvm_backend_vm_ops = bindings::kvm_backend_vm_ops {
@@ -71,6 +73,12 @@ const MMU_OPS: bindings::kvm_backend_mmu_ops = bindings::kvm_backend_mmu_ops {
     write_protect_gfn: Some(slots::write_protect_gfn),
     try_split_huge_pages: Some(slots::try_split_huge_pages),
     recover_huge_pages: Some(slots::recover_huge_pages),
+};
+
+const DEBUGFS_OPS: bindings::kvm_backend_debugfs_ops = bindings::kvm_backend_debugfs_ops {
+    open: Some(debugfs::open),
+    read: Some(debugfs::read),
+    release: Some(debugfs::release),
 };
 
 /// The registered backend. While VMs use it they hold references to the module, so it cannot be

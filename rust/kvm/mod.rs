@@ -44,6 +44,8 @@ pub use lock::{
     Waiver, //
 };
 pub use memory::{
+    AnySlots,
+    AnyVm,
     MemSlot,
     SlotRange,
     SlotsHeld,

@@ -12,9 +12,11 @@
 //! - *Live VM*: `kvm` uses this backend, and its hook `create` has returned while `destroy` was not
 //!   called yet ([`vm`] has the two exceptions).
 //! - *Current vCPU*: `vcpu` belongs to a live VM and is loaded by the current task.
+//! - *Any VM*: `kvm` is alive, on this backend or on C, and has a TDP MMU without mirror roots.
 //! - *Held slots*: where a slot is an argument, it was found under `kvm->srcu` or `slots_lock`, and
 //!   the current task still holds that.
 
+pub(super) mod debugfs;
 pub(super) mod fault;
 pub(super) mod ranges;
 pub(super) mod roots;

@@ -62,6 +62,20 @@ __kvmrs_helper void kvmrs_cpu_relax(void)
 	cpu_relax();
 }
 
+/* Keeps slots, tables and entries as they are. */
+
+__kvmrs_helper void kvmrs_hold_still(struct kvm *kvm)
+{
+	mutex_lock(&kvm->slots_lock);
+	write_lock(&kvm->mmu_lock);
+}
+
+__kvmrs_helper void kvmrs_let_go(struct kvm *kvm)
+{
+	write_unlock(&kvm->mmu_lock);
+	mutex_unlock(&kvm->slots_lock);
+}
+
 /* tdp_mmu_pages_lock: roots list and possible-NX-huge-page list. */
 
 __kvmrs_helper void kvmrs_pages_lock_init(struct kvm *kvm)

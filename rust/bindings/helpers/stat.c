@@ -7,6 +7,15 @@ __kvmrs_helper void kvmrs_update_page_stats(struct kvm *kvm, int level, int coun
 	kvm_update_page_stats(kvm, level, count);
 }
 
+/* Negative if pages of the shadow MMU may be among them, or there is no number. */
+__kvmrs_helper s64 kvmrs_tdp_page_stats(struct kvm *kvm, int level)
+{
+	if (level > KVM_NR_PAGE_SIZES || kvm_memslots_have_rmaps(kvm))
+		return -1;
+
+	return max(atomic64_read(&kvm->stat.pages[level - 1]), 0);
+}
+
 __kvmrs_helper void kvmrs_account_pgtable_pages(void *table, int nr)
 {
 	kvm_account_pgtable_pages(table, nr);

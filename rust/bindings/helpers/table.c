@@ -34,6 +34,13 @@ __kvmrs_helper u64 kvmrs_spte_base_addr_mask(void)
 	return SPTE_BASE_ADDR_MASK;
 }
 
+/* Bits of an entry's address that the CPU does not have, but for those that encrypt. */
+__kvmrs_helper u64 kvmrs_spte_reserved_addr_mask(void)
+{
+	return ~GENMASK_ULL(kvm_host.maxphyaddr - 1, 0) & GENMASK_ULL(51, 0) &
+	       ~shadow_me_value;
+}
+
 __kvmrs_helper void *kvmrs_alloc_table(void)
 {
 	return (void *)__get_free_page(GFP_KERNEL_ACCOUNT);

@@ -30,6 +30,7 @@ static void __used vm_layout(void)
 	SIZE(kvm_memory_slot);
 	OFFSET(kvm_memory_slot, base_gfn);
 	OFFSET(kvm_memory_slot, npages);
+	OFFSET(kvm_memory_slot, userspace_addr);
 	OFFSET(kvm_memory_slot, arch);
 	OFFSET(kvm_memory_slot, flags);
 	OFFSET(kvm_memory_slot, as_id);

@@ -5,7 +5,9 @@
 use crate::kvm::types::{
     AddressSpace,
     Gfn,
-    GfnRange, //
+    GfnRange,
+    Level,
+    PAGE_SHIFT, //
 };
 use kernel::types::Opaque;
 use kvm_bindings as bindings;
@@ -14,7 +16,7 @@ use kvm_bindings as bindings;
 ///
 /// # Invariants
 ///
-/// A reference borrows from a [`SlotsHeld`](super::SlotsHeld).
+/// A reference borrows from a [`SlotsHeld`](super::SlotsHeld) or an [`AnySlots`](super::AnySlots).
 #[repr(transparent)]
 pub struct MemSlot(Opaque<bindings::kvm_memory_slot>);
 
@@ -45,6 +47,21 @@ impl MemSlot {
     pub fn is_dirty_tracked(&self) -> bool {
         // SAFETY: The slot is alive.
         unsafe { bindings::kvmrs_slot_dirty_track_enabled(self.as_ptr()) }
+    }
+
+    /// Whether guest and host addresses are so aligned to each other that the slot can have pages
+    /// of `level`.
+    pub fn is_aligned_for(&self, level: Level) -> bool {
+        // SAFETY: The slot is alive, and these fields do not change while it is.
+        let (gfn, hva) = unsafe { ((*self.as_ptr()).base_gfn, (*self.as_ptr()).userspace_addr) };
+        (gfn ^ (hva as u64 >> PAGE_SHIFT)) & (level.pages() - 1) == 0
+    }
+
+    /// Whether the slot has a dirty bitmap, and the bit of `gfn`, which lies in the slot, is clear.
+    pub fn is_logged_clean(&self, gfn: Gfn) -> bool {
+        // SAFETY: The slot is alive, and its bitmap with it. The function checks that `gfn` lies in
+        // the slot.
+        unsafe { bindings::kvmrs_slot_is_logged_clean(self.as_ptr(), gfn.raw()) }
     }
 }
 

@@ -2,11 +2,16 @@
 
 //! The VM, what the module keeps for it, and its memory slots.
 
+mod any_vm;
 mod memslot;
 mod slots;
 mod state;
 mod vm;
 
+pub use any_vm::{
+    AnySlots,
+    AnyVm, //
+};
 pub use memslot::{
     MemSlot,
     SlotRange, //

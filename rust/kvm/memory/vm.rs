@@ -3,14 +3,16 @@
 //! The VM, as far as its memory management goes.
 
 use super::memslot::MemSlot;
-use crate::kvm::{
-    spte::{masks, Spte},
-    types::{Gfn, GfnRange, Level}, //
+use crate::kvm::types::{
+    Gfn,
+    GfnRange,
+    Level, //
 };
 use kernel::types::Opaque;
 use kvm_bindings as bindings;
 
-/// A `struct kvm`.
+/// A `struct kvm` on this backend. What it has in common with others is in
+/// [`AnyVm`](super::AnyVm).
 ///
 /// # Invariants
 ///
@@ -91,26 +93,6 @@ impl Vm {
     pub fn nx_huge_pages(&self) -> bool {
         // SAFETY: The VM is alive.
         unsafe { bindings::kvmrs_is_nx_huge_page_enabled(self.as_ptr()) }
-    }
-
-    /// Whether `spte` stands for emulated MMIO (`is_mmio_spte`).
-    #[inline(always)]
-    pub fn is_mmio_spte(&self, spte: Spte) -> bool {
-        spte.raw() & masks::mmio() == self.mmio_value() && masks::mmio_caching()
-    }
-
-    /// What tells an MMIO entry of this VM, under [`masks::mmio`].
-    #[inline(always)]
-    pub fn mmio_value(&self) -> u64 {
-        // SAFETY: The VM is alive; the field is set before its first vCPU.
-        unsafe { (*self.as_ptr()).arch.shadow_mmio_value }
-    }
-
-    /// Whether the CPU logs dirty pages by itself (PML).
-    #[inline(always)]
-    pub fn has_cpu_dirty_log(&self) -> bool {
-        // SAFETY: The VM is alive; the field does not change after its creation.
-        unsafe { (*self.as_ptr()).arch.cpu_dirty_log_size != 0 }
     }
 
     /// Whether the memory of `gfn` is private to the guest, by its attributes. Then only guest_memfd

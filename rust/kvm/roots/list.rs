@@ -3,7 +3,7 @@
 //! The RCU list of a VM's roots.
 
 use crate::kvm::{
-    memory::Vm,
+    memory::AnyVm,
     table::ShadowPage, //
 };
 use core::ptr;
@@ -15,7 +15,10 @@ use kvm_bindings as bindings;
 ///
 /// `link` must be the list's head or the `link` field of a root that is not freed during `'a`.
 #[inline(always)]
-unsafe fn page_of<'a>(vm: &Vm, link: *mut kernel::bindings::list_head) -> Option<&'a ShadowPage> {
+unsafe fn page_of<'a>(
+    vm: &AnyVm,
+    link: *mut kernel::bindings::list_head,
+) -> Option<&'a ShadowPage> {
     if ptr::eq(link, head(vm)) {
         return None;
     }
@@ -25,7 +28,7 @@ unsafe fn page_of<'a>(vm: &Vm, link: *mut kernel::bindings::list_head) -> Option
 
 /// The list's head.
 #[inline(always)]
-pub(super) fn head(vm: &Vm) -> *mut kernel::bindings::list_head {
+pub(super) fn head(vm: &AnyVm) -> *mut kernel::bindings::list_head {
     // SAFETY: The VM is alive; this only computes an address.
     unsafe { &raw mut (*vm.as_ptr()).arch.tdp_mmu_roots }
 }
@@ -43,7 +46,7 @@ pub(super) fn link(page: &ShadowPage) -> *mut kernel::bindings::list_head {
 ///
 /// `prev` is the list's head or a root's link, and no root is freed during `'r`.
 pub(super) struct Links<'r> {
-    vm: &'r Vm,
+    vm: &'r AnyVm,
     prev: *mut kernel::bindings::list_head,
 }
 
@@ -54,7 +57,7 @@ impl<'r> Links<'r> {
     ///
     /// No root on the list, nor `prev`, may be freed during `'r`.
     #[inline(always)]
-    pub(super) unsafe fn behind(vm: &'r Vm, prev: Option<&ShadowPage>) -> Self {
+    pub(super) unsafe fn behind(vm: &'r AnyVm, prev: Option<&ShadowPage>) -> Self {
         // INVARIANT: The head or a root's link, and roots are not freed during `'r`.
         Self {
             vm,

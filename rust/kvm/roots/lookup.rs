@@ -10,7 +10,7 @@ use super::{
 use crate::{
     kvm::{
         lock::{Exclusive, Locked, MmuLock, PagesLock},
-        memory::{SlotsLocked, Vm},
+        memory::{AnyVm, SlotsLocked, Vm},
         table::{Role, ShadowPage, TableMemory, VmPage}, //
     },
     sync::{rcu, Rcu}, //
@@ -85,14 +85,22 @@ impl MmuLock<'_, Exclusive> {
 #[inline(always)]
 pub fn roots_rcu<'r>(
     vm: &'r Vm,
-    _rcu: &'r impl Rcu,
+    rcu: &'r impl Rcu,
     filter: RootFilter,
 ) -> impl Iterator<Item = VmPage<'r>> {
+    any_roots_rcu(vm, rcu, filter).map(move |page| VmPage::new(vm, page))
+}
+
+/// The same for a VM of either backend: to be looked at, and no more.
+#[inline(always)]
+pub fn any_roots_rcu<'r>(
+    vm: &'r AnyVm,
+    _rcu: &'r impl Rcu,
+    filter: RootFilter,
+) -> impl Iterator<Item = &'r ShadowPage> {
     // SAFETY: Roots are freed by RCU, and the section is borrowed for `'r`.
     let links = unsafe { Links::behind(vm, None) };
-    links
-        .filter(move |page| filter.admits(page.role()))
-        .map(move |page| VmPage::new(vm, page))
+    links.filter(move |page| filter.admits(page.role()))
 }
 
 impl<'vm> PagesLock<'vm> {

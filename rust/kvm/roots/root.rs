@@ -86,6 +86,14 @@ impl<'vm> Root<'vm> {
     }
 }
 
+impl ShadowPage {
+    /// How many references a root has right now, for a look.
+    pub fn root_references(&self) -> u32 {
+        // SAFETY: The page is alive, and the count is one word.
+        unsafe { count(self).cast::<u32>().read_volatile() }
+    }
+}
+
 impl<'vm> Deref for Root<'vm> {
     type Target = VmPage<'vm>;
 

@@ -66,6 +66,13 @@ pub fn mmio_caching() -> bool {
     unsafe { bindings::enable_mmio_caching }
 }
 
+/// The bits of a physical address that the CPU does not have: no present entry may set one.
+#[inline(always)]
+pub fn reserved_addr() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::kvmrs_spte_reserved_addr_mask() }
+}
+
 /// The bits that hold a physical address.
 #[inline(always)]
 pub fn base_addr() -> u64 {

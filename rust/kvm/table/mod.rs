@@ -17,7 +17,8 @@
 //!
 //! An [`Entry`] is read from a live table in a [`Context`], and changed by its transitions.
 //!
-//! The model compiles `context.rs`, `enter.rs`, `entry.rs` and `transitions.rs` as they are.
+//! The model compiles `context.rs`, `enter.rs`, `entry.rs`, `transitions.rs` and `view.rs` as they
+//! are.
 
 mod context;
 mod enter;
@@ -28,6 +29,7 @@ mod removed;
 pub mod report;
 mod role;
 mod transitions;
+mod view;
 mod vm_page;
 
 pub use context::{
@@ -64,4 +66,5 @@ pub use transitions::{
     TableRemoval,
     TransitionError, //
 };
+pub use view::TableView;
 pub use vm_page::VmPage;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     kvm::{
         lock::{Mode, PagesLock},
-        memory::Vm,
+        memory::{AnyVm, Vm},
         spte::{masks, Spte, SpteCell},
         types::{Gfn, Level, ENTRIES}, //
     },
@@ -63,6 +63,21 @@ impl<'r> Table<'r> {
         // frame (`NewTable`, `SplitTable`), and is freed by RCU only after it was unlinked; the
         // context keeps the RCU section open for `'r`.
         unsafe { Self::from_ptr(bindings::kvmrs_va(pa).cast(), gfn, below) }
+    }
+
+    /// The table that `spte` links, if it does. It was read from the entry at `gfn` of this table.
+    pub(super) fn follow(
+        self,
+        spte: Spte,
+        gfn: Gfn,
+        _vm: &'r AnyVm,
+        _rcu: &'r impl Rcu,
+    ) -> Option<Self> {
+        let below = self.level.below().filter(|_| spte.is_table(self.level))?;
+        let pa = spte.raw() & masks::base_addr();
+        // SAFETY: As in `linked_by()`. C's links hold the addresses of tables too, which C frees by
+        // RCU, and the section is borrowed for `'r`.
+        Some(unsafe { Self::from_ptr(bindings::kvmrs_va(pa).cast(), gfn, below) })
     }
 
     /// The table's level.
@@ -175,6 +190,14 @@ impl ShadowPage {
         // SAFETY: The header is alive, and the field is constant once it is linked.
         let ptep = unsafe { *(*self.as_ptr()).__bindgen_anon_4.ptep };
         Some(NonNull::new(ptep)?.cast())
+    }
+
+    /// Whether the header says that the entry for `gfn` in `table` links this page.
+    pub(super) fn is_linked_by(&self, table: Table<'_>, gfn: Gfn) -> bool {
+        // SAFETY: The header is alive, and the field is constant once it is linked.
+        let ptep = unsafe { *(*self.as_ptr()).__bindgen_anon_4.ptep };
+        let cell = table.cell_for(gfn);
+        cell.is_some_and(|cell| cell.as_ptr() == ptep)
     }
 
     /// Whether `table` is this page's table.

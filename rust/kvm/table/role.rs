@@ -77,6 +77,12 @@ impl Role {
         self
     }
 
+    /// Whether both are roles of one tree, at whatever level, and valid or not.
+    pub fn is_of_same_tree(self, other: Self) -> bool {
+        let same = |role: Self| role.invalidated().with_level(Level::MAX).word();
+        same(self) == same(other)
+    }
+
     /// Whether a nested guest runs on the tree.
     #[inline(always)]
     pub fn is_guest_mode(self) -> bool {

@@ -17,7 +17,7 @@ pub use lock::{
     Exclusive, Flush, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced, Shared,
     Waiver,
 };
-pub use memory::{MemSlot, SlotRange, SlotsHeld, SlotsLocked, Vm};
+pub use memory::{AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Vm};
 pub use roots::{Root, RootFilter};
 pub use spte::{LeafSpte, Spte};
 pub use table::{Change, Context, Entry, LeafBits, Role, ShadowPage, State, VmPage};

@@ -6,5 +6,6 @@ pub mod breaks;
 pub mod cpu;
 pub mod debt;
 pub mod kvm;
+pub mod plant;
 pub mod primary;
 pub mod view;

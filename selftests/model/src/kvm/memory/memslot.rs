@@ -7,7 +7,7 @@ use crate::{
         plain::{lock, Mutex},
         AtomicBool, Ordering,
     },
-    kvm::types::{AddressSpace, Gfn, GfnRange},
+    kvm::types::{AddressSpace, Gfn, GfnRange, Level},
 };
 use std::collections::BTreeSet;
 
@@ -17,6 +17,8 @@ pub struct MemSlot {
     range: GfnRange,
     tracked: AtomicBool,
     log: Mutex<BTreeSet<Gfn>>,
+    /// The largest pages that the host's addresses allow.
+    max_level: Level,
 }
 
 impl MemSlot {
@@ -27,7 +29,27 @@ impl MemSlot {
             range,
             tracked: AtomicBool::new(false),
             log: Mutex::default(),
+            max_level: Level::MAX_HUGEPAGE,
         }
+    }
+
+    /// The same in host memory that is aligned to pages of `level` only.
+    pub fn aligned_to(self, level: Level) -> Self {
+        Self {
+            max_level: level,
+            ..self
+        }
+    }
+
+    /// Whether guest and host addresses are so aligned to each other that the slot can have pages
+    /// of `level`.
+    pub fn is_aligned_for(&self, level: Level) -> bool {
+        level <= self.max_level
+    }
+
+    /// Whether writes are logged, and none to `gfn` was.
+    pub fn is_logged_clean(&self, gfn: Gfn) -> bool {
+        self.is_dirty_tracked() && !lock(&self.log).contains(&gfn)
     }
 
     /// The address space that the slot belongs to.

@@ -65,12 +65,19 @@ impl MmuLock<'_, Exclusive> {
 /// The roots of `vm` that `filter` admits, for as long as an RCU section lasts.
 pub fn roots_rcu<'r>(
     vm: &'r Vm,
-    _rcu: &'r impl Rcu,
+    rcu: &'r impl Rcu,
     filter: RootFilter,
 ) -> impl Iterator<Item = VmPage<'r>> {
-    listed(vm)
-        .filter(move |page| filter.admits(page.role()))
-        .map(move |page| VmPage::new(vm, page))
+    any_roots_rcu(vm, rcu, filter).map(move |page| VmPage::new(vm, page))
+}
+
+/// The same for a VM of either backend: to be looked at, and no more.
+pub fn any_roots_rcu<'r>(
+    vm: &'r Vm,
+    _rcu: &'r impl Rcu,
+    filter: RootFilter,
+) -> impl Iterator<Item = &'r ShadowPage> {
+    listed(vm).filter(move |page| filter.admits(page.role()))
 }
 
 impl<'vm> PagesLock<'vm> {

@@ -8,5 +8,5 @@ mod lookup;
 mod root;
 
 pub use filter::RootFilter;
-pub use lookup::roots_rcu;
+pub use lookup::{any_roots_rcu, roots_rcu};
 pub use root::Root;

@@ -83,6 +83,11 @@ impl SpteCell {
         self.0.store(spte.raw(), Ordering::Relaxed);
     }
 
+    /// Makes the entry `spte`, whatever the rules say.
+    pub(crate) fn plant(&self, spte: Spte) {
+        self.0.store(spte.raw(), Ordering::SeqCst);
+    }
+
     /// Makes the entry of a new table absent.
     pub(in crate::kvm) fn clear(&self) {
         self.init(NONPRESENT);

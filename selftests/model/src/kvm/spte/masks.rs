@@ -19,6 +19,11 @@ masks! {
     mmio mmio_access nonpresent_or_rsvd base_addr
 }
 
+/// The bits of a physical address that the CPU does not have.
+pub fn reserved_addr() -> u64 {
+    machine::bits(machine::MAXPHYADDR, 51) & !me_value()
+}
+
 /// Whether non-nested page tables use hardware accessed and dirty bits.
 pub fn ad_enabled() -> bool {
     machine::masks().ad_enabled

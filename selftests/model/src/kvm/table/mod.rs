@@ -15,13 +15,16 @@ pub mod report;
 mod role;
 #[path = "../../../../../rust/kvm/table/transitions.rs"]
 mod transitions;
+#[path = "../../../../../rust/kvm/table/view.rs"]
+mod view;
 mod vm_page;
 
 pub use context::{Context, Proof};
 pub use entry::{Absent, Change, Entry, EntrySnapshot, Leaf, LeafBits, Link, State};
 pub use new::{NewTable, SplitMemory, SplitTable, TableMemory};
-pub use page::{ShadowPage, Table};
+pub use page::{Lie, ShadowPage, Table};
 pub use removed::{RemovedTable, Taken};
 pub use role::Role;
 pub use transitions::{LinkError, TableRemoval, TransitionError};
+pub use view::TableView;
 pub use vm_page::VmPage;

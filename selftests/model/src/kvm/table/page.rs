@@ -14,7 +14,7 @@ use crate::{
     },
     kvm::{
         lock::{Mode, PagesLock},
-        memory::Vm,
+        memory::{AnyVm, Vm},
         spte::{masks, Spte, SpteCell},
         types::{Gfn, Level, ENTRIES},
     },
@@ -58,6 +58,19 @@ impl<'r> Table<'r> {
         Self::linked(page, gfn, below)
     }
 
+    /// The table that `spte` links, if it does. Headers may say what they like.
+    pub(super) fn follow(
+        self,
+        spte: Spte,
+        gfn: Gfn,
+        vm: &'r AnyVm,
+        _rcu: &'r impl crate::sync::Rcu,
+    ) -> Option<Self> {
+        let below = self.level.below().filter(|_| spte.is_table(self.level))?;
+        let id = PageId::at(spte.raw() & masks::base_addr());
+        Some(Self::linked(vm.machine.arena.page(id), gfn, below))
+    }
+
     /// The table's level.
     #[inline(always)]
     pub fn level(self) -> Level {
@@ -93,6 +106,17 @@ impl<'r> Table<'r> {
         self.page.alive();
         self.page
     }
+}
+
+/// What a header can be wrong about.
+#[derive(Clone, Copy)]
+pub enum Lie {
+    /// The role, the level included.
+    Role(Role),
+    /// The first frame.
+    Gfn(Gfn),
+    /// Table and index of the entry that links the table.
+    Parent(PageId, u32),
 }
 
 /// The header of a page table, and the table.
@@ -217,6 +241,18 @@ impl ShadowPage {
         Some(&parent.cells[self.parent.1.load(SeqCst) as usize])
     }
 
+    /// Makes the header say what is not so.
+    pub(crate) fn forge(&self, lie: Lie) {
+        match lie {
+            Lie::Role(role) => self.set_role(role),
+            Lie::Gfn(gfn) => self.gfn.store(gfn.raw(), SeqCst),
+            Lie::Parent(id, index) => {
+                self.parent.0.store(id.raw(), SeqCst);
+                self.parent.1.store(index, SeqCst);
+            }
+        }
+    }
+
     /// Fills in the header of a table that nobody can reach yet.
     pub(super) fn init(&self, parent: (PageId, usize), gfn: Gfn, role: Role) {
         self.set_role(role);
@@ -232,6 +268,21 @@ impl ShadowPage {
     /// The entries, of a table that nobody can reach yet.
     pub(super) fn unlinked_cells(&self) -> &[SpteCell; ENTRIES] {
         &self.cells
+    }
+
+    /// Whether the header says that the entry for `gfn` in `table` links this page.
+    pub(super) fn is_linked_by(&self, table: Table<'_>, gfn: Gfn) -> bool {
+        let parent = (self.parent.0.load(SeqCst), self.parent.1.load(SeqCst));
+        parent
+            == (
+                table.page.id.raw(),
+                gfn.index_from(table.gfn, table.level) as u32,
+            )
+    }
+
+    /// How many references a root has right now.
+    pub fn root_references(&self) -> u32 {
+        self.references.load(SeqCst).unsigned_abs()
     }
 
     /// Whether `table` is this page's table.

@@ -84,6 +84,11 @@ impl Role {
         Self(self.0 | INVALID)
     }
 
+    /// Whether both are roles of one tree, at whatever level, and valid or not.
+    pub fn is_of_same_tree(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !(LEVEL | INVALID) == 0
+    }
+
     /// Whether a nested guest runs on the tree.
     pub fn is_guest_mode(self) -> bool {
         self.0 & GUEST_MODE != 0

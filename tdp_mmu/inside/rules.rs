@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What holds for the page tables of every VM whose `mmu_lock` nobody holds.
+
+use super::scan::{Found, Linked};
+use crate::kvm::{
+    spte::{masks, AD_MASK, READABLE},
+    AnySlots,
+    AnyVm,
+    Gfn,
+    GfnRange,
+    Level,
+    MemSlot, //
+};
+
+/// A rule that was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// The header of a table has another level than the link.
+    HeaderLevel,
+    /// It has another first frame than the link.
+    HeaderGfn,
+    /// It says that another entry links the table.
+    HeaderParent,
+    /// Its role is not that of the tree.
+    HeaderRole,
+    /// A task left an entry frozen.
+    Frozen,
+    /// A present entry has bits that the CPU does not accept.
+    Reserved,
+    /// A leaf maps a host page that does not begin where its size demands.
+    Unaligned,
+    /// A leaf maps what is in no slot.
+    NoSlot,
+    /// A leaf begins in a slot, and spans frames outside of it.
+    AcrossSlot,
+    /// A leaf is larger than guest and host addresses of the slot allow.
+    TooLarge,
+    /// A leaf lets the guest write to a page that is clean in the dirty bitmap.
+    CleanWritable,
+    /// A leaf is dirty, and the page is clean in the dirty bitmap.
+    CleanDirty,
+}
+
+impl Rule {
+    /// What is wrong, in the file's words.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::HeaderLevel => "header has another level",
+            Self::HeaderGfn => "header has another gfn",
+            Self::HeaderParent => "header has another parent",
+            Self::HeaderRole => "header has another role",
+            Self::Frozen => "frozen",
+            Self::Reserved => "reserved bits",
+            Self::Unaligned => "unaligned page",
+            Self::NoSlot => "in no slot",
+            Self::AcrossSlot => "beyond its slot",
+            Self::TooLarge => "larger than its slot allows",
+            Self::CleanWritable => "writable and clean in the log",
+            Self::CleanDirty => "dirty and clean in the log",
+        }
+    }
+}
+
+/// The first rule that a linked table breaks.
+pub(super) fn of_table(linked: &Linked<'_>) -> Option<Rule> {
+    let page = linked.table.page();
+    let rules = [
+        (page.level() == linked.table.level(), Rule::HeaderLevel),
+        (page.gfn() == linked.gfn, Rule::HeaderGfn),
+        (
+            linked.parent.is_parent_of(page, linked.gfn),
+            Rule::HeaderParent,
+        ),
+        (
+            page.role().is_of_same_tree(linked.root.role()),
+            Rule::HeaderRole,
+        ),
+    ];
+    let broken = rules.into_iter().find(|(holds, _)| !holds);
+    broken.map(|(_, rule)| rule)
+}
+
+/// The first rule that an entry breaks.
+pub(super) fn of_entry(vm: &AnyVm, slots: &AnySlots<'_>, found: &Found<'_>) -> Option<Rule> {
+    if found.spte.is_frozen() {
+        return Some(Rule::Frozen);
+    }
+    if !found.spte.is_present() {
+        return None;
+    }
+    of_value(found).or_else(|| {
+        // What is left in an invalid root is about to be zapped, and no vCPU uses it: its slot may
+        // be gone, or another one.
+        let valid = !found.root.role().is_invalid();
+        valid.then(|| of_slot(vm, slots, found)).flatten()
+    })
+}
+
+/// Of a leaf by itself.
+fn of_value(leaf: &Found<'_>) -> Option<Rule> {
+    let spte = leaf.spte;
+    let unreadable = spte.is_writable() && !spte.has(READABLE);
+    if leaf.level > Level::MAX_HUGEPAGE || spte.has(masks::reserved_addr()) || unreadable {
+        return Some(Rule::Reserved);
+    }
+    (spte.pfn().raw() & (leaf.level.pages() - 1) != 0).then_some(Rule::Unaligned)
+}
+
+/// Of a leaf and the slot that it lies in.
+fn of_slot(vm: &AnyVm, slots: &AnySlots<'_>, leaf: &Found<'_>) -> Option<Rule> {
+    let Some(slot) = slots.find(leaf.root.role().address_space(), leaf.gfn) else {
+        return Some(Rule::NoSlot);
+    };
+    let (page, range) = (
+        GfnRange::sized(leaf.gfn, leaf.level.pages()),
+        slot.range(), //
+    );
+    if page.start < range.start || page.end > range.end {
+        return Some(Rule::AcrossSlot);
+    }
+    if !slot.is_aligned_for(leaf.level) {
+        return Some(Rule::TooLarge);
+    }
+    of_log(vm, slot, leaf)
+}
+
+/// Of a small leaf in a slot that logs writes in a bitmap.
+///
+/// Where the CPU logs (PML), it sets the dirty bit of a leaf that is writable all the time. Else,
+/// and for trees that PML does not see, a clean page is write-protected.
+fn of_log(vm: &AnyVm, slot: &MemSlot, leaf: &Found<'_>) -> Option<Rule> {
+    if leaf.level != Level::PG_4K || !slot.is_logged_clean(leaf.gfn) {
+        return None;
+    }
+    if vm.has_cpu_dirty_log() && !leaf.spte.has(AD_MASK) {
+        return leaf.spte.has(masks::dirty()).then_some(Rule::CleanDirty);
+    }
+    leaf.spte.is_writable().then_some(Rule::CleanWritable)
+}
+
+/// Where a rule was broken, as far as it can be found again.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The name of the root.
+    pub(super) root: usize,
+    /// The first frame of the entry.
+    pub(super) gfn: Gfn,
+    /// The level of the table that the entry lies in.
+    pub(super) level: Level,
+}
