@@ -6,6 +6,7 @@
 //! - [`memory`], [`idle`]: the host's memory in a VM's slots, and what can happen to it
 //! - [`backend`], [`module`]: which TDP MMU a VM is on
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
+//! - [`inside`]: what a VM's page tables hold, and what is wrong with them
 //! - [`ioctls`]: calls of KVM's by number, for who makes wrong ones
 //! - [`sysfs`]: the files of the kernel's settings
 
@@ -13,6 +14,7 @@ pub mod backend;
 pub mod debugfs;
 pub mod guest;
 pub mod idle;
+pub mod inside;
 pub mod ioctls;
 pub mod memory;
 pub mod module;

@@ -4,6 +4,7 @@
 
 use crate::backend;
 use crate::guest::{self, CODE, STOP};
+use crate::inside::Inside;
 use crate::ioctls::KVM_CLEAR_DIRTY_LOG;
 use crate::memory::{Backing, Memory, PAGE_4K};
 use crate::stats::Stats;
@@ -79,11 +80,15 @@ impl Slot {
 }
 
 /// A VM. Its memory is with its user, who may take it away under the VM.
+///
+/// In the end its page tables are checked: a VM that is dropped with unsound ones panics.
 pub struct Vm {
     /// What kvm-ioctls makes of it.
     pub fd: VmFd,
     /// Its statistics.
     pub stats: Stats,
+    /// Its page tables.
+    pub inside: Inside,
     /// Programs, and the word that stops them.
     code: Memory,
 }
@@ -95,7 +100,13 @@ impl Vm {
         let stats = Stats::of(&fd)?;
         let code = Memory::new(2 * PAGE_4K, Backing::Small)?;
         code.write(CODE, guest::code());
-        let vm = Self { fd, stats, code };
+        let inside = Inside::of(&fd);
+        let vm = Self {
+            fd,
+            stats,
+            inside,
+            code,
+        };
         vm.set(&vm.code_slot(), 0)?;
         Ok(vm)
     }
@@ -216,6 +227,15 @@ impl Vm {
             let ended = ended.collect::<Result<_>>()?;
             Ok((done?, ended))
         })
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        match self.inside.is_sound() {
+            Err(error) if thread::panicking() => eprintln!("# {error:#}"),
+            sound => sound.expect("the page tables are sound"),
+        }
     }
 }
 

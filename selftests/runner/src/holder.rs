@@ -42,6 +42,11 @@ impl Holder {
         Ok(holder)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Lets the guest write all of its memory, and the holder verify it.
     pub fn touch(&mut self) -> Result<()> {
         self.input

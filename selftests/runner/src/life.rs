@@ -10,8 +10,11 @@ use crate::kernel_log::KernelLog;
 use crate::order::Watch;
 use anyhow::{bail, ensure, Context, Result};
 use kvmtest::backend::{C, RUST};
+use kvmtest::inside::Inside;
 use kvmtest::{module, sysfs};
-use std::io::{self, ErrorKind};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,12 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 type Check = fn(&Life) -> Result<()>;
 
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 9] = [
     ("load_and_unload", load_and_unload),
     ("unload_refused_while_a_vm_lives", unload_refused),
     ("module_stays_until_xen_is_torn_down", stays_for_xen),
     ("vm_made_before_loading_stays_on_c", stays_on_c),
     ("c_and_rust_vms_at_once", both_at_once),
+    ("page_tables_of_a_vm_on_c", looked_into),
     ("unknown_backend_refused", unknown_backend),
     ("wrong_parameter_is_a_clear_error", wrong_parameter),
     ("wrong_kernel_is_a_clear_error", wrong_kernel),
@@ -228,6 +232,42 @@ fn both_at_once(life: &Life) -> Result<()> {
     on_c.touch()?;
     on_c.stop()?;
     unload(life)
+}
+
+/// The files of a VM on C need the module while they are open, and no longer.
+fn looked_into(life: &Life) -> Result<()> {
+    let mut vm = Holder::start(&life.holder)?;
+    vm.touch()?;
+    let inside = Inside::of_process(vm.pid())?;
+    let open = || inside.open_map();
+    no_backend(open())?;
+    load(life)?;
+    let mut file = open().context("opening the map of a VM that is older than the module")?;
+    let refused = module::unload(&life.name).is_err_and(|error| is_busy(&error));
+    ensure!(refused, "the module could be unloaded under an open file");
+    let mut map = String::new();
+    file.read_to_string(&mut map)?;
+    ensure!(
+        map.starts_with("root "),
+        "a VM that runs has the map '{map}'"
+    );
+    inside.is_sound()?;
+    drop(file);
+    unload(life).context("a file that was closed holds the module")?;
+    no_backend(open())?;
+    vm.touch()?;
+    vm.stop()
+}
+
+fn no_backend(opened: io::Result<File>) -> Result<()> {
+    let error = opened
+        .map(drop)
+        .map_err(|error| Errno::from_io_error(&error));
+    ensure!(
+        error == Err(Some(Errno::NODEV)),
+        "opening a file that no backend fills gives {error:?}"
+    );
+    Ok(())
 }
 
 fn unknown_backend(life: &Life) -> Result<()> {

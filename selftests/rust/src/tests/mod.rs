@@ -8,6 +8,7 @@ mod dirty_log;
 mod dirty_modes;
 mod edges;
 mod errors;
+mod inside;
 mod mmio;
 mod notifier;
 mod recovery;
@@ -19,7 +20,7 @@ use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::Vm;
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 10] = [
+const GROUPS: [&[Test]; 11] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -30,6 +31,7 @@ const GROUPS: [&[Test]; 10] = [
     smm::TESTS,
     backends::TESTS,
     errors::TESTS,
+    inside::TESTS,
 ];
 
 /// Those with the given names, or all.

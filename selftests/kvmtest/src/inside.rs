@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The files that show a VM's page tables, and what is wrong with them.
+
+use crate::debugfs;
+use anyhow::{ensure, Result};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+
+/// Begins the line that says that a VM changes too fast to be checked.
+const BUSY: &str = "busy: ";
+
+/// The directory of one VM in debugfs.
+#[derive(Clone, Debug)]
+pub struct Inside(String);
+
+impl Inside {
+    /// Of the VM behind `fd`, which the current thread has just made.
+    pub fn of(fd: &impl AsRawFd) -> Self {
+        // KVM names the directory after the thread.
+        let thread = rustix::thread::gettid().as_raw_nonzero();
+        Self(debugfs::file(&format!("{thread}-{}", fd.as_raw_fd())))
+    }
+
+    /// Of the only VM that process `pid` made with its first thread.
+    pub fn of_process(pid: u32) -> Result<Self> {
+        let prefix = format!("{pid}-");
+        let entries: Vec<_> = std::fs::read_dir(debugfs::ROOT)?.collect::<Result<_, _>>()?;
+        let mut names = entries
+            .iter()
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        let name = names.find(|name| name.starts_with(&prefix));
+        ensure!(name.is_some(), "process {pid} has no VM");
+        Ok(Self(debugfs::file(&name.unwrap_or_default())))
+    }
+
+    /// The path of a file there.
+    pub fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.0)
+    }
+
+    /// Opens the map of the page tables. Fails with `ENODEV` without a backend.
+    pub fn open_map(&self) -> std::io::Result<File> {
+        File::open(self.path("mmu_map"))
+    }
+
+    /// The map, a line for each root and for each run of entries that map alike.
+    pub fn map(&self) -> Result<Vec<String>> {
+        let mut text = String::new();
+        self.open_map()?.read_to_string(&mut text)?;
+        Ok(text.lines().map(str::to_string).collect())
+    }
+
+    /// What is wrong with the tables. `None` if no backend is registered, which could tell.
+    pub fn wrong(&self) -> Result<Option<Vec<String>>> {
+        let mut file = match File::open(self.path("mmu_check")) {
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
+            opened => opened?,
+        };
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let lines = text.lines().filter(|line| !line.starts_with(BUSY));
+        Ok(Some(lines.map(str::to_string).collect()))
+    }
+
+    /// Nothing is wrong, as far as can be told.
+    pub fn is_sound(&self) -> Result<()> {
+        let wrong = self.wrong()?.unwrap_or_default();
+        ensure!(wrong.is_empty(), "mmu_check: {}", wrong.join("; "));
+        Ok(())
+    }
+}
