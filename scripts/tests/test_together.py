@@ -12,6 +12,8 @@ from typing import List
 
 from .checkout import LIMIT, CheckoutTest
 
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
 BOOT = """
 import sys
 from pathlib import Path
@@ -49,6 +51,12 @@ raise SystemExit(main(["fmt"]))
 """Holds a lock, and starts what does not end by itself: in a session of its own, and deaf."""
 
 
+def _hear_signals() -> None:
+    """Whoever runs the tests in the background may ignore some, and children inherit that."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 class TogetherTest(CheckoutTest):
     """Runs in one checkout."""
 
@@ -60,6 +68,7 @@ class TogetherTest(CheckoutTest):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_hear_signals,
         )
 
     def test_two_boots_of_one_machine(self) -> None:
@@ -72,7 +81,7 @@ class TogetherTest(CheckoutTest):
         self.assertIn("process ", waited[0])
 
     def test_signals_leave_nothing(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for number in SIGNALS:
             with self.subTest(signal=number), self.start(LOCKED) as run:
                 assert run.stdout
                 self.assertEqual(run.stdout.readline().strip(), "up")
