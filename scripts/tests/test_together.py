@@ -72,7 +72,9 @@ class TogetherTest(CheckoutTest):
         )
 
     def test_two_boots_of_one_machine(self) -> None:
-        runs = {name: self.start(BOOT, name) for name in ("one", "two")}
+        runs = {"one": self.start(BOOT, "one")}
+        self.wait_for_holder()
+        runs["two"] = self.start(BOOT, "two")
         said = {name: run.communicate(timeout=LIMIT)[0] for name, run in runs.items()}
         for name, text in said.items():
             self.assertEqual(text.splitlines()[-1], f"['BUG: of {name}']", text)
@@ -90,6 +92,16 @@ class TogetherTest(CheckoutTest):
                 self.assertEqual(run.wait(LIMIT), 128 + number)
                 self.assertEqual(self.left(), [])
                 self.assertEqual(self.lock_file().read_text(), "")
+
+    def wait_for_holder(self) -> None:
+        """Until a run says in its lock file who it is."""
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            files = (self.cache / "kvm_rs" / "locks").glob("*")
+            if any("process " in file.read_text() for file in files):
+                return
+            time.sleep(0.02)
+        self.fail("nobody took the lock")
 
     def lock_file(self) -> Path:
         return self.cache / "kvm_rs" / "locks" / "test"

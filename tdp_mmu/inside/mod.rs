@@ -2,12 +2,12 @@
 
 //! What a VM's page tables look like from outside: the files `mmu_map` and `mmu_check`.
 //!
-//! Both work on VMs of the module and of C, and on VMs that run. A [`Scan`] goes through all trees
+//! Both work on VMs of the module and of C, and on VMs that run. A `Scan` goes through all trees
 //! in steps. Each step is an RCU section of bounded length, and takes no lock; between the steps a
 //! reader keeps no reference to anything, but where it stands. So what it shows of a VM that runs
 //! was true of each entry at some moment, not of all at the same moment.
 //!
-//! [`map`] shows what it finds. [`check`] holds it against [`rules`], and takes a second look at
+//! `map` shows what it finds. `check` holds it against `rules`, and takes a second look at
 //! what breaks one while the VM holds still.
 
 mod check;
