@@ -96,17 +96,19 @@ pub(in crate::backend) unsafe extern "C" fn fast_pf_get_last_sptep(
     let rcu = unsafe { CallerHolds::new() };
     let mut last = core::ptr::null_mut();
     if let Some(root) = vcpu.root() {
-        // For a frame that the root does not span: an absent entry, which C does not write.
-        if let Some((_, table)) = Context::enter(root.vm(), &rcu, &root) {
-            last = table.cell(0).as_ptr();
-            // SAFETY: `spte` can be written to.
-            unsafe { *spte = NONPRESENT.raw() };
-        }
         tdp_mmu::lookup::for_each_on_path(&rcu, &root, Gfn::new(gfn), |place| {
             last = place.cell.as_ptr();
             // SAFETY: `spte` can be written to.
             unsafe { *spte = place.spte.raw() };
         });
+        if last.is_null() {
+            // The root does not span the frame: an absent entry, which C does not write.
+            if let Some((_, table)) = Context::enter(root.vm(), &rcu, &root) {
+                last = table.cell(0).as_ptr();
+                // SAFETY: `spte` can be written to.
+                unsafe { *spte = NONPRESENT.raw() };
+            }
+        }
     }
     last
 }
