@@ -14,7 +14,11 @@ __kvmrs_helper bool kvmrs_slot_dirty_track_enabled(const struct kvm_memory_slot 
 
 __kvmrs_helper bool kvmrs_mem_is_private(struct kvm *kvm, gfn_t gfn)
 {
-	return kvm_mem_is_private(kvm, gfn);
+	/*
+	 * Other VMs cannot make memory private, so they need not pay for the
+	 * lookup of its attributes.
+	 */
+	return kvm_arch_has_private_mem(kvm) && kvm_mem_is_private(kvm, gfn);
 }
 
 __kvmrs_helper void kvmrs_slots_assert_held(struct kvm *kvm)
