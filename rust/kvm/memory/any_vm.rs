@@ -7,7 +7,7 @@
 
 use super::{
     memslot::MemSlot,
-    vm::Vm, //
+    raw::Vm, //
 };
 use crate::kvm::{
     spte::{masks, Spte},
