@@ -12,7 +12,6 @@ use crate::{
     },
     kvm::{
         memory::memslot::MemSlot,
-        spte::{masks, Spte},
         types::{AddressSpace, Gfn, GfnRange, Level},
     },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
@@ -146,11 +145,6 @@ impl Vm {
     /// Whether huge pages must not be executable.
     pub fn nx_huge_pages(&self) -> bool {
         self.setup.nx_huge_pages
-    }
-
-    /// Whether `spte` stands for emulated MMIO.
-    pub fn is_mmio_spte(&self, spte: Spte) -> bool {
-        spte.raw() & masks::mmio() == self.mmio_value() && masks::mmio_caching()
     }
 
     /// What tells an MMIO entry of this VM.
