@@ -2,21 +2,17 @@
 
 //! `mmu_lock` and the pages lock: how they are held, and which flushes are owed before they go.
 //!
-//! The model compiles `mode.rs` and `flush.rs` as they are, and has locks of its own.
+//! The model compiles all but `raw/`, and has locks of its own.
 
 mod flush;
 mod mmu_lock;
 mod mode;
-mod pages_lock;
+mod raw;
 
 pub use flush::{
     Flush,
     PendingFlush,
     Waiver, //
-};
-pub use mmu_lock::{
-    MmuGuard,
-    MmuLock, //
 };
 pub use mode::{
     Exclusive,
@@ -27,4 +23,8 @@ pub use mode::{
     Raced,
     Shared, //
 };
-pub use pages_lock::PagesLock;
+pub use raw::{
+    MmuGuard,
+    MmuLock,
+    PagesLock, //
+};

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The VM, what the module keeps for it, and its memory slots.
+//!
+//! The model compiles `vm.rs`, and has VMs and slots of its own.
 
 mod any_vm;
 mod memslot;
+mod raw;
 mod slots;
 mod state;
 mod vm;
@@ -16,9 +19,9 @@ pub use memslot::{
     MemSlot,
     SlotRange, //
 };
+pub use raw::Vm;
 pub use slots::{
     SlotsHeld,
     SlotsLocked, //
 };
 pub use state::VmState;
-pub use vm::Vm;

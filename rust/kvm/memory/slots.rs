@@ -4,7 +4,7 @@
 
 use super::{
     memslot::MemSlot,
-    vm::Vm, //
+    raw::Vm, //
 };
 use kernel::types::NotThreadSafe;
 use kvm_bindings as bindings;

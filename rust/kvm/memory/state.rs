@@ -4,7 +4,7 @@
 //!
 //! Made by the VM's first hook and freed by its last, so every other hook finds it.
 
-use super::vm::Vm;
+use super::raw::Vm;
 use kernel::prelude::*;
 use kvm_bindings as bindings;
 

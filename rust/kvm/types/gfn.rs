@@ -144,6 +144,12 @@ impl GfnRange {
         self.start <= gfn && gfn < self.end
     }
 
+    /// Whether a frame lies within both, neither of which may be empty.
+    #[inline(always)]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
     /// Whether there is no frame in the range.
     #[inline(always)]
     pub fn is_empty(self) -> bool {

@@ -4,12 +4,12 @@
 
 #[path = "../../../../../rust/kvm/lock/flush.rs"]
 mod flush;
+#[path = "../../../../../rust/kvm/lock/mmu_lock.rs"]
 mod mmu_lock;
 #[path = "../../../../../rust/kvm/lock/mode.rs"]
 mod mode;
-mod pages_lock;
+mod raw;
 
 pub use flush::{Flush, PendingFlush, Waiver};
-pub use mmu_lock::{MmuGuard, MmuLock};
 pub use mode::{Exclusive, Locked, Lockless, MayWrite, Mode, Raced, Shared};
-pub use pages_lock::PagesLock;
+pub use raw::{MmuGuard, MmuLock, PagesLock};

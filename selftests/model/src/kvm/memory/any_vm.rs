@@ -2,7 +2,7 @@
 
 //! A VM and its memory slots, for those who only look.
 
-use super::{memslot::MemSlot, vm::Vm};
+use super::{memslot::MemSlot, raw::Vm};
 use crate::kvm::types::{AddressSpace, Gfn, Level};
 use std::sync::PoisonError;
 

@@ -4,10 +4,12 @@
 
 mod any_vm;
 mod memslot;
+mod raw;
 mod slots;
+#[path = "../../../../../rust/kvm/memory/vm.rs"]
 mod vm;
 
 pub use any_vm::{AnySlots, AnyVm};
 pub use memslot::{MemSlot, SlotRange};
+pub use raw::{Counter, Setup, Stats, Vm};
 pub use slots::{SlotsHeld, SlotsLocked};
-pub use vm::{Counter, Setup, Stats, Vm};

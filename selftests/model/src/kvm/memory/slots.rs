@@ -2,7 +2,7 @@
 
 //! What keeps a VM's memory slots, and `slots_lock`.
 
-use super::vm::Vm;
+use super::raw::Vm;
 
 /// Proof that a VM's memslots stay. The model's slots are as old as their VM.
 pub struct SlotsHeld<'vm>(&'vm Vm);

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `mmu_lock`: the kernel's types over a `std` rwlock that is really taken and dropped.
+//! `mmu_lock`: a `std` rwlock that is really taken and dropped.
 
-use super::{
-    flush::PendingFlush,
-    mode::{Exclusive, Locked, Shared},
-};
 use crate::{
     atomic::{last_access, yield_now, PoisonError, RwLockReadGuard, RwLockWriteGuard},
-    kvm::memory::Vm,
+    kvm::{lock::mode::Locked, memory::Vm},
     lockdep,
-    sync::rcu,
 };
 use core::{
     marker::PhantomData,
@@ -98,46 +93,33 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
         self.vm
     }
 
-    fn without<R>(
-        &mut self,
-        rcu: rcu::Guard,
-        flush: &mut PendingFlush<'_>,
-        f: impl FnOnce() -> R,
-    ) -> (R, rcu::Guard) {
-        self.progress.gives_way();
-        flush.settle(self.vm);
-        drop(rcu);
-        self.hold = None;
-        self.vm.breaks.gave_way();
-        let result = f();
-        self.hold = Some(Hold::take::<M>(self.vm));
-        (result, rcu::read_lock())
-    }
-
-    /// Lets others have the lock and the CPU.
-    pub fn give_way(&mut self, rcu: rcu::Guard, flush: &mut PendingFlush<'_>) -> rcu::Guard {
+    pub(in crate::kvm::lock) fn cond_resched(&mut self) {
         let vm = self.vm;
-        let others = || {
+        self.without(|| {
             yield_now();
             vm.breaks.run_hook();
-        };
-        self.without(rcu, flush, others).1
+        });
     }
 
-    /// Runs `sleep`, which may sleep, without the lock.
-    pub fn unlocked<R>(
-        &mut self,
-        rcu: rcu::Guard,
-        flush: &mut PendingFlush<'_>,
-        sleep: impl FnOnce() -> R,
-    ) -> (R, rcu::Guard) {
-        self.without(rcu, flush, sleep)
+    pub(in crate::kvm::lock) fn without<R>(&mut self, sleep: impl FnOnce() -> R) -> R {
+        self.progress.gives_way();
+        self.hold = None;
+        self.vm.breaks.gave_way();
+        let result = sleep();
+        self.hold = Some(Hold::take::<M>(self.vm));
+        result
     }
 }
 
 /// A hold of `mmu_lock` that ends with the value.
 #[must_use = "the lock is dropped at once if the guard is unused"]
 pub struct MmuGuard<'vm, M: Locked>(MmuLock<'vm, M>);
+
+impl<'vm, M: Locked> MmuGuard<'vm, M> {
+    pub(in crate::kvm::lock) fn new(vm: &'vm Vm) -> Self {
+        Self(MmuLock::new(vm))
+    }
+}
 
 impl<'vm, M: Locked> Deref for MmuGuard<'vm, M> {
     type Target = MmuLock<'vm, M>;
@@ -161,16 +143,6 @@ impl<M: Locked> Drop for MmuGuard<'_, M> {
 }
 
 impl Vm {
-    /// Takes `mmu_lock` for read.
-    pub fn mmu_read(&self) -> MmuGuard<'_, Shared> {
-        MmuGuard(MmuLock::new(self))
-    }
-
-    /// Takes `mmu_lock` for write.
-    pub fn mmu_write(&self) -> MmuGuard<'_, Exclusive> {
-        MmuGuard(MmuLock::new(self))
-    }
-
     /// Whether somebody waits for the CPU or for `mmu_lock`: what the test's pattern says.
     pub fn wants_break(&self) -> bool {
         self.breaks.wanted()

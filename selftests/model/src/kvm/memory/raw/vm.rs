@@ -2,7 +2,6 @@
 
 //! The VM, with what the model knows of it.
 
-use super::memslot::MemSlot;
 use crate::{
     atomic::{
         self,
@@ -12,7 +11,7 @@ use crate::{
         RwLock,
     },
     kvm::{
-        spte::{masks, Spte},
+        memory::memslot::MemSlot,
         types::{AddressSpace, Gfn, GfnRange, Level},
     },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
@@ -123,10 +122,9 @@ impl Vm {
         self.flush_cpus(None);
     }
 
-    /// As above, for the page of `level` around `gfn`.
-    pub fn flush_remote_tlbs_gfn(&self, gfn: Gfn, level: Level) {
-        let page = GfnRange::sized(gfn.round_down(level), level.pages());
-        self.flush_cpus(Some(page));
+    /// As above, for the `pages` frames from `start` on.
+    pub(in crate::kvm::memory) fn flush_remote_tlbs_range(&self, start: Gfn, pages: u64) {
+        self.flush_cpus(Some(GfnRange::sized(start, pages)));
     }
 
     /// As above, for the frames of `slot`.
@@ -135,15 +133,8 @@ impl Vm {
     }
 
     /// Counts `count` more pages mapped at `level`.
-    pub fn count_pages(&self, level: Level, count: i32) {
-        if level > Level::MAX_HUGEPAGE {
-            return self.bug();
-        }
+    pub(in crate::kvm::memory) fn update_page_stats(&self, level: Level, count: i32) {
         self.stats.pages[usize::from(level.raw()) - 1].add(count.into());
-    }
-
-    pub(in crate::kvm) fn account_table(&self, count: i64) {
-        self.stats.tables.add(count);
     }
 
     /// Number of live tables but for roots.
@@ -154,11 +145,6 @@ impl Vm {
     /// Whether huge pages must not be executable.
     pub fn nx_huge_pages(&self) -> bool {
         self.setup.nx_huge_pages
-    }
-
-    /// Whether `spte` stands for emulated MMIO.
-    pub fn is_mmio_spte(&self, spte: Spte) -> bool {
-        spte.raw() & masks::mmio() == self.mmio_value() && masks::mmio_caching()
     }
 
     /// What tells an MMIO entry of this VM.
@@ -173,7 +159,11 @@ impl Vm {
 
     /// The largest page level at which `slot` can map `gfn`. C looks it up in an array of the
     /// slot's own frames, and does not check.
-    pub fn max_mapping_level(&self, slot: &MemSlot, gfn: Gfn) -> Option<Level> {
+    pub(in crate::kvm::memory) fn host_mapping_level(
+        &self,
+        slot: &MemSlot,
+        gfn: Gfn,
+    ) -> Option<Level> {
         let inside = slot.range().contains(gfn);
         assert!(inside, "{gfn:?} was looked up in a slot that it is not in");
         assert!(!self.is_private(gfn), "C warns: {gfn:?} is private");
@@ -204,9 +194,14 @@ impl Vm {
         level == Level::PG_4K || inside && !tracked
     }
 
-    /// Whether the host is taking memory away. The model keeps no range.
-    pub(in crate::kvm) fn is_invalidating(&self, _range: GfnRange) -> bool {
+    /// Whether any notifier is taking away memory.
+    pub(in crate::kvm::memory) fn has_invalidations(&self) -> bool {
         self.primary.is_changing()
+    }
+
+    /// The frames of which they do: the model keeps no range.
+    pub(in crate::kvm::memory) fn invalidated_range(&self) -> GfnRange {
+        GfnRange::new(Gfn::new(0), Self::gfn_end())
     }
 
     /// Marks the VM as broken.
@@ -224,9 +219,9 @@ impl Vm {
         self.bugged.swap(false, SeqCst)
     }
 
-    /// The first frame that no guest physical address can reach.
-    pub fn gfn_end() -> Gfn {
-        Gfn::of_addr(1 << MAXPHYADDR)
+    /// The last frame that a guest physical address can reach.
+    pub(in crate::kvm::memory) fn max_gfn() -> Gfn {
+        Gfn::of_addr(1 << MAXPHYADDR).prev()
     }
 
     /// The VM's slots.

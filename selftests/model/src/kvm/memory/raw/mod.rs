@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The objects of C that the room is about.
+
+mod vm;
+
+pub use vm::{Counter, Setup, Stats, Vm};
