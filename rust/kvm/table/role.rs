@@ -25,12 +25,6 @@ impl Role {
         self.0
     }
 
-    #[inline(always)]
-    fn bits(&self) -> &bindings::kvm_mmu_page_role__bindgen_ty_1 {
-        // SAFETY: Both views of the union are valid for all bits.
-        unsafe { &self.0.__bindgen_anon_1 }
-    }
-
     /// All of it as one number, for comparisons.
     #[inline(always)]
     pub fn word(self) -> u32 {
@@ -38,30 +32,40 @@ impl Role {
         unsafe { self.0.word }
     }
 
+    /// The field whose bits the C compiler says are `mask`.
+    #[inline(always)]
+    fn field(self, mask: u32) -> u32 {
+        (self.word() & mask) >> mask.trailing_zeros()
+    }
+
+    #[inline(always)]
+    fn with_field(mut self, mask: u32, value: u32) -> Self {
+        self.0.word = (self.word() & !mask) | (value << mask.trailing_zeros());
+        self
+    }
+
     /// The level of the page, if it is one that exists.
     #[inline(always)]
     pub fn level(self) -> Option<Level> {
-        Level::new(self.bits().level())
+        Level::new(self.field(bindings::ROLE_LEVEL_MASK))
     }
 
     /// The same role one level or more further down.
     #[inline(always)]
-    pub(super) fn with_level(mut self, level: Level) -> Self {
-        // SAFETY: Both views of the union are valid for all bits.
-        unsafe { self.0.__bindgen_anon_1.set_level(level.raw().into()) };
-        self
+    pub(super) fn with_level(self, level: Level) -> Self {
+        self.with_field(bindings::ROLE_LEVEL_MASK, level.raw().into())
     }
 
     /// The rights that the tree may grant.
     #[inline(always)]
     pub fn access(self) -> Access {
-        Access::new(self.bits().access())
+        Access::new(self.field(bindings::ROLE_ACCESS_MASK))
     }
 
     /// Whether the tree must no longer be loaded.
     #[inline(always)]
     pub fn is_invalid(self) -> bool {
-        self.bits().invalid() != 0
+        self.field(bindings::ROLE_INVALID_MASK) != 0
     }
 
     /// Whether a root with this role, valid or not, does for a vCPU that needs `needed`.
@@ -71,10 +75,8 @@ impl Role {
     }
 
     #[inline(always)]
-    pub(in crate::kvm) fn invalidated(mut self) -> Self {
-        // SAFETY: Both views of the union are valid for all bits.
-        unsafe { self.0.__bindgen_anon_1.set_invalid(1) };
-        self
+    pub(in crate::kvm) fn invalidated(self) -> Self {
+        self.with_field(bindings::ROLE_INVALID_MASK, 1)
     }
 
     /// Whether both are roles of one tree, at whatever level, and valid or not.
@@ -86,19 +88,19 @@ impl Role {
     /// Whether a nested guest runs on the tree.
     #[inline(always)]
     pub fn is_guest_mode(self) -> bool {
-        self.bits().guest_mode() != 0
+        self.field(bindings::ROLE_GUEST_MODE_MASK) != 0
     }
 
     /// Whether accessed and dirty bits are off for the tree although the CPU may have them.
     #[inline(always)]
     pub fn is_ad_disabled(self) -> bool {
-        self.bits().ad_disabled() != 0
+        self.field(bindings::ROLE_AD_DISABLED_MASK) != 0
     }
 
     /// The address space that the tree translates.
     #[inline(always)]
     pub fn address_space(self) -> AddressSpace {
-        if self.bits().smm() != 0 {
+        if self.field(bindings::ROLE_SMM_MASK) != 0 {
             AddressSpace::SMM
         } else {
             AddressSpace::NORMAL
