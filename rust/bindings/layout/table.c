@@ -1,5 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
+/* The bits of a role's word that are the field: all ones there, and nothing else. */
+#define ROLE_MASK(name, field) \
+	CONST_AS(u32, name, ((union kvm_mmu_page_role){ .field = ~0u }).word)
+
+static void __used role_masks(void)
+{
+	ROLE_MASK(ROLE_LEVEL_MASK, level);
+	ROLE_MASK(ROLE_ACCESS_MASK, access);
+	ROLE_MASK(ROLE_INVALID_MASK, invalid);
+	ROLE_MASK(ROLE_AD_DISABLED_MASK, ad_disabled);
+	ROLE_MASK(ROLE_GUEST_MODE_MASK, guest_mode);
+	ROLE_MASK(ROLE_SMM_MASK, smm);
+}
+
 static void __used shadow_page_layout(void)
 {
 	SIZE(kvm_mmu_page);

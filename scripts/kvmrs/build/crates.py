@@ -29,20 +29,32 @@ def static_program(crate: Path, program: str, what: str) -> Path:
     """
     folder = paths.of_checkout("programs")
     with ui.step(f"building {what}") as shown:
-        argv = ["cargo", "build", "--release", "--locked", "--target", TARGET, "--target-dir", str(folder)]
+        argv = [
+            "cargo",
+            "build",
+            "--release",
+            "--locked",
+            "--target",
+            TARGET,
+            "--target-dir",
+            str(folder),
+        ]
         env = {"RUSTFLAGS": "-C target-feature=+crt-static"}
         proc.run_logged(toolroot.command(argv, crate, env=env), f"{crate.name}-build", shown)
     return folder / TARGET / "release" / program
 
 
-def cargo(words: List[str], name: str, crate: Path = MODEL, env: Optional[Mapping[str, str]] = None) -> None:
+def cargo(
+    words: List[str], name: str, crate: Path = MODEL, env: Optional[Mapping[str, str]] = None
+) -> None:
     """Runs cargo in a crate; `name` is the step and its log."""
     if not (crate / "Cargo.toml").exists():
         raise KvmrsError(f"{crate} holds no crate", "the checkout is not complete: clone it again")
     argv = ["cargo", *words, f"-j{os.cpu_count() or 1}"]
     with ui.step(name) as shown:
-        proc.run_logged(toolroot.command(argv, cwd=crate, env={**environment(crate), **(env or {})}),
-                        name, shown)
+        proc.run_logged(
+            toolroot.command(argv, cwd=crate, env={**environment(crate), **(env or {})}), name, shown
+        )
 
 
 def environment(crate: Path) -> Dict[str, str]:

@@ -26,8 +26,9 @@ def fragments(flavor: str) -> List[Path]:
     files = [paths.CONFIGS / f"{name}.config" for name in names]
     for file in files:
         if not file.exists():
-            raise KvmrsError(f"there is no kernel flavor {file.stem!r}",
-                             f"known: {', '.join(flavors())}")
+            raise KvmrsError(
+                f"there is no kernel flavor {file.stem!r}", f"known: {', '.join(flavors())}"
+            )
     return files
 
 
@@ -39,9 +40,13 @@ def write(tree: Path, flavor: str) -> None:
     asked = tree / ".kvm_rs-config"
     asked.write_text("".join(f"{name}={value}\n" for name, value in wanted.items()))
     with ui.step(f"configuring the {flavor} kernel") as shown:
-        proc.run_logged(toolroot.command(["make", "-C", str(tree), "LLVM=1", "allnoconfig"],
-                                         env={"KCONFIG_ALLCONFIG": str(asked)}),
-                        f"config-{flavor}", shown)
+        proc.run_logged(
+            toolroot.command(
+                ["make", "-C", str(tree), "LLVM=1", "allnoconfig"], env={"KCONFIG_ALLCONFIG": str(asked)}
+            ),
+            f"config-{flavor}",
+            shown,
+        )
     verify(wanted, parse(tree / ".config"))
 
 
@@ -58,9 +63,14 @@ def parse(file: Path) -> Dict[str, str]:
 
 
 def verify(wanted: Dict[str, str], got: Dict[str, str]) -> None:
-    wrong = [f"{name}={value} came out as {got.get(name, 'n')}"
-             for name, value in wanted.items() if got.get(name, "n") != value]
+    wrong = [
+        f"{name}={value} came out as {got.get(name, 'n')}"
+        for name, value in wanted.items()
+        if got.get(name, "n") != value
+    ]
     if wrong:
-        raise KvmrsError("the kernel configuration is not what scripts/config asks for",
-                         "an option's dependencies are missing from the fragment",
-                         details="\n".join(wrong))
+        raise KvmrsError(
+            "the kernel configuration is not what scripts/config asks for",
+            "an option's dependencies are missing from the fragment",
+            details="\n".join(wrong),
+        )

@@ -72,9 +72,14 @@ def _build(tree: Path, pristine: Path, flavor: str) -> None:
     kconfig.write(tree, flavor)
     jobs = os.cpu_count() or 1
     with ui.step(f"building the {flavor} kernel") as shown:
-        proc.run_logged(toolroot.command(["make", "-C", str(tree), "LLVM=1", f"-j{jobs + 1}",
-                                          "bzImage", "modules"], env=NAMES),
-                        f"kernel-{flavor}", shown, on_line=progress.watch(shown, tree, flavor))
+        proc.run_logged(
+            toolroot.command(
+                ["make", "-C", str(tree), "LLVM=1", f"-j{jobs + 1}", "bzImage", "modules"], env=NAMES
+            ),
+            f"kernel-{flavor}",
+            shown,
+            on_line=progress.watch(shown, tree, flavor),
+        )
     progress.remember(tree, flavor)
 
 
@@ -118,12 +123,15 @@ def problem_of(tree: Path) -> Optional[KvmrsError]:
 def _unfinished(tree: Path) -> Optional[KvmrsError]:
     symbols = tree / "Module.symvers"
     if not symbols.exists():
-        return KvmrsError(f"KDIR={tree} is not a built kernel tree (no Module.symvers)",
-                          "build it first: make LLVM=1")
+        return KvmrsError(
+            f"KDIR={tree} is not a built kernel tree (no Module.symvers)", "build it first: make LLVM=1"
+        )
     if HOOK not in symbols.read_text():
-        return KvmrsError(f"KDIR={tree} is built without kvm_rs's hooks ({HOOK} is missing)",
-                          f"make patch-apply KDIR={tree}, configure KVM, KVM_AMD and KVM_INTEL"
-                          " as modules and RUST=y, and build it again")
+        return KvmrsError(
+            f"KDIR={tree} is built without kvm_rs's hooks ({HOOK} is missing)",
+            f"make patch-apply KDIR={tree}, configure KVM, KVM_AMD and KVM_INTEL"
+            " as modules and RUST=y, and build it again",
+        )
     return None
 
 
@@ -132,8 +140,10 @@ def _other_compiler(tree: Path) -> Optional[KvmrsError]:
     theirs = kconfig.parse(tree / ".config").get("CONFIG_RUSTC_VERSION_TEXT", "").strip('"')
     ours = toolroot.output(["rustc", "--version"]).strip()
     if theirs and theirs != ours:
-        return KvmrsError(f"KDIR={tree} was built with {theirs}, the tools here are {ours}",
-                          "build the tree again with the tools that `make doctor` lists")
+        return KvmrsError(
+            f"KDIR={tree} was built with {theirs}, the tools here are {ours}",
+            "build the tree again with the tools that `make doctor` lists",
+        )
     return None
 
 

@@ -19,8 +19,15 @@ from .kernel import KernelTree
 
 OWN = paths.REPO / "selftests" / "c"
 SUITE = "tools/testing/selftests/kvm"
-SOURCES = (SUITE, f"{SUITE}/Makefile.kvm", "tools/testing/selftests/lib.mk", "tools/include",
-           "tools/arch/x86/include", "include/uapi", "arch/x86/include/uapi")
+SOURCES = (
+    SUITE,
+    f"{SUITE}/Makefile.kvm",
+    "tools/testing/selftests/lib.mk",
+    "tools/include",
+    "tools/arch/x86/include",
+    "include/uapi",
+    "arch/x86/include/uapi",
+)
 HELPERS = ("nx_huge_pages_test",)
 """Programs that a test of the suite starts itself."""
 INSIDE = "/tests"
@@ -68,21 +75,42 @@ def _make(shown: ui.step, *arguments: str, tree: Path) -> None:
     def see(line: str) -> None:
         shown.progress(text=Path(line.split()[-1]).name if line.strip() else "")
 
-    proc.run_logged(toolroot.command(["make", "-C", str(tree), *arguments]), "selftests-build",
-                    shown, on_line=see, append=True)
+    proc.run_logged(
+        toolroot.command(["make", "-C", str(tree), *arguments]),
+        "selftests-build",
+        shown,
+        on_line=see,
+        append=True,
+    )
 
 
 def _arguments(headers: Path, output: Path, sources: Path) -> List[str]:
     own = " ".join(source.stem for source in _own())
-    return ["-C", "tools/testing/selftests", "TARGETS=kvm", f"O={output}", "-j2",
-            f"KHDR_INCLUDES=-isystem {headers}/include", f"--eval=VPATH={sources}",
-            f"--eval=TEST_GEN_PROGS_EXTENDED_x86 += {own}"]
+    return [
+        "-C",
+        "tools/testing/selftests",
+        "TARGETS=kvm",
+        f"O={output}",
+        "-j2",
+        f"KHDR_INCLUDES=-isystem {headers}/include",
+        f"--eval=VPATH={sources}",
+        f"--eval=TEST_GEN_PROGS_EXTENDED_x86 += {own}",
+    ]
 
 
 def _suite(tree: Path, output: Path) -> List[str]:
     """Every test that the kernel's Makefile lists, by file name, whether it was built or not."""
-    listed = toolroot.output(["make", "-s", "-C", str(tree / SUITE), "emit_tests", "COLLECTION=kvm",
-                              f"OUTPUT={output / 'kselftest' / 'kvm'}"])
+    listed = toolroot.output(
+        [
+            "make",
+            "-s",
+            "-C",
+            str(tree / SUITE),
+            "emit_tests",
+            "COLLECTION=kvm",
+            f"OUTPUT={output / 'kselftest' / 'kvm'}",
+        ]
+    )
     return [line.removeprefix("kvm:") for line in listed.split() if line.startswith("kvm:")]
 
 
@@ -93,8 +121,9 @@ def _install(tree: Path, built: Path, folder: Path, suite: List[str]) -> None:
     places = {name: [*built.rglob(name), *(tree / SUITE).rglob(name)] for name in names}
     missing = [name for name, found in places.items() if not found]
     if missing:
-        raise KvmrsError(f"selftests that do not build: {' '.join(missing)}",
-                         "see out/logs/selftests-build.log")
+        raise KvmrsError(
+            f"selftests that do not build: {' '.join(missing)}", "see out/logs/selftests-build.log"
+        )
     for name, found in places.items():
         shutil.copy(found[0], folder / name)
     programs = [str(folder / name) for name in names if not name.endswith(".sh")]

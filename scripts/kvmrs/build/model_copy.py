@@ -14,8 +14,11 @@ WORKSPACE, LOCK = "selftests/Cargo.toml", "selftests/Cargo.lock"
 def sources() -> Dict[str, bytes]:
     """The files of the checkout that the model crate compiles, by name, and its workspace."""
     found = {name: path.read_bytes() for part in PARTS for name, path in _files(paths.REPO, part)}
-    return {**found, WORKSPACE: _of_model_alone((paths.REPO / WORKSPACE).read_text()).encode(),
-            LOCK: (paths.REPO / LOCK).read_bytes()}
+    return {
+        **found,
+        WORKSPACE: _of_model_alone((paths.REPO / WORKSPACE).read_text()).encode(),
+        LOCK: (paths.REPO / LOCK).read_bytes(),
+    }
 
 
 def _of_model_alone(workspace: str) -> str:

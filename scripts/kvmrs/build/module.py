@@ -14,7 +14,9 @@ from .kernel import KernelTree
 def ensure(tree: KernelTree) -> Path:
     """Path of kvm_rs.ko for that kernel; make decides what must be compiled."""
     output = output_of(tree)
-    with lock.hold("building the module", output.name), ui.step(f"kvm_rs.ko for {tree.release}") as shown:
+    with lock.hold("building the module", output.name), ui.step(
+        f"kvm_rs.ko for {tree.release}"
+    ) as shown:
         proc.run_logged(kbuild(tree, output, "modules"), "module", shown, on_line=_watch(shown))
     return output / "kvm_rs.ko"
 
@@ -22,11 +24,24 @@ def ensure(tree: KernelTree) -> Path:
 def kbuild(tree: KernelTree, output: Path, *words: str, mounts: Sequence[Path] = ()) -> List[str]:
     """The command line of an out-of-tree build with further words for make."""
     if (paths.REPO / "modules.order").exists():
-        raise KvmrsError("the checkout holds the objects of a build in place, kbuild wants it clean",
-                         f"make -C {tree.path} M={paths.REPO} LLVM=1 clean")
+        raise KvmrsError(
+            "the checkout holds the objects of a build in place, kbuild wants it clean",
+            f"make -C {tree.path} M={paths.REPO} LLVM=1 clean",
+        )
     output.mkdir(parents=True, exist_ok=True)
-    return toolroot.command(["make", "-C", str(tree.path), f"M={paths.REPO}", f"MO={output}",
-                             "LLVM=1", f"-j{os.cpu_count() or 1}", *words], mounts=mounts)
+    return toolroot.command(
+        [
+            "make",
+            "-C",
+            str(tree.path),
+            f"M={paths.REPO}",
+            f"MO={output}",
+            "LLVM=1",
+            f"-j{os.cpu_count() or 1}",
+            *words,
+        ],
+        mounts=mounts,
+    )
 
 
 def output_of(tree: KernelTree, kind: str = "module") -> Path:
@@ -36,9 +51,11 @@ def output_of(tree: KernelTree, kind: str = "module") -> Path:
 
 def _watch(shown: ui.step) -> Callable[[str], None]:
     """Shows what kbuild works on, and every warning in full: the build must have none."""
+
     def see(line: str) -> None:
         if line.startswith("  "):
             shown.progress(text=line.strip())
         elif line.startswith("warning"):
             ui.say(line.rstrip())
+
     return see

@@ -33,6 +33,7 @@ def watch(shown: ui.step, tree: Path, flavor: str) -> Callable[[str], None]:
             shown.progress(text=f"{made} rebuilt, now {name}")
         else:
             shown.progress(before + made, total, name)
+
     return see
 
 

@@ -101,13 +101,15 @@ def _patched(originals: Path, series: Sequence[Path]) -> Contents:
 def _misfit(tree: Path) -> KvmrsError:
     """The error for the first patch that does not apply."""
     series = patches()
-    problems = (git_apply.problem_of(tree, series[:count + 1]) for count in range(len(series)))
+    problems = (git_apply.problem_of(tree, series[: count + 1]) for count in range(len(series)))
     patch, problem = next((patch, text) for patch, text in zip(series, problems) if text)
     found = re.search(r"error: (?:patch failed: )?([^:\n]+)", problem)
     version = source.version_of(tree) if (tree / "Makefile").exists() else "this version"
-    return KvmrsError(f"{patch.name} does not apply to {found[1] if found else 'a file'} of Linux {version}",
-                      f"supported is Linux {source.SUPPORTED}.x as its maintainers released it",
-                      details=problem)
+    return KvmrsError(
+        f"{patch.name} does not apply to {found[1] if found else 'a file'} of Linux {version}",
+        f"supported is Linux {source.SUPPORTED}.x as its maintainers released it",
+        details=problem,
+    )
 
 
 def _read(tree: Path, files: Set[str]) -> Contents:
@@ -116,8 +118,7 @@ def _read(tree: Path, files: Set[str]) -> Contents:
 
 def _store(tree: Path, contents: Contents) -> int:
     """Writes what differs, each file at once; returns how many. Other files keep their times."""
-    changed = [(file, data) for file, data in contents.items()
-               if _read(tree, {file})[file] != data]
+    changed = [(file, data) for file, data in contents.items() if _read(tree, {file})[file] != data]
     for file, data in changed:
         _write(tree / file, data)
     return len(changed)

@@ -61,8 +61,10 @@ def version_of(tree: Path) -> str:
     try:
         text = (tree / "Makefile").read_text()
     except OSError as error:
-        raise KvmrsError(f"{tree} is not a kernel tree ({error.strerror})",
-                         "give the directory that holds the kernel's top Makefile") from error
+        raise KvmrsError(
+            f"{tree} is not a kernel tree ({error.strerror})",
+            "give the directory that holds the kernel's top Makefile",
+        ) from error
     return tarball.version_in_makefile(text)
 
 
@@ -78,8 +80,10 @@ def need_clean(tree: Path) -> str:
     """The version of `tree`, a supported one that nobody has built in."""
     version = need_supported(tree)
     if (tree / ".config").exists():
-        raise KvmrsError(f"KERNEL_SRC={tree} has been built in",
-                         "use a clean tree (make mrproper), or KDIR= for a patched, built one")
+        raise KvmrsError(
+            f"KERNEL_SRC={tree} has been built in",
+            "use a clean tree (make mrproper), or KDIR= for a patched, built one",
+        )
     return version
 
 
@@ -102,8 +106,11 @@ def _unpack(archive: Optional[Path], tree: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     with ui.step("unpacking the kernel source") as shown:
-        proc.run_logged(toolroot.command(["tar", "-xf", str(archive), "-C", str(part),
-                                          "--strip-components=1"]), "unpack", shown)
+        proc.run_logged(
+            toolroot.command(["tar", "-xf", str(archive), "-C", str(part), "--strip-components=1"]),
+            "unpack",
+            shown,
+        )
     shutil.rmtree(tree, ignore_errors=True)
     part.rename(tree)
 
@@ -111,16 +118,40 @@ def _unpack(archive: Optional[Path], tree: Path) -> None:
 def _unpack_files(archive: Optional[Path], names: List[str], into: Path) -> None:
     """tar fails for names that do not exist: files that a patch creates, so that is no error."""
     members = [f"*/{name}" for name in names]
-    toolroot.run(["tar", "-xf", str(archive), "-C", str(into), "--strip-components=1", "--wildcards",
-                  "--no-wildcards-match-slash", *members], stderr=subprocess.DEVNULL)
+    toolroot.run(
+        [
+            "tar",
+            "-xf",
+            str(archive),
+            "-C",
+            str(into),
+            "--strip-components=1",
+            "--wildcards",
+            "--no-wildcards-match-slash",
+            *members,
+        ],
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _copy(source: Path, into: Path, options: List[str]) -> bool:
     into.mkdir(parents=True, exist_ok=True)
     with ui.step(f"copying {source}") as shown:
         copied = proc.run_logged(
-            toolroot.command(["rsync", "-aO", "--exclude=/.git", "--out-format=%n", *options,
-                              f"{source}/", f"{into}/"]), "copy", shown)
+            toolroot.command(
+                [
+                    "rsync",
+                    "-aO",
+                    "--exclude=/.git",
+                    "--out-format=%n",
+                    *options,
+                    f"{source}/",
+                    f"{into}/",
+                ]
+            ),
+            "copy",
+            shown,
+        )
     return any(not line.endswith("/") for line in copied.splitlines())
 
 

@@ -89,7 +89,7 @@ def _version(path: Path) -> str:
     text = toolroot.run(tar, capture_output=True).stdout
     if "PATCHLEVEL" not in text:
         raise KvmrsError(f"{path} is no tarball of a kernel", GIVE)
-    return version_in_makefile(text[text.index("VERSION"):])
+    return version_in_makefile(text[text.index("VERSION") :])
 
 
 def _fetched(folder: Path) -> List[Path]:
@@ -124,12 +124,20 @@ def _package(folder: Path) -> None:
     options = _apt_options(folder)
     with ui.step(f"kernel source: package {packages.SOURCE}") as shown:
         for words in (["update", "--error-on=any"], ["download", packages.SOURCE]):
-            proc.run_logged(toolroot.command(packages.apt_get(*options, *words), cwd=folder),
-                            "source", shown, append=True)
+            proc.run_logged(
+                toolroot.command(packages.apt_get(*options, *words), cwd=folder),
+                "source",
+                shown,
+                append=True,
+            )
         package = next(folder.glob(f"{packages.SOURCE}_*.deb"))
         tarball = f"usr/src/{packages.SOURCE}.tar.xz"
-        proc.run_logged(toolroot.command(["dpkg-deb", "-x", str(package), "unpacked"], cwd=folder),
-                        "source", shown, append=True)
+        proc.run_logged(
+            toolroot.command(["dpkg-deb", "-x", str(package), "unpacked"], cwd=folder),
+            "source",
+            shown,
+            append=True,
+        )
         os.replace(folder / "unpacked" / tarball, folder / f"{packages.SOURCE}.tar.xz")
         shutil.rmtree(folder / "unpacked")
         package.unlink()
@@ -140,9 +148,13 @@ def _apt_options(folder: Path) -> List[str]:
     (folder / "lists").mkdir(exist_ok=True)
     sources = folder / "sources.list"
     sources.write_text(f"deb {_mirror()} {packages.SOURCE_SUITE} main\n")
-    settings = {"Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": "-",
-                "Dir::State::lists": folder / "lists", "Dir::Cache": folder / "apt",
-                "APT::Sandbox::User": "root"}
+    settings = {
+        "Dir::Etc::sourcelist": sources,
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::lists": folder / "lists",
+        "Dir::Cache": folder / "apt",
+        "APT::Sandbox::User": "root",
+    }
     return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
 
 
@@ -150,8 +162,17 @@ def _mirror() -> str:
     """The Debian mirror that the tools came from."""
     if toolroot.ensure() is None and not shutil.which("apt-get"):
         raise KvmrsError("there is no apt here")
-    lines = toolroot.output(["apt-get", "indextargets", "--format", "$(REPO_URI)",
-                             "Created-By: Packages", "Label: Debian", "Component: main"])
+    lines = toolroot.output(
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(REPO_URI)",
+            "Created-By: Packages",
+            "Label: Debian",
+            "Component: main",
+        ]
+    )
     if not lines:
         raise KvmrsError("apt knows no Debian mirror", "run apt-get update and try again")
     return lines.splitlines()[0]

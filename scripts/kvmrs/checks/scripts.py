@@ -40,10 +40,12 @@ def formatted() -> None:
 
 
 def _black(options: List[str]) -> None:
+    """Names each file: of a folder, black would pass over what is in one called build."""
     toolroot.add("black", "black", packages.BLACK)
+    files = sorted(str(file.relative_to(SCRIPTS)) for file in SCRIPTS.rglob("*.py"))
     with ui.step("black") as shown:
         proc.run_logged(
-            toolroot.command(["black", "--quiet", *options, "."], cwd=SCRIPTS),
+            toolroot.command(["black", "--quiet", *options, *files], cwd=SCRIPTS),
             "black",
             shown,
             hint="make fmt",

@@ -15,7 +15,7 @@ from typing import Callable, List, Sequence, Tuple
 
 from ..base import aside, ui
 from ..base.errors import KvmrsError
-from ..stages import allocfail, life, model, own_selftests, selftests, selftests_ept, static, vng
+from ..stages import allocfail, life, model, own_selftests, selftests, selftests_ept, shell, static, vng
 from ..suite.results import Summary
 from ..suite.testlist import BACKENDS
 
@@ -82,6 +82,7 @@ STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
     ("model checkers", model.run),
     ("failing allocations", lambda: allocfail.run(list(BACKENDS))),
     ("virtme-ng", vng.run),
+    ("the shell, in a terminal", shell.run),
 )
 
 

@@ -21,6 +21,7 @@ class Modules:
 
     tree: KernelTree
     rust: Optional[Path]
+    kvm_params: str = ""
     rust_params: str = ""
     vendor_params: str = ""
 
@@ -32,7 +33,7 @@ class Modules:
         """In the order of loading. The processor's flag picks the vendor's module."""
         words: List[Dict[str, Any]] = []
         for name in self._in_order():
-            params = KVM_PARAMS if name == "kvm" else ""
+            params = f"{KVM_PARAMS} {self.kvm_params}".strip() if name == "kvm" else ""
             word: Dict[str, Any] = {"path": f"{INSIDE}/{name}.ko", "params": params}
             if name in VENDORS:
                 word.update(params=self.vendor_params, cpu_flag=VENDORS[name])

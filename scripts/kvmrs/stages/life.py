@@ -2,7 +2,8 @@
 """The module's life: load and unload, refusals, VMs of both backends at once.
 
 The checks themselves are the runner's, in selftests/runner/src/life.rs; here is what they
-need: the module, the module as another kernel's, and parameters that it must not take.
+need: the module, the module as another kernel's, and parameters that it must not take. A second
+boot is without nested paging, so that no VM can be on Rust.
 """
 
 import re
@@ -22,19 +23,26 @@ NAME = "kvm_rs"
 VERMAGIC = re.compile(rb"\0vermagic=(\d+)\.")
 PARAMETER = re.compile(rb"\0parmtype=(\w+):(\w+)\0")
 FOREIGN = f"{kvm_modules.INSIDE}/foreign.ko"
+CHOSEN = "mmu_backend=rust"
+WITHOUT_TDP_MMU = "npt=0 ept=0"
+"""Each vendor's module ignores the other's parameter."""
 
 
 def run(rounds: int = ROUNDS) -> Summary:
     tree = kernel.ensure()
     rust = module.ensure(tree)
     with tempfile.TemporaryDirectory(dir=paths.logs()) as folder:
-        return _boot(tree, rust, _foreign(rust, Path(folder)), rounds)
+        foreign = _foreign(rust, Path(folder))
+        with_tdp = _boot(kvm_modules.Modules(tree, rust, CHOSEN), "life", foreign, rounds)
+        without = kvm_modules.Modules(tree, rust, CHOSEN, vendor_params=WITHOUT_TDP_MMU)
+        return with_tdp + _boot(without, "life-without-tdp", foreign, rounds)
 
 
-def _boot(tree: kernel.KernelTree, rust: Path, foreign: Path, rounds: int) -> Summary:
-    modules = kvm_modules.Modules(tree, rust)
+def _boot(modules: kvm_modules.Modules, name: str, foreign: Path, rounds: int) -> Summary:
+    tree, rust = modules.tree, modules.rust
     files = {**modules.files(), **kselftest.ensure(tree).files(), FOREIGN: foreign}
     work = {
+        "tdp_mmu": not modules.vendor_params,
         "module": f"{kvm_modules.INSIDE}/{NAME}.ko",
         "name": NAME,
         "foreign": FOREIGN,
@@ -44,7 +52,7 @@ def _boot(tree: kernel.KernelTree, rust: Path, foreign: Path, rounds: int) -> Su
     }
     job = {"modules": modules.job(load_rust=False), "work": {"life": work}}
     report = _Report()
-    ended = boot.run(boot.Machine("life", tree, files, job), report.on_event)
+    ended = boot.run(boot.Machine(name, tree, files, job), report.on_event)
     return report.close(ended)
 
 

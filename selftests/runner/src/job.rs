@@ -104,10 +104,13 @@ fn one() -> usize {
     1
 }
 
-/// The module's life: load, unload, refusals, VMs of both kinds.
+/// The module's life: load, unload, refusals, VMs of both kinds. `mmu_backend=rust` is among the
+/// parameters that kvm.ko was loaded with.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Life {
+    /// Whether the vendor's module may use nested paging. If not, there is little to check.
+    pub tdp_mmu: bool,
     pub module: String,
     pub name: String,
     /// The same module, built for a kernel with another version string.

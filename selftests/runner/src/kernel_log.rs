@@ -14,13 +14,20 @@ pub struct KernelLog(File);
 impl KernelLog {
     /// Starts here: earlier messages are not seen.
     pub fn open() -> Result<Self> {
+        let mut log = Self::since_boot()?;
+        log.0
+            .seek(SeekFrom::End(0))
+            .context("going to the end of the kernel log")?;
+        Ok(log)
+    }
+
+    /// Starts with the first message.
+    pub fn since_boot() -> Result<Self> {
         let flags = OFlags::NONBLOCK.bits() as i32;
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .custom_flags(flags)
             .open("/dev/kmsg")?;
-        file.seek(SeekFrom::End(0))
-            .context("going to the end of the kernel log")?;
         Ok(Self(file))
     }
 
@@ -31,12 +38,7 @@ impl KernelLog {
 
     /// The first of the new messages that has this text, without what precedes the text.
     pub fn line_with(&mut self, text: &str) -> Result<String> {
-        let mut seen = String::new();
-        let mut record = [0; 8192];
-        // One read is one message; "no more" is an error of a descriptor that does not block.
-        while let Ok(length @ 1..) = self.0.read(&mut record) {
-            seen.push_str(&String::from_utf8_lossy(&record[..length]));
-        }
+        let seen = self.rest();
         match seen
             .lines()
             .find_map(|line| Some(&line[line.find(text)?..]))
@@ -44,5 +46,22 @@ impl KernelLog {
             Some(line) => Ok(line.to_string()),
             None => bail!("the kernel log does not say '{text}', but: {}", seen.trim()),
         }
+    }
+    /// How many of the new messages have this text.
+    pub fn count(&mut self, text: &str) -> usize {
+        self.rest()
+            .lines()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+
+    fn rest(&mut self) -> String {
+        let mut seen = String::new();
+        let mut record = [0; 8192];
+        // One read is one message; "no more" is an error of a descriptor that does not block.
+        while let Ok(length @ 1..) = self.0.read(&mut record) {
+            seen.push_str(&String::from_utf8_lossy(&record[..length]));
+        }
+        seen
     }
 }

@@ -9,6 +9,7 @@
 
 mod backend;
 mod child;
+mod choice;
 mod command;
 mod demo;
 mod events;
