@@ -13,6 +13,7 @@ mod mmio;
 mod notifier;
 mod recovery;
 mod smm;
+mod tool;
 
 use crate::harness::Test;
 use anyhow::{bail, ensure, Result};
@@ -20,7 +21,7 @@ use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::Vm;
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 11] = [
+const GROUPS: [&[Test]; 12] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -32,6 +33,7 @@ const GROUPS: [&[Test]; 11] = [
     backends::TESTS,
     errors::TESTS,
     inside::TESTS,
+    tool::TESTS,
 ];
 
 /// Those with the given names, or all.
