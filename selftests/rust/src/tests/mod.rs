@@ -4,11 +4,13 @@
 
 mod aging;
 mod backends;
+mod counters;
 mod dirty_log;
 mod dirty_modes;
 mod edges;
 mod errors;
 mod inside;
+mod maps;
 mod mmio;
 mod notifier;
 mod recovery;
@@ -21,7 +23,7 @@ use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::Vm;
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 12] = [
+const GROUPS: [&[Test]; 14] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -33,6 +35,8 @@ const GROUPS: [&[Test]; 12] = [
     backends::TESTS,
     errors::TESTS,
     inside::TESTS,
+    maps::TESTS,
+    counters::TESTS,
     tool::TESTS,
 ];
 
