@@ -64,7 +64,7 @@ fn map(backend: &str) -> Result<()> {
     let wanted: [Value; 4] = ["2M".into(), 2.into(), (BASE / PAGE_4K).into(), true.into()];
     ensure!(found == wanted.each_ref(), "the map has {run}");
     let picture = text(&["map", vm.inside.name(), "--plain"])?;
-    let row = format!("0x00000040000000 MM{}\n", ".".repeat(62));
+    let row = format!("0x000040000000 MM{}\n", ".".repeat(62));
     ensure!(picture.contains(&row), "the picture is {picture}");
     let file = "/tmp/kvmrs.svg";
     text(&["map", vm.inside.name(), "--svg", file])?;

@@ -17,7 +17,7 @@ use ratatui::{DefaultTerminal, Frame};
 use std::time::{Duration, Instant};
 
 /// Room for the address and a space.
-const LABEL: u16 = 17;
+const LABEL: u16 = 15;
 /// Rows below the map: keys, and two of the legend.
 const FOOT: u16 = 3;
 

@@ -12,10 +12,12 @@ use std::fmt::Write;
 const COLUMNS: u64 = 64;
 /// Width and height of a cell, with the line around it.
 const CELL: u64 = 11;
+/// Without that line.
+const DASH: u64 = CELL - 1;
 /// Height of a line of text.
 const LINE: u64 = 18;
 /// Where cells begin, right of the addresses.
-const LEFT: u64 = 150;
+const LEFT: u64 = 120;
 const MARGIN: u64 = 14;
 const WIDTH: u64 = LEFT + COLUMNS * CELL + MARGIN;
 const PER_LINE: usize = 6;
@@ -64,8 +66,11 @@ impl Picture {
             Band::Row { first_gfn, cells } => {
                 self.y += CELL;
                 self.text(MARGIN, &address(*first_gfn));
-                for (column, kind) in cells.iter().enumerate() {
-                    self.cell(LEFT + column as u64 * CELL, *kind);
+                let mut x = LEFT;
+                for alike in cells.chunk_by(|kind, next| kind == next) {
+                    let width = alike.len() as u64 * CELL;
+                    self.cells(x, width, alike[0]);
+                    x += width;
                 }
             }
         }
@@ -75,20 +80,19 @@ impl Picture {
         for kinds in LEGEND.chunks(PER_LINE) {
             for (place, (kind, what)) in kinds.iter().enumerate() {
                 let x = MARGIN + place as u64 * (WIDTH - MARGIN) / PER_LINE as u64;
-                self.cell(x, *kind);
+                self.cells(x, CELL, *kind);
                 self.text(x + CELL + 4, what);
             }
             self.y += LINE;
         }
     }
 
-    /// A cell that stands on the line.
-    fn cell(&mut self, x: u64, kind: Kind) {
+    /// Cells side by side that stand on the line: the dashes of one thick line.
+    fn cells(&mut self, x: u64, width: u64, kind: Kind) {
         let (red, green, blue) = colour(kind);
-        let (y, size) = (self.y - CELL + 1, CELL - 1);
+        let y = self.y - CELL / 2;
         self.push(format_args!(
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{size}\" height=\"{size}\" \
-             fill=\"#{red:02x}{green:02x}{blue:02x}\"/>"
+            "<path d=\"M{x} {y}h{width}\" stroke=\"#{red:02x}{green:02x}{blue:02x}\"/>"
         ));
     }
 
@@ -108,7 +112,8 @@ impl Picture {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
              width=\"{WIDTH}\" height=\"{height}\">\n\
-             <style>text{{font:11px monospace;fill:#d8dee9}}</style>\n\
+             <style>text{{font:11px monospace;fill:#d8dee9}}\
+             path{{stroke-width:{DASH};stroke-dasharray:{DASH} 1}}</style>\n\
              <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#14171c\"/>\n{}</svg>\n",
             self.body
         )

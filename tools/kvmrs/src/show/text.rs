@@ -56,7 +56,7 @@ fn line(band: &Band) -> String {
 
 /// The guest physical address of a frame, at the begin of a line.
 pub fn address(gfn: u64) -> String {
-    format!("{:#016x}", u128::from(gfn) << FRAME_SHIFT)
+    format!("{:#014x}", u128::from(gfn) << FRAME_SHIFT)
 }
 
 fn legend() -> String {
