@@ -11,6 +11,7 @@ view.on_event({"ev": "ready", "facts": facts})
 for phase in demo_view.PHASES:
     view.on_event({"ev": "phase", "phase": phase})
     view.on_event({"ev": "figures", "values": {key: 123456 for _, key in demo_view.COLUMNS}})
+    view.on_event({"ev": "map", "moment": "before", "text": f"root\\n0x000040000000 {'M' * 64}\\n\\nM 2M dirty\\n"})
     view.on_event({"ev": "note", "line": "pages of 4K were mapped, and " * 5})
 view.close()
 """
@@ -29,3 +30,5 @@ class DemoViewTest(CheckoutTest):
                 for line in done.stdout.splitlines():
                     self.assertLessEqual(len(line), columns, line)
                 self.assertNotIn("\033", done.stdout)
+                self.assertEqual("M" * 64 in done.stdout, columns == 80)
+                self.assertEqual(done.stdout.count("M 2M dirty"), 1 if columns == 80 else 0)

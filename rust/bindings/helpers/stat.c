@@ -21,8 +21,10 @@ __kvmrs_helper void kvmrs_account_pgtable_pages(void *table, int nr)
 	kvm_account_pgtable_pages(table, nr);
 }
 
+/* One table was made (@nr is 1), or freed (-1). */
 __kvmrs_helper void kvmrs_tdp_mmu_pages_add(struct kvm *kvm, int nr)
 {
+	atomic64_inc(nr > 0 ? &kvm->stat.tdp_tables_made : &kvm->stat.tdp_tables_freed);
 #ifdef CONFIG_KVM_PROVE_MMU
 	atomic64_add(nr, &kvm->arch.tdp_mmu_pages);
 #endif

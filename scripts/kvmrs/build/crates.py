@@ -13,6 +13,8 @@ MODEL = paths.REPO / "selftests" / "model"
 """The MMU compiled for user space, with its tests."""
 RUNNER = paths.REPO / "selftests" / "runner"
 """The test machine's /init."""
+TOOL = paths.REPO / "tools" / "kvmrs"
+"""What shows users the inside of their VMs."""
 TARGET = "x86_64-unknown-linux-gnu"
 
 

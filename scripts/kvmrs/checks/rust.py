@@ -68,6 +68,12 @@ def model_tests() -> None:
     crates.cargo(["test", "--workspace", "--exclude", "kvmrs-model"], "program-tests", crates.RUNNER)
 
 
+def tool() -> None:
+    """The tool's tests pass, and clippy has nothing to say about it."""
+    crates.cargo(["test", "--locked"], "tool-tests", crates.TOOL)
+    crates.cargo(["clippy", "--locked", "--all-targets", "--", "-D", "warnings"], "tool-clippy", crates.TOOL)
+
+
 def _rustfmt(options: List[str]) -> None:
     files = [str(path) for path in rust_text.files()]
     with ui.step(f"rustfmt ({len(files)} files)") as shown:

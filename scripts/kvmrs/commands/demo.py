@@ -15,6 +15,7 @@ from typing import Any, Dict, List
 from ..base import paths, ui
 from ..build import crates, kernel, module
 from ..machine import accel, boot, demo_view, initramfs, kvm_modules
+from ..suite import own_tests
 from ..tools import build_machine
 
 CRATE = paths.REPO / "selftests" / "guest"
@@ -25,6 +26,8 @@ DISK_MIB = 320
 GUEST_MIB = 512
 ROUNDS = 1
 CYCLES = 2
+MOMENTS = ("before", "during", "after")
+"""Of dirty logging, when the guest's memory is drawn."""
 LIMIT = 90
 """Seconds that any one thing may take, on a slow and busy machine."""
 
@@ -35,15 +38,29 @@ def main(_: Namespace) -> int:
     image = _guest_image(tree, crates.static_program(CRATE, "kvmrs-memwork", "the guest's program"))
     modules = kvm_modules.Modules(tree, rust)
     files = {**modules.files(), "/guest/bzImage": tree.bzimage, "/guest/initrd": image}
+    files[own_tests.TOOL_INSIDE] = own_tests.tool()
     job = {"modules": modules.job(load_rust=False), "share": boot.SHARE_TAG, "work": {"demo": _work()}}
     machine = boot.Machine("demo", tree, files, job, memory="2G", share=True)
     view = demo_view.View(accel.choose(), _identity(rust))
-    ended = boot.run(machine, view.on_event)
+
+    def on_event(event: boot.Event) -> None:
+        if event["ev"] == "map":
+            _picture(event["moment"]).write_text(event["picture"])
+        view.on_event(event)
+
+    ended = boot.run(machine, on_event)
     view.close()
     ended.demand_success()
     ui.say("")
+    pictures = " ".join(str(_picture(moment).relative_to(paths.REPO)) for moment in MOMENTS)
+    ui.say_wrapped("", f"The maps as pictures: {pictures}")
     ui.say_wrapped("", f"The host's kernel log is clean. All of this took {ui.clock(ended.seconds)}.")
     return 0
+
+
+def _picture(moment: str) -> Path:
+    """What the guest had mapped then."""
+    return paths.out() / f"demo-{moment}.svg"
 
 
 def _identity(rust: Path) -> str:
@@ -103,6 +120,7 @@ def _work() -> Dict[str, Any]:
         "disk_size": DISK_MIB << 20,
         "argv": argv,
         "qmp": QMP,
+        "tool": own_tests.TOOL_INSIDE,
         "rounds": ROUNDS,
         "cycles": CYCLES,
         "limit": LIMIT,

@@ -22,6 +22,11 @@ PHASES = {
     "shutdown": "the guest shuts down",
     "after": "what is left",
 }
+MOMENTS = {
+    "before": "before dirty logging",
+    "during": "while dirty pages are logged",
+    "after": "after dirty logging",
+}
 COLUMNS = (
     ("4K", "pages_4k"),
     ("2M", "pages_2m"),
@@ -58,6 +63,7 @@ class View:
         self._printed_numbers = ""
         self._huge = 0
         self._printed = 0.0
+        self._has_legend = False
 
     def on_event(self, event: boot.Event) -> None:
         kind = event["ev"]
@@ -72,8 +78,22 @@ class View:
             self._say(f"guest: {event['line']}")
         elif kind == "note":
             self._say(event["line"])
+        elif kind == "map":
+            self._map(event["moment"], event["text"])
         elif kind == "output":
             self._say(f"| {event['line']}")
+
+    def _map(self, moment: str, text: str) -> None:
+        """As it is, if the screen is wide enough. The legend comes last, and once is enough."""
+        roots, legend = text.strip().rsplit("\n\n", 1)
+        self._keep_row()
+        ui.say_wrapped("\n" + " " * 10, f"the guest's memory {MOMENTS[moment]}:")
+        if max(map(len, text.splitlines())) > ui.width():
+            ui.say_wrapped(" " * 10, "(the screen is too narrow for it)")
+            return
+        ui.say(roots if self._has_legend else f"{roots}\n\n{legend}")
+        ui.say("")
+        self._has_legend = True
 
     def close(self) -> None:
         """Leaves the terminal as it should be, however the machine ended."""

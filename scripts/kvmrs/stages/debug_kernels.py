@@ -6,7 +6,7 @@ from typing import Dict, List
 
 from ..base import ui
 from ..build import kernel, kselftest, module
-from ..machine import boot, kvm_modules
+from ..machine import boot, kvm_modules, preload
 from ..suite import own_tests
 from ..suite.own_tests import RustTest
 from ..suite.results import Suite
@@ -36,6 +36,7 @@ def boot_with(
     files = {
         **modules.files(),
         **kselftest.ensure(tree).only(names),
+        **preload.files(preload.CHECK_TABLES),
         own_tests.INSIDE: own_tests.program(),
     }
     job = {"modules": modules.job(), "settings": settings, "work": suite.work()}

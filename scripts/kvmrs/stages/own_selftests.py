@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, List
 
 from ..build import kernel, kselftest, module
-from ..machine import boot, kvm_modules
+from ..machine import boot, kvm_modules, preload
 from ..suite import ktap, own_tests
 from ..suite.results import Result, Suite, Summary
 
@@ -28,6 +28,7 @@ def run(only: List[str], backends: List[str]) -> Summary:
     tests = own_tests.select([*own_tests.listed(program), *own_tests.C_TESTS], only)
     modules = kvm_modules.Modules(tree, module.ensure(tree))
     files = {**modules.files(), own_tests.INSIDE: program, **_c_programs(tree)}
+    files |= {own_tests.TOOL_INSIDE: own_tests.tool(), **preload.files(preload.CHECK_TABLES)}
     report = ktap.Report(len(tests) * len(backends))
     total = Summary(0, 0, 0)
     rows: List[Result] = []

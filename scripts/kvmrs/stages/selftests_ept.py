@@ -7,16 +7,15 @@ bits (and so without that log, which needs them), and without the log alone.
 
 import contextlib
 import os
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from ..base import paths, proc, ui
+from ..base import paths, ui
 from ..build import kernel, kselftest, module
-from ..machine import bochs, boot, kvm_modules
+from ..machine import bochs, boot, kvm_modules, preload
 from ..suite import ktap, testlist
 from ..suite.results import Result, Suite, Summary
 from ..tools import toolroot
@@ -36,7 +35,8 @@ BOOT_LIMIT = 900
 SILENCE_LIMIT = 400
 """Seconds of real time: on a busy machine Bochs is slow, and that is no failure."""
 
-PRELOAD = "/lib/take_interrupts.so"
+INTERRUPTS = FOLDER / "take_interrupts.c"
+"""Works around Bochs."""
 OWN = ("nested_stale_mmio_test",)
 """Programs of selftests/c that the list may name."""
 
@@ -58,7 +58,8 @@ def run(options: Options) -> Summary:
     known = [*programs.suite, *OWN]
     names = options.only or list(testlist.names_in(LIST, known))
     tests = testlist.select(known, names, TIMEOUT, None, LIST)
-    files = {**programs.only(names), **_preload(), "/bin/bash": toolroot.file("/bin/bash")}
+    preloaded = preload.files(INTERRUPTS, preload.CHECK_TABLES)
+    files = {**programs.only(names), **preloaded, "/bin/bash": toolroot.file("/bin/bash")}
     rust = module.ensure(tree) if "rust" in options.backends else None
     report = ktap.Report(len(options.modes) * len(options.backends) * len(tests))
     boots = [
@@ -125,19 +126,3 @@ class _Boot:
     def _on_event(self, event: boot.Event) -> None:
         with self.talking:
             self.suite.on_event(event)
-
-
-def _preload() -> Dict[str, Path]:
-    """The library that works around Bochs, and the file that has every program load it."""
-    source = FOLDER / "take_interrupts.c"
-    library = paths.of_checkout("take_interrupts.so")
-    listed = paths.of_checkout("take_interrupts.preload")
-    with ui.step(source.name) as shown, tempfile.TemporaryDirectory(dir=paths.cache()) as folder:
-        fresh = Path(folder, library.name)
-        flags = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", "-shared", "-fPIC"]
-        command = toolroot.command(["clang", *flags, "-o", str(fresh), str(source)])
-        proc.run_logged(command, "ept-build", shown)
-        fresh.replace(library)
-        fresh.write_text(f"{PRELOAD}\n")
-        fresh.replace(listed)
-    return {PRELOAD: library, "/etc/ld.so.preload": listed}

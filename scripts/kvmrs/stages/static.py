@@ -48,6 +48,7 @@ CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
     ("names in documents and comments", names.exist),
     ("rustdoc", rust.documents),
     ("model tests", rust.model_tests),
+    ("the tool kvmrs", rust.tool),
 )
 
 

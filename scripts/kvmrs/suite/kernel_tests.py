@@ -4,7 +4,7 @@
 from typing import Dict, List
 
 from ..build import kernel, kselftest, module
-from ..machine import boot, kvm_modules
+from ..machine import boot, kvm_modules, preload
 from ..tools import toolroot
 from . import testlist
 from .results import Suite, Summary
@@ -22,5 +22,7 @@ def run(
     modules = kvm_modules.Modules(tree, module.ensure(tree) if "rust" in backends else None)
     suite = Suite(name, tests, backends)
     job = {"modules": modules.job(), "settings": settings, "work": suite.work()}
-    files = {**modules.files(), **programs.files(), "/bin/bash": toolroot.file("/bin/bash")}
+    preloaded = preload.files(preload.CHECK_TABLES)
+    bash = {"/bin/bash": toolroot.file("/bin/bash")}
+    files = {**modules.files(), **programs.files(), **preloaded, **bash}
     return suite.close(boot.run(boot.Machine(name, tree, files, job), suite.on_event))

@@ -14,6 +14,8 @@ from . import testlist
 
 CRATE = paths.REPO / "selftests" / "rust"
 INSIDE = "/tests/kvmrs-selftests"
+TOOL_INSIDE = "/tests/kvmrs"
+"""Of the tool, which tests of this program start."""
 
 
 @dataclass
@@ -59,6 +61,11 @@ C_TESTS = [
 def program() -> Path:
     """The program of selftests/rust."""
     return crates.static_program(CRATE, "kvmrs-selftests", "the project's own selftests")
+
+
+def tool() -> Path:
+    """The program of tools/kvmrs."""
+    return crates.static_program(crates.TOOL, "kvmrs", "the tool kvmrs")
 
 
 def listed(program: Path) -> List[Test]:

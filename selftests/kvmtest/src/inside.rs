@@ -35,6 +35,11 @@ impl Inside {
         Ok(Self(debugfs::file(&name.unwrap_or_default())))
     }
 
+    /// The name of the directory.
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
     /// The path of a file there.
     pub fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.0)

@@ -89,6 +89,14 @@ impl Memory {
         Ok(memory)
     }
 
+    /// Maps `size` bytes of small pages, of which none is present: there may be much more of it
+    /// than the machine has.
+    pub fn untouched(size: u64) -> Result<Self> {
+        let memory = Self::reserve(size, Backing::Small)?;
+        memory.advise(0..size, libc::MADV_NOHUGEPAGE)?;
+        Ok(memory)
+    }
+
     fn populate(&self, backing: Backing) -> Result<()> {
         if backing != Backing::Sparse {
             return self.advise(0..self.size, libc::MADV_POPULATE_WRITE);

@@ -17,8 +17,8 @@ const DESCRIPTOR: usize = 16;
 /// The statistics of one VM or vCPU, by name.
 pub struct Stats {
     file: File,
-    /// Name -> offset in the file.
-    places: BTreeMap<String, u64>,
+    /// Name -> offset in the file, and how many numbers there are.
+    places: BTreeMap<String, (u64, u64)>,
 }
 
 impl Stats {
@@ -35,15 +35,29 @@ impl Stats {
 
     /// The value right now.
     pub fn get(&self, name: &str) -> Result<u64> {
-        let place = self.places.get(name);
-        let place = place.with_context(|| format!("KVM has no statistic '{name}'"))?;
+        self.read(self.place(name)?.0)
+    }
+
+    /// The buckets of a histogram right now.
+    pub fn buckets(&self, name: &str) -> Result<Vec<u64>> {
+        let (place, count) = self.place(name)?;
+        let bucket = |index| self.read(place + 8 * index);
+        (0..count).map(bucket).collect()
+    }
+
+    fn place(&self, name: &str) -> Result<(u64, u64)> {
+        let place = self.places.get(name).copied();
+        place.with_context(|| format!("KVM has no statistic '{name}'"))
+    }
+
+    fn read(&self, place: u64) -> Result<u64> {
         let mut value = [0; 8];
-        self.file.read_exact_at(&mut value, *place)?;
+        self.file.read_exact_at(&mut value, place)?;
         Ok(u64::from_le_bytes(value))
     }
 }
 
-fn places(file: &File) -> Result<BTreeMap<String, u64>> {
+fn places(file: &File) -> Result<BTreeMap<String, (u64, u64)>> {
     let mut header = [0; 24];
     file.read_exact_at(&mut header, 0)?;
     let field = |index: usize| number(&header[4 * index..][..4]);
@@ -54,7 +68,7 @@ fn places(file: &File) -> Result<BTreeMap<String, u64>> {
     let entry = |descriptor: &[u8]| {
         (
             name(&descriptor[DESCRIPTOR..]),
-            data + number(&descriptor[8..12]),
+            (data + number(&descriptor[8..12]), number(&descriptor[6..8])),
         )
     };
     Ok(table.chunks(size).map(entry).collect())

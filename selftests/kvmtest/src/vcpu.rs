@@ -32,7 +32,8 @@ pub enum Probed {
 pub struct Vcpu {
     /// What kvm-ioctls makes of it.
     pub fd: VcpuFd,
-    stats: Stats,
+    /// Its statistics.
+    pub stats: Stats,
     /// KVM_RUN may find memory that the guest must not use, and is to be tried again then.
     pub patient: bool,
 }

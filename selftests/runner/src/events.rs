@@ -40,6 +40,12 @@ pub enum Event<'a> {
     Figures {
         values: &'a BTreeMap<&'static str, u64>,
     },
+    /// What the demo's guest has mapped, as text and as a picture.
+    Map {
+        moment: &'a str,
+        text: &'a str,
+        picture: &'a str,
+    },
     /// The demo's guest says this.
     Guest { line: &'a str },
     /// The demo found this.

@@ -149,6 +149,8 @@ pub struct Demo {
     /// QEMU's command line, and the control socket that it names.
     pub argv: Vec<String>,
     pub qmp: String,
+    /// The tool that shows what a VM maps.
+    pub tool: String,
     /// Rounds of the guest's work before dirty logging, and how often that goes on and off.
     pub rounds: u32,
     pub cycles: u32,

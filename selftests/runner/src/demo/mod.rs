@@ -9,6 +9,7 @@
 
 mod figures;
 mod guest;
+mod map;
 mod qmp;
 
 use crate::backend;
@@ -65,6 +66,7 @@ struct Show {
     guest: Guest,
     qmp: Qmp,
     vm: Vm,
+    tool: String,
     limit: Duration,
 }
 
@@ -88,6 +90,7 @@ impl Show {
             guest,
             qmp,
             vm,
+            tool: demo.tool.clone(),
             limit,
         })
     }
@@ -102,10 +105,16 @@ impl Show {
         for round in 1..=demo.rounds {
             self.until_guest_says(&format!("round {round}:"))?;
         }
-        for _ in 0..demo.cycles {
-            self.log_dirty_pages()?;
+        self.map("before")?;
+        for cycle in 0..demo.cycles {
+            self.log_dirty_pages(cycle == 0)?;
         }
+        self.map("after")?;
         self.shut_down()
+    }
+
+    fn map(&self, moment: &str) -> Result<()> {
+        map::show(&self.tool, self.guest.pid(), moment)
     }
 
     fn shut_down(&mut self) -> Result<()> {
@@ -124,8 +133,9 @@ impl Show {
         Ok(())
     }
 
-    /// Dirty logging goes on, so that huge pages are split, and off, so that they come back.
-    fn log_dirty_pages(&mut self) -> Result<()> {
+    /// Dirty logging goes on, so that huge pages are split, and off, so that they come back. `maps`
+    /// asks for a map in between.
+    fn log_dirty_pages(&mut self, mut maps: bool) -> Result<()> {
         let before = self.vm.figures()?.huge();
         phase("log-on");
         let how = json!({"calc-time": LOGGING, "mode": "dirty-bitmap"});
@@ -135,6 +145,10 @@ impl Show {
         let start = Instant::now();
         self.watch("the count of dirty pages", |show, figures| {
             lowest = lowest.min(figures.huge());
+            if maps && figures.huge() < before / PART {
+                show.map("during")?;
+                maps = false;
+            }
             // QEMU is busy until then, and would keep its answer and this thread waiting.
             if start.elapsed().as_secs() < LOGGING {
                 return Ok(false);

@@ -4,15 +4,18 @@
 
 mod aging;
 mod backends;
+mod counters;
 mod dirty_log;
 mod dirty_modes;
 mod edges;
 mod errors;
 mod inside;
+mod maps;
 mod mmio;
 mod notifier;
 mod recovery;
 mod smm;
+mod tool;
 
 use crate::harness::Test;
 use anyhow::{bail, ensure, Result};
@@ -20,7 +23,7 @@ use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::Vm;
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 11] = [
+const GROUPS: [&[Test]; 14] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -32,6 +35,9 @@ const GROUPS: [&[Test]; 11] = [
     backends::TESTS,
     errors::TESTS,
     inside::TESTS,
+    maps::TESTS,
+    counters::TESTS,
+    tool::TESTS,
 ];
 
 /// Those with the given names, or all.

@@ -2,19 +2,20 @@
 
 //! System management mode has an address space of its own, with slots and logs of its own.
 
+use super::maps::runs;
 use super::test;
 use crate::harness::{Skip, Test};
 use crate::log;
 use anyhow::{bail, ensure, Result};
 use kvm_bindings::{KVM_CAP_X86_SMM, KVM_MEM_LOG_DIRTY_PAGES as LOG};
 use kvm_ioctls::Kvm;
-use kvmtest::guest::{self, Pattern, Program, SMM_CODE};
+use kvmtest::guest::{self, Pattern, Program, CODE, SMM_CODE};
 use kvmtest::memory::{Backing, Memory, KIB, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{eager_split, Slot, Vm, BASE};
 use std::ops::Range;
 
-pub const TESTS: &[Test] = &[test("smm_dirty_log", dirty_log)];
+pub const TESTS: &[Test] = &[test("smm_dirty_log", dirty_log), test("smm_map", map)];
 
 /// Slot numbers of the second address space.
 const SMM: u32 = 1 << 16;
@@ -83,11 +84,38 @@ impl Spaces {
     }
 }
 
-/// Logging in one address space is none of the other's business.
-fn dirty_log(backend: &str) -> Result<()> {
+/// Each address space has a root, which maps what was used in it.
+fn map(backend: &str) -> Result<()> {
+    needs_smm()?;
+    let mut spaces = Spaces::new(backend)?;
+    spaces.fill(&(BASE..BASE + PAGE_2M), 1)?;
+    let program = |address: u64| (address / PAGE_4K..address / PAGE_4K + 1, "4K");
+    let memory = || (BASE / PAGE_4K..(BASE + PAGE_2M) / PAGE_4K, "2M");
+    for (space, code) in [(0, CODE), (1, SMM_CODE)] {
+        let runs = runs(&spaces.vm.inside.map()?, space)?;
+        let found: Vec<_> = runs
+            .iter()
+            .map(|run| (run.frames.clone(), run.size.as_str()))
+            .collect();
+        let wanted = [program(code), memory()];
+        ensure!(
+            found == wanted,
+            "space {space} has {found:x?} instead of {wanted:x?}"
+        );
+    }
+    Ok(())
+}
+
+fn needs_smm() -> Result<()> {
     if Kvm::new()?.check_extension_raw(KVM_CAP_X86_SMM.into()) == 0 {
         bail!(Skip("KVM has no system management mode".into()));
     }
+    Ok(())
+}
+
+/// Logging in one address space is none of the other's business.
+fn dirty_log(backend: &str) -> Result<()> {
+    needs_smm()?;
     let mut spaces = Spaces::new(backend)?;
     let _split = eager_split(true)?;
     let all = BASE..BASE + SIZE;

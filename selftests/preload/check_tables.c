@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Preloaded into the test programs in C: the page tables of each VM are checked when the program
+ * closes it, or ends. A program whose VM breaks a rule fails.
+ *
+ * The VM is still there then, and its vCPUs do not run: the kernel's library closes them first.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <linux/kvm.h>
+
+#define MAX_FD	4096
+#define FAIL	1
+#define BUSY	"busy: "
+
+/* The thread that has made the VM behind a descriptor; KVM names directories after both. */
+static pid_t made_by[MAX_FD];
+
+static FILE *open_check(int fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/mmu_check", made_by[fd], fd);
+	return fopen(path, "r");
+}
+
+/* Without a backend nobody can tell; other errors are the concern of other tests. */
+static void check(int fd)
+{
+	FILE *file = open_check(fd);
+	char line[256];
+	int wrong = 0;
+
+	made_by[fd] = 0;
+	if (!file)
+		return;
+
+	while (fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, BUSY, strlen(BUSY)))
+			continue;
+		fprintf(stderr, "not ok # mmu_check: %s", line);
+		wrong++;
+	}
+	fclose(file);
+
+	if (wrong) {
+		fflush(NULL);
+		_exit(FAIL);
+	}
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	int (*libc_ioctl)(int fd, unsigned long request, ...) = dlsym(RTLD_NEXT, "ioctl");
+	va_list rest;
+	void *argument;
+	int result;
+
+	va_start(rest, request);
+	argument = va_arg(rest, void *);
+	va_end(rest);
+
+	result = libc_ioctl(fd, request, argument);
+	if (request == KVM_CREATE_VM && result >= 0 && result < MAX_FD)
+		made_by[result] = gettid();
+	return result;
+}
+
+int close(int fd)
+{
+	int (*libc_close)(int fd) = dlsym(RTLD_NEXT, "close");
+	int error = errno;
+
+	if (fd >= 0 && fd < MAX_FD && made_by[fd])
+		check(fd);
+
+	errno = error;
+	return libc_close(fd);
+}
+
+__attribute__((destructor)) static void check_what_is_left(void)
+{
+	int fd;
+
+	for (fd = 0; fd < MAX_FD; fd++) {
+		if (made_by[fd])
+			check(fd);
+	}
+}

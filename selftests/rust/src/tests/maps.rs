@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The map of page tables, held against what the guest itself finds: it faults where the map says
+//! that it cannot write, and nowhere else.
+
+use super::test;
+use crate::harness::{Skip, Test};
+use anyhow::{bail, ensure, Context, Result};
+use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvmtest::guest;
+use kvmtest::memory::{Backing, Memory, PAGE_1G, PAGE_2M, PAGE_4K};
+use kvmtest::sysfs;
+use kvmtest::vm::{eager_split, Slot, Vm, BASE};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+pub const TESTS: &[Test] = &[
+    test("map_tells_where_small_pages_fault", small),
+    test("map_tells_where_huge_pages_fault", huge),
+    test("map_of_gigantic_page", gigantic),
+    test("map_of_sparse_terabyte", terabyte),
+];
+
+/// A line of the map that maps something.
+#[derive(Debug)]
+pub struct Run {
+    /// Frames of the guest.
+    pub frames: Range<u64>,
+    /// The name of the size of one entry.
+    pub size: String,
+    /// The guest can write.
+    pub writable: bool,
+}
+
+/// What the only root of an address space maps.
+pub fn runs(map: &[String], space: u8) -> Result<Vec<Run>> {
+    let of_space = format!(" as_id={space} ");
+    let mut lines = map.iter().skip_while(|line| !line.contains(&of_space));
+    lines.next().context("the address space has no root")?;
+    let lines = lines.take_while(|line| !line.starts_with("root "));
+    let mapped = lines.filter(|line| !line.ends_with(" absent"));
+    mapped.map(|line| run(line).context(line.clone())).collect()
+}
+
+fn run(line: &str) -> Result<Run> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [frames, size, _, bits] = words[..] else {
+        bail!("a strange number of columns");
+    };
+    let (first, last) = frames.split_once("-0x").context("no range")?;
+    let first = u64::from_str_radix(first.trim_start_matches("0x"), 16)?;
+    let last = u64::from_str_radix(last, 16)?;
+    Ok(Run {
+        frames: first..last + 1,
+        size: size.into(),
+        writable: bits.contains('W'),
+    })
+}
+
+/// Whether the map says that the guest can write to `frame`.
+fn is_writable(runs: &[Run], frame: u64) -> bool {
+    let mut writable = runs.iter().filter(|run| run.writable);
+    writable.any(|run| run.frames.contains(&frame))
+}
+
+/// Memory after some history: pages that were never used, logged and clean, logged and written
+/// again, taken away, in `seed`'s order. Then the guest writes to each page.
+fn faults_where_told(backend: &str, backing: Backing, seed: u32) -> Result<()> {
+    let memory = Memory::new(4 * PAGE_2M, backing)?;
+    let slot = Slot::of(&memory);
+    let pages = memory.pages(PAGE_4K);
+    let _split = eager_split(true)?;
+    let (vm, mut vcpu) = Vm::with(backend, &memory)?;
+    vcpu.scatter(BASE, pages / 2, 0, seed, 500)?;
+    vm.set(&slot, LOG)?;
+    vcpu.scatter(BASE, pages, 0, seed.rotate_left(16), 300)?;
+    for page in guest::scattered(pages, !seed).take(40) {
+        memory.discard(page * PAGE_4K..(page + 1) * PAGE_4K)?;
+    }
+    let mut map = runs(&vm.inside.map()?, 0)?;
+    let mut faulted = 0;
+    for gpa in slot.range().step_by(PAGE_4K as usize) {
+        let told = !is_writable(&map, gpa / PAGE_4K);
+        let faults = vcpu.faults_of(|vcpu| vcpu.fill(&(gpa..gpa + PAGE_4K), 1))?;
+        ensure!(
+            told == (faults != 0),
+            "{faults} faults at {gpa:#x}, and the map is {map:x?}"
+        );
+        // A fault may map more than the page.
+        if faults != 0 {
+            map = runs(&vm.inside.map()?, 0)?;
+            faulted += 1;
+        }
+    }
+    let all = pages as usize;
+    ensure!((1..all).contains(&faulted), "{faulted} pages faulted");
+    Ok(())
+}
+
+fn small(backend: &str) -> Result<()> {
+    faults_where_told(backend, Backing::Small, 12345)
+}
+
+fn huge(backend: &str) -> Result<()> {
+    faults_where_told(backend, Backing::Huge, 54321)
+}
+
+fn gigantic(backend: &str) -> Result<()> {
+    let free = "/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages";
+    if sysfs::number(free)? == 0 {
+        bail!(Skip(
+            "no page of 1G is free (boot with hugepagesz=1G hugepages=1)".into()
+        ));
+    }
+    let memory = Memory::new(PAGE_1G, Backing::Gigantic)?;
+    let (vm, mut vcpu) = Vm::with(backend, &memory)?;
+    vcpu.fill(&(BASE..BASE + PAGE_4K), 1)?;
+    let map = runs(&vm.inside.map()?, 0)?;
+    let last = map.last().context("nothing is mapped")?;
+    let frames = BASE / PAGE_4K..(BASE + PAGE_1G) / PAGE_4K;
+    ensure!(
+        last.frames == frames && last.size == "1G" && last.writable,
+        "the map is {map:x?}"
+    );
+    Ok(())
+}
+
+/// A slot that is far larger than the machine, of which a few pages are there: the map has these,
+/// and neither file takes long.
+fn terabyte(backend: &str) -> Result<()> {
+    const SIZE: u64 = 1 << 40;
+    const LIMIT: Duration = Duration::from_secs(5);
+    let memory = Memory::untouched(SIZE)?;
+    let vm = Vm::new(backend)?;
+    vm.set(&Slot::of(&memory), 0)?;
+    let vcpu = vm.vcpu(0)?;
+    let places = guest::scattered(1 << 20, 99).take(100);
+    // The generator has 20 bits for a place: it is one of each megabyte.
+    let gpas: BTreeSet<u64> = places.map(|place| BASE + place * (SIZE >> 20)).collect();
+    for gpa in &gpas {
+        vcpu.populate(&(*gpa..gpa + PAGE_4K))?;
+    }
+    let begin = Instant::now();
+    let map = vm.inside.map()?;
+    vm.inside.is_sound()?;
+    let time = begin.elapsed();
+    let mapped = runs(&map, 0)?.into_iter().flat_map(|run| run.frames);
+    let mapped: BTreeSet<u64> = mapped.map(|frame| frame * PAGE_4K).collect();
+    ensure!(mapped == gpas, "mapped {mapped:x?} instead of {gpas:x?}");
+    ensure!(map.len() <= 2 * gpas.len() + 2, "{} lines", map.len());
+    ensure!(time < LIMIT, "{time:?} for {} pages", gpas.len());
+    Ok(())
+}

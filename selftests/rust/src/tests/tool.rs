@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tool `kvmrs` says of a real VM what was done to it.
+
+use super::test;
+use crate::harness::{Skip, Test};
+use anyhow::{ensure, Context, Result};
+use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvmtest::memory::{Backing, Memory, PAGE_2M, PAGE_4K};
+use kvmtest::vcpu::Vcpu;
+use kvmtest::vm::{eager_split, Slot, Vm, BASE};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+pub const TESTS: &[Test] = &[
+    test("tool_map", map),
+    test("tool_check_and_top", check_and_top),
+    test("tool_watch", watch),
+    test("tool_errors", errors),
+];
+
+/// Where the initramfs has the tool.
+const TOOL: &str = "/tests/kvmrs";
+
+fn tool(words: &[&str]) -> Result<Output> {
+    if !Path::new(TOOL).exists() {
+        return Err(Skip(format!("{TOOL} is not there")).into());
+    }
+    Command::new(TOOL).args(words).output().context(TOOL)
+}
+
+/// What it prints if all is well.
+fn text(words: &[&str]) -> Result<String> {
+    let output = tool(words)?;
+    ensure!(output.status.success(), "kvmrs {words:?}: {output:?}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn json(words: &[&str]) -> Result<Value> {
+    Ok(serde_json::from_str(&text(words)?)?)
+}
+
+/// A VM whose guest wrote all of its memory.
+fn prepared(backend: &str, memory: &Memory) -> Result<(Vm, Vcpu)> {
+    let (vm, mut vcpu) = Vm::with(backend, memory)?;
+    vcpu.fill(&(BASE..BASE + memory.size()), 1)?;
+    Ok((vm, vcpu))
+}
+
+fn map(backend: &str) -> Result<()> {
+    let memory = Memory::new(2 * PAGE_2M, Backing::Huge)?;
+    let (vm, _vcpu) = prepared(backend, &memory)?;
+    let map = json(&["map", vm.inside.name(), "--json"])?;
+    let run = &map["roots"][0]["runs"][2];
+    let found = [
+        &run["size"],
+        &run["entries"],
+        &run["first_gfn"],
+        &run["dirty"],
+    ];
+    let wanted: [Value; 4] = ["2M".into(), 2.into(), (BASE / PAGE_4K).into(), true.into()];
+    ensure!(found == wanted.each_ref(), "the map has {run}");
+    let picture = text(&["map", vm.inside.name(), "--plain"])?;
+    let row = format!("0x000040000000 MM{}\n", ".".repeat(62));
+    ensure!(picture.contains(&row), "the picture is {picture}");
+    let file = "/tmp/kvmrs.svg";
+    text(&["map", vm.inside.name(), "--svg", file])?;
+    let svg = std::fs::read_to_string(file)?;
+    ensure!(svg.starts_with("<svg "), "no picture: {svg}");
+    Ok(())
+}
+
+fn check_and_top(backend: &str) -> Result<()> {
+    let memory = Memory::new(2 * PAGE_2M, Backing::Huge)?;
+    let (vm, _vcpu) = prepared(backend, &memory)?;
+    let name = vm.inside.name();
+    ensure!(text(&["check", name])? == format!("{name}: sound\n"));
+    let report = json(&["check", "--json"])?;
+    let vms = report["vms"].as_array().context("no VMs")?;
+    ensure!(
+        vms.iter().any(|vm| vm["vm"] == name),
+        "no {name} in {report}"
+    );
+    let table = json(&["top", "--once", "--json"])?;
+    let rows = table["vms"].as_array().context("no VMs")?;
+    let row = rows.iter().find(|row| row["vm"] == name);
+    let figures = &row.context("the VM is not in the table")?["figures"];
+    let [small, huge, _] = vm.mapped()?;
+    ensure!(
+        figures["pages_4k"] == small && figures["pages_2m"] == huge && huge == 2,
+        "the table has {figures}"
+    );
+    Ok(())
+}
+
+/// Logging splits the pages while the tool watches, and they come back.
+fn watch(backend: &str) -> Result<()> {
+    let memory = Memory::new(2 * PAGE_2M, Backing::Huge)?;
+    let _split = eager_split(true)?;
+    let (vm, _vcpu) = prepared(backend, &memory)?;
+    let slot = Slot::of(&memory);
+    let lost = changes(&vm, || vm.set(&slot, LOG))?;
+    ensure!(lost["lost"] == 1024, "logging: {lost}");
+    let regained = changes(&vm, || vm.set(&slot, 0))?;
+    ensure!(regained["regained"] == 1024, "no logging: {regained}");
+    Ok(())
+}
+
+/// How many frames changed in which way, by what `change` did.
+fn changes(vm: &Vm, change: impl FnOnce() -> Result<()>) -> Result<Value> {
+    tool(&["--version"])?;
+    let words = [
+        "watch",
+        vm.inside.name(),
+        "--json",
+        "--interval",
+        "3",
+        "--count",
+        "1",
+    ];
+    let watching = Command::new(TOOL)
+        .args(words)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    // The first look is long over by then, and the second one is not near.
+    sleep(Duration::from_millis(1500));
+    change()?;
+    let output = watching.wait_with_output()?;
+    let mut moment: Value = serde_json::from_slice(&output.stdout)?;
+    Ok(moment["roots"][0]["frames"].take())
+}
+
+fn errors(backend: &str) -> Result<()> {
+    let vm = Vm::new(backend)?;
+    let name = vm.inside.name().to_string();
+    ensure!(text(&["map", &name])?.starts_with("no page tables"));
+    drop(vm);
+    let output = tool(&["map", &name])?;
+    let words = String::from_utf8(output.stderr)?;
+    ensure!(
+        output.status.code() == Some(2) && words.contains("there is no VM"),
+        "of a VM that is gone, it says: {words}"
+    );
+    Ok(())
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `kvmrs top`: the figures of all VMs.
+
+use super::seconds;
+use crate::figures::{Figures, Row};
+use crate::show::screen::Screen;
+use crate::show::text;
+use crate::vms;
+use crate::{print, print_json};
+use anyhow::Result;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{stdin, stdout, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Its arguments.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Show the figures since each VM began, and end
+    #[arg(long)]
+    once: bool,
+    /// Print one JSON object a look
+    #[arg(long)]
+    json: bool,
+    /// Seconds between two looks
+    #[arg(long, value_parser = seconds, default_value = "1")]
+    interval: Duration,
+}
+
+#[derive(Serialize)]
+struct Table {
+    vms: Vec<Row>,
+}
+
+/// Shows them once, or until the user wants no more.
+pub fn run(debugfs: &Path, options: &Options) -> Result<ExitCode> {
+    let mut before = Before::default();
+    if options.once {
+        show(&before.look(debugfs)?, options)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    before.look(debugfs)?;
+    if options.json || !stdout().is_terminal() || !stdin().is_terminal() {
+        loop {
+            sleep(options.interval);
+            show(&before.look(debugfs)?, options)?;
+        }
+    }
+    let mut screen = Screen::take()?;
+    while screen.top(&before.look(debugfs)?.vms, options.interval)? {}
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(table: &Table, options: &Options) -> Result<()> {
+    if options.json {
+        print_json(table)
+    } else {
+        print(&text::top(&table.vms))
+    }
+}
+
+/// The figures of the look before.
+#[derive(Default)]
+struct Before(BTreeMap<String, (Figures, Instant)>);
+
+impl Before {
+    fn look(&mut self, debugfs: &Path) -> Result<Table> {
+        let mut table = Table { vms: Vec::new() };
+        let mut seen = BTreeMap::new();
+        for vm in vms::all(debugfs)? {
+            // A VM that ended just now is not shown.
+            let Some(figures) = vm.figures()? else {
+                continue;
+            };
+            let now = Instant::now();
+            seen.insert(vm.name.clone(), (figures.clone(), now));
+            let before = self.0.get(&vm.name);
+            let before = before.map(|(figures, time)| (figures, now - *time));
+            let program = vm.program();
+            table.vms.push(Row::of(vm.name, program, figures, before));
+        }
+        self.0 = seen;
+        Ok(table)
+    }
+}

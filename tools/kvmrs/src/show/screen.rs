@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The terminal: a map to move in, and the table of all VMs.
+
+use super::paint::{colour, letter, LEGEND};
+use super::text::{address, heading};
+use crate::figures::{Row, COLUMNS};
+use crate::grid::{bands, bytes, Band, Cut, Kind};
+use crate::map::{Map, Root};
+use anyhow::Result;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Style, Stylize};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Table};
+use ratatui::{DefaultTerminal, Frame};
+use std::time::{Duration, Instant};
+
+/// Room for the address and a space.
+const LABEL: u16 = 15;
+/// Rows below the map: keys, and two of the legend.
+const FOOT: u16 = 3;
+
+/// A terminal that goes back to what it was when this is dropped.
+pub struct Screen(DefaultTerminal);
+
+impl Screen {
+    /// Takes the terminal.
+    pub fn take() -> Result<Self> {
+        Ok(Self(ratatui::try_init()?))
+    }
+
+    /// Shows the table until the user presses a key or `interval` is over. False to end.
+    pub fn top(&mut self, rows: &[Row], interval: Duration) -> Result<bool> {
+        let end = Instant::now() + interval;
+        loop {
+            self.0.draw(|frame| draw_top(frame, rows))?;
+            match key_until(end)? {
+                Some(key) if is_quit(&key) => return Ok(false),
+                Some(_) => {}
+                None => return Ok(true),
+            }
+        }
+    }
+
+    /// Shows the map until the user presses a key or `interval` is over. False to end.
+    pub fn map(&mut self, place: &mut Place, map: &Map, interval: Duration) -> Result<bool> {
+        let end = Instant::now() + interval;
+        loop {
+            self.0.draw(|frame| place.draw(frame, map))?;
+            match key_until(end)? {
+                Some(key) if is_quit(&key) => return Ok(false),
+                Some(key) => place.go(key.code, map),
+                None => return Ok(true),
+            }
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+fn key_until(end: Instant) -> Result<Option<KeyEvent>> {
+    while event::poll(end.saturating_duration_since(Instant::now()))? {
+        match event::read()? {
+            Event::Key(key) if key.kind == KeyEventKind::Press => return Ok(Some(key)),
+            // Another size needs another picture, which no key asks for.
+            Event::Resize(..) => return Ok(Some(KeyCode::Null.into())),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+fn is_quit(key: &KeyEvent) -> bool {
+    let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
+    is_interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
+}
+
+/// Where in the map the user is.
+pub struct Place {
+    vm: String,
+    /// Which root, counted on beyond the last.
+    root: usize,
+    top: usize,
+    cut: Option<Cut>,
+    rows: u16,
+}
+
+impl Place {
+    /// At the begin, with cells of `block` frames, or as it fits.
+    pub fn new(vm: &str, block: Option<u64>) -> Self {
+        Self {
+            vm: vm.into(),
+            root: 0,
+            top: 0,
+            cut: block.map(|block| Cut { block, columns: 1 }),
+            rows: 1,
+        }
+    }
+
+    fn root<'a>(&self, map: &'a Map) -> Option<&'a Root> {
+        map.roots.get(self.root % map.roots.len().max(1))
+    }
+
+    fn go(&mut self, key: KeyCode, map: &Map) {
+        let page = usize::from(self.rows);
+        match key {
+            KeyCode::Up => self.top = self.top.saturating_sub(1),
+            KeyCode::Down => self.top += 1,
+            KeyCode::PageUp => self.top = self.top.saturating_sub(page),
+            KeyCode::PageDown => self.top += page,
+            KeyCode::Home => self.top = 0,
+            KeyCode::Tab => (self.root, self.top) = (self.root + 1, 0),
+            KeyCode::Char('+') => self.zoom(map, Cut::closer),
+            KeyCode::Char('-') => self.zoom(map, |cut, _| cut.out()),
+            _ => {}
+        }
+    }
+
+    fn zoom(&mut self, map: &Map, to: impl Fn(Cut, &Root) -> Cut) {
+        if let (Some(cut), Some(root)) = (self.cut, self.root(map)) {
+            self.cut = Some(to(cut, root));
+            self.top = 0;
+        }
+    }
+
+    fn draw(&mut self, frame: &mut Frame<'_>, map: &Map) {
+        let areas = [1, 0, FOOT].map(|rows| match rows {
+            0 => Constraint::Min(1),
+            rows => Constraint::Length(rows),
+        });
+        let [head, body, foot] = Layout::vertical(areas).areas(frame.area());
+        self.rows = body.height;
+        frame.render_widget(Paragraph::new(foot_lines()), foot);
+        let Some(root) = self.root(map) else {
+            let text = format!("VM {} has no page tables: it has not run yet", self.vm);
+            return frame.render_widget(text, head);
+        };
+        let cut = self.cut_for(root, body);
+        let title = format!("VM {}  {}", self.vm, heading(root, cut).trim_end());
+        frame.render_widget(title.bold(), head);
+        let bands = bands(root, cut);
+        self.top = self.top.min(bands.len().saturating_sub(1));
+        let lines: Vec<Line<'_>> = bands[self.top..].iter().map(line).collect();
+        frame.render_widget(Paragraph::new(lines), body);
+    }
+
+    /// Rows are as wide as the screen, a power of two.
+    fn cut_for(&mut self, root: &Root, body: Rect) -> Cut {
+        let width = u64::from(body.width.saturating_sub(LABEL)).max(8);
+        let columns = 1 << width.ilog2();
+        let cut = self.cut.unwrap_or_else(|| Cut::fitting(root, columns));
+        *self.cut.insert(Cut { columns, ..cut })
+    }
+}
+
+fn line(band: &Band) -> Line<'static> {
+    match band {
+        Band::Gap { first_gfn, frames } => {
+            let text = format!("{} absent: {}", address(*first_gfn), bytes(*frames));
+            Line::from(text.dim())
+        }
+        Band::Row { first_gfn, cells } => {
+            let label = Span::from(format!("{} ", address(*first_gfn)));
+            let cells = cells.iter().map(|kind| painted(*kind));
+            std::iter::once(label).chain(cells).collect()
+        }
+    }
+}
+
+fn painted(kind: Kind) -> Span<'static> {
+    let (red, green, blue) = colour(kind);
+    let style = Style::new()
+        .fg(Color::Black)
+        .bg(Color::Rgb(red, green, blue));
+    Span::styled(letter(kind).to_string(), style)
+}
+
+fn foot_lines() -> Vec<Line<'static>> {
+    let keys = "arrows, page keys: move   + -: zoom   Tab: next root   q: quit";
+    let legend = LEGEND.chunks(6).map(|kinds| {
+        let words = kinds.iter();
+        let words = words.flat_map(|(kind, what)| [painted(*kind), format!(" {what}  ").into()]);
+        words.collect()
+    });
+    std::iter::once(Line::from(keys.dim()))
+        .chain(legend)
+        .collect()
+}
+
+fn draw_top(frame: &mut Frame<'_>, rows: &[Row]) {
+    let titles = ["VM", "program"].into_iter();
+    let titles = titles.chain(COLUMNS.iter().map(|column| column.title));
+    let lines = rows.iter().map(|row| {
+        let program = row.program.clone().unwrap_or("-".into());
+        let names = [row.vm.clone(), program].into_iter();
+        let figures = COLUMNS.iter().map(|column| row.cell(column));
+        ratatui::widgets::Row::new(names.chain(figures).collect::<Vec<_>>())
+    });
+    let widths = [14; 2].into_iter().chain([9; COLUMNS.len()]);
+    let table = Table::new(lines, widths.map(Constraint::Length))
+        .header(titles.collect::<ratatui::widgets::Row<'_>>().bold());
+    let areas = [Constraint::Min(1), Constraint::Length(1)];
+    let [body, foot] = Layout::vertical(areas).areas(frame.area());
+    frame.render_widget(table, body);
+    frame.render_widget("q: quit".dim(), foot);
+}

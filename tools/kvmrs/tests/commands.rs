@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The whole tool, on a directory like KVM's in debugfs.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kvm")
+}
+
+fn run_in(debugfs: &Path, words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvmrs"));
+    let command = command.arg("--debugfs").arg(debugfs).args(words);
+    command.output().expect("the tool was built")
+}
+
+fn run(words: &[&str], code: i32) -> String {
+    let output = run_in(&data(), words);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{words:?}: {errors}");
+    String::from_utf8(output.stdout).expect("the tool writes text")
+}
+
+fn json(words: &[&str], code: i32) -> Value {
+    serde_json::from_str(&run(words, code)).expect("one JSON object")
+}
+
+fn error_in(debugfs: &Path, words: &[&str]) -> String {
+    let output = run_in(debugfs, words);
+    assert_eq!(output.status.code(), Some(2), "{words:?}");
+    assert!(output.stdout.is_empty(), "{words:?}");
+    String::from_utf8(output.stderr).expect("the tool writes text")
+}
+
+#[test]
+fn map_as_json() {
+    let map = json(&["map", "431", "--json"], 0);
+    assert_eq!(map["vm"], "431-11");
+    let run = &map["roots"][0]["runs"][3];
+    assert_eq!(run["kind"], "leaf");
+    assert_eq!(run["size"], "4K");
+    assert_eq!(run["entries"], 509);
+    assert_eq!(run["writable"], false);
+    assert_eq!(run["dirty"], true);
+}
+
+#[test]
+fn map_as_text() {
+    let text = run(&["map", "1207-9"], 0);
+    let row = format!("0x000000000000 k.MM*{}\n", ".".repeat(59));
+    assert!(text.contains(&row), "{text}");
+    assert!(text.contains(&"g".repeat(64)), "{text}");
+    assert!(text.contains("K 4K dirty"), "{text}");
+    let coarse = run(&["map", "1207-9", "--block", "1G"], 0);
+    assert!(coarse.contains("0x000000000000 Mgg."), "{coarse}");
+}
+
+#[test]
+fn map_as_picture() {
+    let file = std::env::temp_dir().join(format!("kvmrs-{}.svg", std::process::id()));
+    run(&["map", "1207-9", "--svg", &file.to_string_lossy()], 0);
+    let picture = std::fs::read_to_string(&file).expect("the picture");
+    std::fs::remove_file(&file).expect("the picture");
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+    // 2 GiB in pages of 1G, cut into cells of 2M, are full rows; and there is the legend.
+    assert_eq!(picture.matches("h704\" stroke=\"#339a48").count(), 16);
+    assert_eq!(picture.matches("#339a48").count(), 16 + 1);
+}
+
+#[test]
+fn check_all_and_one() {
+    let report = json(&["check", "--json"], 1);
+    assert_eq!(report["vms"][0]["vm"], "431-11");
+    assert_eq!(report["vms"][0]["violations"], Value::Array(vec![]));
+    assert_eq!(report["vms"][1]["violations"][0]["gfn"], 0x40007);
+    assert_eq!(report["vms"][1]["busy"], true);
+    assert_eq!(run(&["check", "431-11"], 0), "431-11: sound\n");
+}
+
+#[test]
+fn top_once() {
+    let table = json(&["top", "--once", "--json"], 0);
+    assert_eq!(table["vms"][0]["figures"]["pages_4k"], 513);
+    let text = run(&["top", "--once"], 0);
+    let row = text.lines().nth(1).expect("a VM");
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    // Beyond the names: what KVM lacks is not shown as zero.
+    let expected = ["513", "0", "0", "520", "-", "7", "-", "2.5", "61"];
+    assert_eq!(cells[cells.len() - expected.len()..], expected, "{text}");
+}
+
+#[test]
+fn watch_a_quiet_vm() {
+    let words = ["watch", "431", "--interval", "0.01", "--count", "2"];
+    assert_eq!(run(&words, 0), "");
+    let moment = run(&[&words[..], &["--json"]].concat(), 0);
+    assert_eq!(moment.lines().count(), 2);
+}
+
+#[test]
+fn a_vm_that_is_not_there() {
+    let text = error_in(&data(), &["map", "77"]);
+    assert_eq!(
+        text,
+        "kvmrs: there is no VM '77'; there are: 431-11 1207-9\n"
+    );
+}
+
+#[test]
+fn without_kvm_and_without_debugfs() {
+    let text = error_in(&data().join("431-11/kvm"), &["top", "--once"]);
+    assert!(text.contains("KVM is not loaded"), "{text}");
+    let text = error_in(Path::new("/no/such/kvm"), &["check"]);
+    assert!(text.contains("mount -t debugfs none /no/such"), "{text}");
+}
+
+#[test]
+fn without_the_patches() {
+    let folder = std::env::temp_dir().join(format!("kvmrs-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("5-6")).expect("a folder");
+    let text = error_in(&folder, &["map", "5"]);
+    std::fs::remove_dir_all(&folder).expect("the folder");
+    assert!(text.contains("lacks the patches"), "{text}");
+}
