@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::{frame, memory, smm_vcpu, vcpu, vm_with, Options, FIRST, PAGES};
+use common::{frame, memory, smm_vcpu, vcpu, vm_with, wide_vcpu, Options, FIRST, PAGES};
 use kvmrs_model::{
     kvm::{spte::LeafSpte, AddressSpace, Gfn, GfnRange, Level, Vcpu, Vm},
     machine::formats,
@@ -110,7 +110,11 @@ impl World {
             ..options
         };
         let vm = vm_with(format, memory(), Level::PG_2M, options);
-        let vcpus = vec![vcpu(&vm), vcpu(&vm), smm_vcpu(&vm)];
+        let second = match options.five_levels {
+            true => wide_vcpu(&vm),
+            false => vcpu(&vm),
+        };
+        let vcpus = vec![vcpu(&vm), second, smm_vcpu(&vm)];
         Self {
             vm,
             vcpus,
@@ -330,9 +334,10 @@ proptest! {
         format in 0..4usize,
         nx_huge_pages: bool,
         cpu_dirty_log: bool,
+        five_levels: bool,
         ops in prop::collection::vec(op(), 1..60),
     ) {
-        live(format, Options { nx_huge_pages, cpu_dirty_log }, &ops);
+        live(format, Options { nx_huge_pages, cpu_dirty_log, five_levels }, &ops);
     }
 }
 
@@ -340,8 +345,8 @@ proptest! {
 #[test]
 fn a_harvest_leaves_the_other_address_spaces_log_alone() {
     let options = Options {
-        nx_huge_pages: false,
         cpu_dirty_log: true,
+        ..Options::default()
     };
     let log = |smm, split| Op::Log { smm, split };
     let ops = [

@@ -50,6 +50,7 @@ fn once(tasks: &[Task]) {
     let options = Options {
         nx_huge_pages: dice.roll(2) == 0,
         cpu_dirty_log: dice.roll(2) == 0 && format.ad_enabled,
+        five_levels: dice.roll(2) == 0,
     };
     let crowd = Crowd::new(format, options, tasks).with_frames(frames());
     crowd.vm.breaks.set(dice.roll(u64::MAX));

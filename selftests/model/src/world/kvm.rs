@@ -5,6 +5,7 @@
 
 use super::{
     cpu::{Access, Exit},
+    mistakes::Mistake,
     primary::HostPage,
 };
 use crate::{
@@ -40,6 +41,7 @@ fn error_code(access: Access) -> u64 {
 
 /// Gives the vCPU a valid root.
 pub fn load_root(vcpu: &Vcpu) {
+    vcpu.cpu.take_request();
     unload_root(vcpu);
     tdp_mmu::roots::load_root(vcpu);
 }
@@ -62,8 +64,12 @@ pub fn guest_access(vcpu: &Vcpu, gfn: Gfn, access: Access, effect: impl Fn(u64))
             effect(pfn);
             pfn
         });
+        if done.is_err() {
+            vcpu.cpu.drain_dirty_log(vcpu.vm());
+        }
         match done {
             Ok(pfn) => return Some(pfn),
+            Err(Exit::LogFull) => {}
             Err(Exit::Mmio) => return None,
             Err(Exit::NoRoot) => load_root(vcpu),
             Err(Exit::Fault) => match fault(vcpu, gfn, access) {
@@ -214,12 +220,26 @@ pub fn zap_all_fast(vm: &Vm) {
     let slots = SlotsLocked::new(vm);
     let mmu_lock = vm.mmu_write();
     mmu_lock.invalidate_roots(&slots);
-    // The request to load another root, which vCPUs find before they enter the guest again. Under
-    // the lock: a notifier that comes next zaps invalid roots and does not flush for them.
-    let cpus = lock(&vm.cpus).clone();
-    cpus.iter().for_each(|cpu| cpu.kick());
+    // Under the lock: a notifier that comes next zaps invalid roots and does not flush for them.
+    if !vm.mistakes.has(Mistake::RootRequestLate) {
+        request_roots(vm);
+    }
     drop(mmu_lock);
+    if vm.mistakes.has(Mistake::RootRequestLate) {
+        vm.breaks.run_hook();
+        request_roots(vm);
+    }
     tdp_mmu::roots::zap_invalidated_roots::<Shared>(&mut vm.mmu_read(), &slots);
+}
+
+/// Asks vCPUs to load another root, which they find before they enter the guest again, and waits
+/// until all CPUs are out of it (`KVM_REQ_MMU_FREE_OBSOLETE_ROOTS`).
+fn request_roots(vm: &Vm) {
+    if vm.mistakes.has(Mistake::RootRequestForgotten) {
+        return;
+    }
+    let cpus = lock(&vm.cpus).clone();
+    cpus.iter().for_each(|cpu| cpu.request_root());
 }
 
 /// Puts a slot in the place of another that differs in whether writes are logged. Faults that saw
@@ -265,7 +285,7 @@ pub fn stop_dirty_log(vm: &Vm, slot: &MemSlot) {
 /// Takes the dirty log, and makes writes to its pages count again (`KVM_GET_DIRTY_LOG`).
 pub fn harvest(vm: &Vm, slot: &MemSlot) -> BTreeSet<Gfn> {
     let cpus = lock(&vm.cpus).clone();
-    cpus.iter().for_each(|cpu| cpu.drain_dirty_log(slot));
+    cpus.iter().for_each(|cpu| cpu.drain_dirty_log(vm));
     let lock = vm.mmu_write();
     let dirty = slot.take_log();
     clear_dirty(&lock, slot, &dirty);
@@ -382,4 +402,9 @@ pub fn destroy(vm: &Arc<Vm>, vcpus: Vec<Vcpu>) {
 /// A VM's usual root role on the thread's machine.
 pub fn role() -> Role {
     Role::root(Level::new(4).unwrap_or(Level::MAX))
+}
+
+/// That of vCPUs with more physical address bits than four levels translate.
+pub fn role_of_five_levels() -> Role {
+    Role::root(Level::MAX)
 }

@@ -7,7 +7,7 @@
 //! waits for ever. What is checked at the end: no write is missing in the dirty log, statistics are
 //! exact, and nothing is left.
 
-use super::{frame, memory, vcpu, vm_with, Options, PAGES};
+use super::{frame, memory, vcpu, vm_with, wide_vcpu, Options, PAGES};
 use kvmrs_model::{
     atomic::{lock, pause, plain, seed, thread, Arc, Mutex, Ordering::SeqCst},
     kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
@@ -90,7 +90,12 @@ impl Crowd {
     pub fn new(format: Masks, options: Options, tasks: &[Task]) -> Self {
         let vm = vm_with(format, memory(), Level::PG_2M, options);
         let guests = tasks.iter().filter(|task| **task == Task::Guest);
-        let vcpus = guests.map(|_| vcpu(&vm)).collect();
+        let wide = |number| options.five_levels && number % 2 == 1;
+        let guests = guests.enumerate().map(|(number, _)| match wide(number) {
+            true => wide_vcpu(&vm),
+            false => vcpu(&vm),
+        });
+        let vcpus = guests.collect();
         Self {
             vm,
             machine: Machine::current(),

@@ -63,6 +63,8 @@ pub fn slots(range: GfnRange) -> Vec<MemSlot> {
 pub struct Options {
     pub nx_huge_pages: bool,
     pub cpu_dirty_log: bool,
+    /// Whether some vCPUs' roots have five levels.
+    pub five_levels: bool,
 }
 
 /// Boots a machine and makes a VM with `range` of memory, in host pages of `level`.
@@ -91,6 +93,13 @@ pub fn vm(masks: Masks) -> Arc<Vm> {
 /// A vCPU with its root loaded.
 pub fn vcpu(vm: &Arc<Vm>) -> Vcpu {
     let vcpu = Vcpu::new(vm, kvm::role());
+    kvm::load_root(&vcpu);
+    vcpu
+}
+
+/// One with a root of five levels.
+pub fn wide_vcpu(vm: &Arc<Vm>) -> Vcpu {
+    let vcpu = Vcpu::new(vm, kvm::role_of_five_levels());
     kvm::load_root(&vcpu);
     vcpu
 }

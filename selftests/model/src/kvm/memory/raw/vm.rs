@@ -16,7 +16,7 @@ use crate::{
         types::{AddressSpace, Gfn, GfnRange, Level},
     },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
-    world::{breaks::Breaks, cpu::Cpu, debt::Debt, primary::Primary},
+    world::{breaks::Breaks, cpu::Cpu, debt::Debt, mistakes::Mistakes, primary::Primary},
 };
 use std::collections::BTreeSet;
 
@@ -76,6 +76,8 @@ pub struct Vm {
     generation: AtomicU64,
     /// When walks are asked to give way.
     pub breaks: Breaks,
+    /// What C does wrong.
+    pub mistakes: Mistakes,
     /// What must be flushed before others may hold `mmu_lock` for write.
     pub(crate) debt: Debt,
     /// The host's page tables for the VM's memory.
@@ -102,6 +104,7 @@ impl Vm {
             private: Mutex::default(),
             generation: AtomicU64::new(0),
             breaks: Breaks::default(),
+            mistakes: Mistakes::default(),
             debt: Debt::default(),
             primary: Primary::default(),
             cpus: Mutex::default(),
@@ -111,11 +114,12 @@ impl Vm {
 
     fn flush_cpus(&self, range: Option<GfnRange>) {
         self.stats.flushes.add(1);
+        let begun = self.debt.now();
         let cpus = lock(&self.cpus).clone();
         for cpu in cpus {
             cpu.flush(range);
         }
-        self.debt.settle(range);
+        self.debt.settle(range, begun);
     }
 
     /// Flushes all CPUs' TLBs, and waits until they are out of the guest.
