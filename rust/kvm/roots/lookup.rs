@@ -2,10 +2,15 @@
 
 //! How roots are found, made and invalidated.
 
+#![forbid(unsafe_code)]
+
 use super::{
     filter::RootFilter,
-    list::{head, link, Links},
-    root::{count, Root}, //
+    raw::{
+        count,
+        list::{self, Links}, //
+    },
+    root::Root, //
 };
 use crate::{
     kvm::{
@@ -15,11 +20,7 @@ use crate::{
     },
     sync::{rcu, Rcu}, //
 };
-use core::{
-    mem::ManuallyDrop,
-    ptr, //
-};
-use kvm_bindings as bindings;
+use core::ptr;
 
 impl<'vm, M: Locked> MmuLock<'vm, M> {
     /// The first root behind `prev`, or of all, that `filter` admits, with a reference to it.
@@ -31,11 +32,8 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
             vm.bug();
             return None;
         }
-        let _rcu = rcu::read_lock();
-        // SAFETY: Roots are freed by RCU, and `prev`, which is on the same list, is kept by its
-        // reference.
-        let links = unsafe { Links::behind(vm, prev.map(|prev| &***prev)) };
-        for page in links {
+        let rcu = rcu::read_lock();
+        for page in Links::behind(vm, prev.map(|prev| &***prev), &rcu) {
             if filter.admits(page.role()) {
                 if let Some(root) = Root::get(vm, page) {
                     return Some(root);
@@ -69,14 +67,9 @@ impl MmuLock<'_, Exclusive> {
         }
         let rcu = rcu::read_lock();
         for page in self.roots(&rcu, RootFilter::VALID) {
-            let sp = page.as_ptr();
-            // SAFETY: The flag belongs to the holder of `slots_lock`. `mmu_lock` is held for write,
-            // so nobody else writes the role; aging, which has RCU alone, reads it meanwhile by a
-            // volatile load.
-            unsafe {
-                (*sp).__bindgen_anon_1.tdp_mmu_scheduled_root_to_zap = ManuallyDrop::new(true);
-                (&raw mut (*sp).role).write_volatile(page.role().invalidated().into_raw());
-            }
+            count::schedule_zap(&page, slots);
+            // `mmu_lock` is held for write, so nobody else writes the role.
+            page.set_role(page.role().invalidated());
         }
     }
 }
@@ -95,21 +88,17 @@ pub fn roots_rcu<'r>(
 #[inline(always)]
 pub fn any_roots_rcu<'r>(
     vm: &'r AnyVm,
-    _rcu: &'r impl Rcu,
+    rcu: &'r impl Rcu,
     filter: RootFilter,
 ) -> impl Iterator<Item = &'r ShadowPage> {
-    // SAFETY: Roots are freed by RCU, and the section is borrowed for `'r`.
-    let links = unsafe { Links::behind(vm, None) };
-    links.filter(move |page| filter.admits(page.role()))
+    Links::behind(vm, None, rcu).filter(move |page| filter.admits(page.role()))
 }
 
 impl<'vm> PagesLock<'vm> {
     /// The root with `role`, with a reference to it.
     pub fn find_root(&self, role: Role) -> Option<Root<'vm>> {
-        // SAFETY: A root is freed after it was taken off the list, for which the lock is needed.
-        let mut links = unsafe { Links::behind(self.vm(), None) };
         // A root with this role is valid, so it has at least the list's reference.
-        links
+        Links::locked(self)
             .find(|page| page.role().word() == role.word())
             .and_then(|page| Root::get(self.vm(), page))
     }
@@ -123,43 +112,10 @@ impl<'vm> PagesLock<'vm> {
             self.vm().bug();
             return None;
         }
-        let sp = memory.into_root(role).as_ptr();
-        // SAFETY: The page is owned until it is on the list; the lock is held.
-        let page = unsafe { ShadowPage::from_raw(sp) };
-        // SAFETY: The root's count is nobody else's before it is on the list, and the lock keeps
-        // other writers off the list.
-        unsafe {
-            bindings::kvmrs_refcount_set(count(page), 2);
-            bindings::kvmrs_list_add_rcu(link(page), head(self.vm()));
-        }
-        // SAFETY: One of the two references is the caller's.
-        Some(unsafe { Root::from_raw(self.vm(), sp) })
-    }
-}
-
-impl Vm {
-    /// Prepares a new VM for TDP MMU roots.
-    ///
-    /// # Safety
-    ///
-    /// Nobody else may use the VM yet.
-    pub unsafe fn init_roots(&self) {
-        // SAFETY: The VM is alive, and nobody else uses it.
-        unsafe {
-            bindings::kvmrs_list_init(head(self));
-            bindings::kvmrs_pages_lock_init(self.as_ptr());
-        }
-    }
-
-    /// Whether no root is left.
-    pub fn has_no_roots(&self) -> bool {
-        // SAFETY: The VM is alive and its list initialised.
-        unsafe { bindings::kvmrs_list_empty(head(self)) }
-    }
-
-    /// Number of live tables, where `CONFIG_KVM_PROVE_MMU` counts them, else 0.
-    pub fn live_tables(&self) -> i64 {
-        // SAFETY: The VM is alive.
-        unsafe { bindings::kvmrs_tdp_mmu_pages_read(self.as_ptr()) }
+        let page = memory.into_root(self.vm(), role);
+        count::set(page, 2);
+        list::add(page, self);
+        // INVARIANT: One of the two references is the caller's.
+        Some(Root::counted(VmPage::new(self.vm(), page)))
     }
 }

@@ -2,17 +2,20 @@
 
 //! A counted reference to a root, and the root's end.
 
-use super::list;
+#![forbid(unsafe_code)]
+
+use super::raw::{
+    count,
+    list, //
+};
 use crate::kvm::{
     memory::{SlotsLocked, Vm},
     table::{ShadowPage, VmPage}, //
 };
 use core::{
-    mem::ManuallyDrop,
     ops::Deref,
     ptr, //
 };
-use kvm_bindings as bindings;
 
 /// A counted reference to a root.
 ///
@@ -21,44 +24,20 @@ use kvm_bindings as bindings;
 /// The value owns one of the root's references.
 pub struct Root<'vm>(VmPage<'vm>);
 
-#[inline(always)]
-pub(super) fn count(page: &ShadowPage) -> *mut kernel::bindings::refcount_t {
-    // SAFETY: The page is alive and a root; this only computes an address.
-    unsafe { (&raw mut (*page.as_ptr()).__bindgen_anon_2.tdp_mmu_root_count).cast() }
-}
-
 impl<'vm> Root<'vm> {
     /// Takes a reference, unless the last one is gone already.
     #[inline]
     pub(super) fn get(vm: &'vm Vm, page: &ShadowPage) -> Option<Self> {
-        // SAFETY: `page` is a root that is still allocated.
-        if !unsafe { bindings::kvmrs_refcount_inc_not_zero(count(page)) } {
-            return None;
-        }
-        // SAFETY: The reference keeps the page from being freed while the value lives, which is
-        // within the VM's life.
-        let page = unsafe { ShadowPage::from_raw(page.as_ptr()) };
+        let page = count::get(vm, page)?;
         // INVARIANT: The reference was just taken.
         Some(Self(VmPage::new(vm, page)))
     }
 
-    /// Takes over a reference that C hands in, or that the list has given up.
-    ///
-    /// # Safety
-    ///
-    /// The caller must own a reference to the root `page` of `vm`.
+    /// Takes over a reference to `page`, which the list has given up or that comes from C.
     #[inline]
-    pub unsafe fn from_raw(vm: &'vm Vm, page: *mut bindings::kvm_mmu_page) -> Self {
-        // SAFETY: The reference keeps the page alive, and no entry links a root.
-        let page = unsafe { VmPage::from_raw(vm, page) };
-        // INVARIANT: The caller's reference is the value's from now on.
+    pub(super) fn counted(page: VmPage<'vm>) -> Self {
+        // INVARIANT: The reference is the value's from now on.
         Self(page)
-    }
-
-    /// Hands the reference to C.
-    #[inline]
-    pub(in crate::kvm) fn into_raw(self) -> *mut bindings::kvm_mmu_page {
-        ManuallyDrop::new(self).0.as_ptr()
     }
 
     /// If the root waits to be zapped, the reference that the TDP MMU holds until that is done.
@@ -69,28 +48,11 @@ impl<'vm> Root<'vm> {
             self.vm().bug();
             return None;
         }
-        // SAFETY: The page is alive, the flag belongs to the holder of `slots_lock`.
-        let flag = unsafe {
-            (&raw mut (*self.as_ptr())
-                .__bindgen_anon_1
-                .tdp_mmu_scheduled_root_to_zap)
-                .cast::<bool>()
-        };
-        // SAFETY: The flag is one byte, and its writers hold `slots_lock`.
-        if !unsafe { flag.replace(false) } {
+        if !count::take_scheduled_zap(self, slots) {
             return None;
         }
         // INVARIANT: `invalidate_roots()` left the list's reference to the one that clears the flag.
-        // SAFETY: That reference is the value's now.
-        Some(unsafe { Self::from_raw(self.vm(), self.as_ptr()) })
-    }
-}
-
-impl ShadowPage {
-    /// How many references a root has right now, for a look.
-    pub fn root_references(&self) -> u32 {
-        // SAFETY: The page is alive, and the count is one word.
-        unsafe { count(self).cast::<u32>().read_volatile() }
+        Some(Self::counted(VmPage::again(self)))
     }
 }
 
@@ -106,8 +68,7 @@ impl<'vm> Deref for Root<'vm> {
 impl Drop for Root<'_> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant there is a reference to put.
-        if unsafe { bindings::kvmrs_refcount_dec_and_test(count(self)) } {
+        if count::put(self) {
             free(self.vm(), self);
         }
     }
@@ -121,9 +82,8 @@ fn free(vm: &Vm, root: &ShadowPage) {
         vm.bug();
     }
     let lock = vm.pages_lock();
-    // SAFETY: The root is on the list, and the lock is held.
-    unsafe { bindings::kvmrs_list_del_rcu(list::link(root)) };
+    list::remove(root, &lock);
     drop(lock);
-    // SAFETY: The root was just made unreachable, and references are gone for good.
-    unsafe { root.free_by_rcu() };
+    // The root was just made unreachable, and references are gone for good.
+    root.free_by_rcu(vm);
 }

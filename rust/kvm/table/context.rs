@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::role::Role;
+use super::raw::Role;
 use crate::kvm::{
     lock::{Locked, Lockless, MmuLock, Mode},
     memory::Vm,

@@ -17,16 +17,15 @@
 //!
 //! An [`Entry`] is read from a live table in a [`Context`], and changed by its transitions.
 //!
-//! The model compiles `context.rs`, `enter.rs`, `entry.rs`, `transitions.rs` and `view.rs` as they
-//! are.
+//! The model compiles all but `raw/`, and has tables of its own.
 
 mod context;
 mod enter;
 mod entry;
 mod new;
 mod page;
+mod raw;
 mod removed;
-pub mod report;
 mod role;
 mod transitions;
 mod view;
@@ -49,18 +48,19 @@ pub use entry::{
 pub use new::{
     NewTable,
     SplitMemory,
-    SplitTable,
-    TableMemory, //
+    SplitTable, //
 };
-pub use page::{
+pub use page::Table;
+pub use raw::{
+    report,
+    Role,
     ShadowPage,
-    Table, //
+    TableMemory, //
 };
 pub use removed::{
     RemovedTable,
     Taken, //
 };
-pub use role::Role;
 pub use transitions::{
     LinkError,
     TableRemoval,

@@ -2,15 +2,17 @@
 
 //! Tables that were cut off: owned again, and on their way to RCU.
 
+#![forbid(unsafe_code)]
+
 use super::{
     context::Context,
     entry::Change,
-    page::{ShadowPage, Table}, //
+    page::Table,
+    raw::{report, ShadowPage}, //
 };
 use crate::kvm::{
     lock::{Locked, MayWrite},
     spte::FROZEN,
-    trace,
     types::{Level, ENTRIES}, //
 };
 
@@ -76,17 +78,14 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
                 each(taken);
             }
         }
-        // SAFETY: By the type's invariant nobody can find the table but readers that already have,
-        // and this consumes the only value for it.
-        unsafe { self.page.free_by_rcu() };
+        // By the type's invariant nobody can find the table but readers that already have, and this
+        // consumes the only value for it.
+        self.page.free_by_rcu(self.cx.vm());
     }
 
     fn unaccount(&self) {
-        // SAFETY: The header is alive.
-        unsafe { trace::prepare_zap_page(self.page.as_ptr()) };
-        self.cx
-            .vm()
-            .account_table(self.table.cells().as_ptr().cast_mut().cast(), -1);
+        report::page_zapped(self.page);
+        self.table.account(self.cx.vm(), -1);
         self.page.untrack_possible_nx_huge_page(self.cx.vm());
     }
 

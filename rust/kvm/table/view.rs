@@ -6,7 +6,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::page::{ShadowPage, Table};
+use super::{
+    page::Table,
+    raw::ShadowPage, //
+};
 use crate::{
     kvm::{
         memory::AnyVm,

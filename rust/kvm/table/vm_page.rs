@@ -5,13 +5,14 @@
 //! A `struct kvm_mmu_page` does not say whose it is. What finds one knows, and says so here, so that
 //! the lock of one VM is not joined with the table of another.
 
-use super::page::ShadowPage;
+#![forbid(unsafe_code)]
+
+use super::raw::ShadowPage;
 use crate::kvm::{
     memory::Vm,
     spte::SpteCell, //
 };
 use core::ops::Deref;
-use kvm_bindings as bindings;
 
 /// The header of a live page table of `vm`.
 ///
@@ -35,23 +36,17 @@ impl<'r> VmPage<'r> {
         Self { vm, page }
     }
 
-    /// Borrows a header from C.
-    ///
-    /// # Safety
-    ///
-    /// `ptr` must be the header of a TDP MMU page of `vm`. Neither its table nor the one whose entry
-    /// linked it may be freed during `'r`.
+    /// The same page, for the owner of one more reference to it.
     #[inline(always)]
-    pub unsafe fn from_raw(vm: &'r Vm, ptr: *mut bindings::kvm_mmu_page) -> Self {
-        // SAFETY: The page is not freed during `'r`.
-        Self::new(vm, unsafe { ShadowPage::from_raw(ptr) })
+    pub(in crate::kvm) fn again(&self) -> Self {
+        // INVARIANT: `page` belongs to `vm`, and the reference keeps it.
+        Self::new(self.vm, self.page)
     }
 
     /// The memory of the entry that links, or linked, this table. `None` for roots.
     #[inline(always)]
     pub(super) fn parent_cell(&self) -> Option<&SpteCell> {
-        // SAFETY: By the type's invariant the table with the entry is there.
-        Some(unsafe { ShadowPage::parent_cell(self)?.as_ref() })
+        self.page.parent_cell(self.vm)
     }
 
     /// The VM.

@@ -71,16 +71,6 @@ impl Vm {
         unsafe { bindings::kvmrs_update_page_stats(self.as_ptr(), level.raw().into(), count) };
     }
 
-    /// Accounts `count` more page-table pages, of the kind of `table`, to the memory cgroup.
-    #[inline]
-    pub(in crate::kvm) fn account_table(&self, table: *mut core::ffi::c_void, count: i32) {
-        // SAFETY: `table` is a page-table page, the VM is alive.
-        unsafe {
-            bindings::kvmrs_account_pgtable_pages(table, count);
-            bindings::kvmrs_tdp_mmu_pages_add(self.as_ptr(), count);
-        }
-    }
-
     /// Whether huge pages must not be executable (the iTLB multihit workaround).
     #[inline(always)]
     pub fn nx_huge_pages(&self) -> bool {

@@ -154,7 +154,8 @@ impl<'a> PageFault<'a> {
     /// Steps below `link` if the table it links must stay for the NX workaround.
     pub fn adjust_for_nx<M: Mode>(&mut self, link: &Link<'_, M>) {
         let (level, goal) = (link.level(), self.goal_level);
-        if !self.nx_workaround || level != goal || !link.table().page().is_nx_disallowed() {
+        let page = link.cx().page_of(link.table());
+        if !self.nx_workaround || level != goal || !page.is_nx_disallowed() {
             return;
         }
         let Some(below) = goal.below() else { return };

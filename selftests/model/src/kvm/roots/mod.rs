@@ -4,7 +4,10 @@
 
 #[path = "../../../../../rust/kvm/roots/filter.rs"]
 mod filter;
+#[path = "../../../../../rust/kvm/roots/lookup.rs"]
 mod lookup;
+mod raw;
+#[path = "../../../../../rust/kvm/roots/root.rs"]
 mod root;
 
 pub use filter::RootFilter;

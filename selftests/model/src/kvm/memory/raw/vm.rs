@@ -142,10 +142,6 @@ impl Vm {
         self.stats.pages[usize::from(level.raw()) - 1].add(count.into());
     }
 
-    pub(in crate::kvm) fn account_table(&self, count: i64) {
-        self.stats.tables.add(count);
-    }
-
     /// Number of live tables but for roots.
     pub fn live_tables(&self) -> i64 {
         self.stats.tables.get()

@@ -4,16 +4,31 @@
 //!
 //! Safe faces of the events in `trace.rs`. A disabled tracepoint costs a NOP.
 
-use super::{
-    context::Context,
-    entry::{Change, EntrySnapshot}, //
-};
+use super::page::ShadowPage;
 use crate::kvm::{
     lock::Mode,
     spte::Spte,
+    table::{
+        context::Context,
+        entry::{Change, EntrySnapshot}, //
+    },
     trace,
     types::{Gfn, Level}, //
 };
+
+/// `kvm_mmu_get_page`: a page table came into use.
+#[inline(always)]
+pub(super) fn page_created(page: &ShadowPage) {
+    // SAFETY: The header is alive.
+    unsafe { trace::page_created(page.as_ptr()) };
+}
+
+/// `kvm_mmu_prepare_zap_page`: a page table was unlinked.
+#[inline(always)]
+pub(in crate::kvm::table) fn page_zapped(page: &ShadowPage) {
+    // SAFETY: The header is alive.
+    unsafe { trace::prepare_zap_page(page.as_ptr()) };
+}
 
 /// `kvm_tdp_mmu_spte_changed`: an entry changed.
 #[inline(always)]

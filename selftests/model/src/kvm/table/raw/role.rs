@@ -4,7 +4,7 @@
 
 use crate::kvm::{
     spte::masks,
-    types::{Access, AddressSpace, Level},
+    types::{Access, Level},
 };
 
 const LEVEL: u32 = 0xf;
@@ -55,9 +55,16 @@ impl Role {
         self.0
     }
 
-    /// The level of the page.
-    pub fn level(self) -> Option<Level> {
-        Level::new(self.0 & LEVEL)
+    pub(in crate::kvm::table) fn raw_level(self) -> u32 {
+        self.0 & LEVEL
+    }
+
+    pub(in crate::kvm::table) fn raw_access(self) -> u32 {
+        self.0 >> ACCESS_SHIFT & ACCESS
+    }
+
+    pub(in crate::kvm::table) fn is_smm(self) -> bool {
+        self.0 & SMM != 0
     }
 
     /// The same role one level or more further down.
@@ -65,28 +72,13 @@ impl Role {
         Self(self.0 & !LEVEL | u32::from(level.raw()))
     }
 
-    /// The rights that the tree may grant.
-    pub fn access(self) -> Access {
-        Access::new(self.0 >> ACCESS_SHIFT & ACCESS)
-    }
-
     /// Whether the tree must no longer be loaded.
     pub fn is_invalid(self) -> bool {
         self.0 & INVALID != 0
     }
 
-    /// Whether a root with this role, valid or not, does for a vCPU that needs `needed`.
-    pub(in crate::kvm) fn serves(self, needed: Self) -> bool {
-        self.invalidated() == needed.invalidated()
-    }
-
     pub(in crate::kvm) fn invalidated(self) -> Self {
         Self(self.0 | INVALID)
-    }
-
-    /// Whether both are roles of one tree, at whatever level, and valid or not.
-    pub fn is_of_same_tree(self, other: Self) -> bool {
-        (self.0 ^ other.0) & !(LEVEL | INVALID) == 0
     }
 
     /// Whether a nested guest runs on the tree.
@@ -97,14 +89,5 @@ impl Role {
     /// Whether accessed and dirty bits are off for the tree.
     pub fn is_ad_disabled(self) -> bool {
         self.0 & AD_DISABLED != 0
-    }
-
-    /// The address space that the tree translates.
-    pub fn address_space(self) -> AddressSpace {
-        if self.0 & SMM != 0 {
-            AddressSpace::SMM
-        } else {
-            AddressSpace::NORMAL
-        }
     }
 }

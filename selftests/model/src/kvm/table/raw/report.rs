@@ -2,15 +2,18 @@
 
 //! What tracepoints hear of the MMU's work. Here the VM judges each change that is reported.
 
-use super::{
-    context::Context,
-    entry::{Change, EntrySnapshot},
-};
+use super::page::ShadowPage;
 use crate::kvm::{
     lock::Mode,
     spte::Spte,
+    table::{
+        context::Context,
+        entry::{Change, EntrySnapshot},
+    },
     types::{Gfn, GfnRange, Level},
 };
+
+pub(in crate::kvm::table) fn page_zapped(_page: &ShadowPage) {}
 
 /// An entry changed. What C only warns about fails the test.
 pub fn spte_changed<M: Mode>(cx: &Context<'_, M>, change: &Change) {
