@@ -10,9 +10,8 @@ use kvmrs_model::{
     machine::{ept, formats, npt, Machine, Masks},
     world::{
         cpu::Access,
-        kvm,
-        mistakes::Mistake,
-        pml,
+        kvm, pml,
+        variants::Variant,
         view::{self, Tree},
     },
 };
@@ -30,7 +29,7 @@ fn used(frame: Gfn) -> (Arc<Vm>, Vcpu) {
 /// or one further up.
 fn walks_a_freed_table(elsewhere: Gfn) {
     let (vm, vcpu) = used(frame(0));
-    vm.mistakes.make(Mistake::RootRequestForgotten);
+    vm.variants.choose(Variant::RootRequestForgotten);
     kvm::zap_all_fast(&vm);
     kvm::guest_access(&vcpu, elsewhere, Access::Read, |_| ());
 }
@@ -80,7 +79,7 @@ fn a_table_in_whose_place_a_huge_page_comes_is_flushed_whole() {
 #[should_panic(expected = "stale translation")]
 fn a_cpu_goes_on_with_an_invalid_root_until_it_is_asked() {
     let (vm, vcpu) = used(frame(0));
-    vm.mistakes.make(Mistake::RootRequestLate);
+    vm.variants.choose(Variant::RootRequestLate);
     let (host, vcpu) = (vm.clone(), Arc::new(vcpu));
     let page = GfnRange::one(frame(0));
     vm.breaks.set_hook(move || {
@@ -141,7 +140,7 @@ fn a_cpus_log_that_is_full_is_emptied() {
 #[should_panic(expected = "writes are not in the log")]
 fn a_cpus_log_that_is_lost_is_missed() {
     let (vm, vcpu) = logged(ept());
-    vm.mistakes.make(Mistake::PmlDropped);
+    vm.variants.choose(Variant::PmlDropped);
     fill_the_log(&vm, &vcpu);
 }
 

@@ -9,16 +9,17 @@
 //! with the root that it has until it is asked to leave the guest.
 
 use super::{
-    mistakes::Mistake,
     paging_cache::{overlaps, PagingCache},
     pml::{self, Pml},
+    ring::Ring,
+    variants::Variant,
 };
 use crate::{
     atomic::{lock, Mutex},
     kvm::{
         spte::{masks, LeafSpte, READABLE},
         types::ENTRIES,
-        Gfn, GfnRange, LeafBits, ShadowPage, Spte, Vcpu, Vm,
+        Gfn, GfnRange, LeafBits, MemSlot, ShadowPage, Spte, Vcpu, Vm,
     },
     machine::arena::PageId,
 };
@@ -56,7 +57,11 @@ pub struct Translation {
 }
 
 impl Translation {
-    fn permits(&self, access: Access) -> bool {
+    pub(super) fn new(leaf: LeafSpte) -> Self {
+        Self { leaf }
+    }
+
+    pub(super) fn permits(&self, access: Access) -> bool {
         let spte = self.leaf.spte();
         match access {
             Access::Read => spte.has(READABLE),
@@ -81,12 +86,16 @@ struct Caches {
 
 /// A CPU.
 #[derive(Default)]
-pub struct Cpu(Mutex<Caches>);
+pub struct Cpu {
+    caches: Mutex<Caches>,
+    /// The dirty ring of its vCPU, in a VM that has rings.
+    pub ring: Ring,
+}
 
 impl Cpu {
     /// Waits until the CPU is out of the guest and drops translations: all, or those of `range`.
     pub fn flush(&self, range: Option<GfnRange>) {
-        let mut caches = lock(&self.0);
+        let mut caches = lock(&self.caches);
         match range {
             None => caches.leaves.clear(),
             Some(range) => caches
@@ -98,30 +107,38 @@ impl Cpu {
 
     /// Asks the vCPU to load another root, and waits until the CPU is out of the guest.
     pub fn request_root(&self) {
-        lock(&self.0).root_is_obsolete = true;
+        lock(&self.caches).root_is_obsolete = true;
     }
 
     /// The vCPU has seen the request.
     pub(super) fn take_request(&self) {
-        lock(&self.0).root_is_obsolete = false;
+        lock(&self.caches).root_is_obsolete = false;
     }
 
     /// Hands the CPU's own dirty log to those of the VM's slots: what KVM does at every exit.
     pub fn drain_dirty_log(&self, vm: &Vm) {
-        let logged = lock(&self.0).pml.take();
-        if vm.mistakes.has(Mistake::PmlDropped) && logged.len() == pml::ENTRIES {
+        let logged = lock(&self.caches).pml.take();
+        if vm.variants.has(Variant::PmlDropped) && logged.len() == pml::ENTRIES {
             return;
         }
         for (space, gfn) in logged {
             vm.slot(space, gfn)
                 .into_iter()
-                .for_each(|slot| slot.mark_dirty(gfn));
+                .for_each(|slot| self.mark_dirty(vm, slot, gfn));
+        }
+    }
+
+    /// `mark_page_dirty_in_slot()` by the CPU's vCPU.
+    pub fn mark_dirty(&self, vm: &Vm, slot: &MemSlot, gfn: Gfn) {
+        match vm.has_dirty_rings() && slot.is_dirty_tracked() {
+            true => self.ring.push(slot.address_space(), gfn),
+            false => slot.mark_dirty(gfn),
         }
     }
 
     /// All that the TLB holds.
     pub fn translations(&self) -> Vec<(Gfn, Translation)> {
-        lock(&self.0)
+        lock(&self.caches)
             .leaves
             .iter()
             .map(|(gfn, held)| (*gfn, *held))
@@ -137,7 +154,7 @@ impl Cpu {
         access: Access,
         effect: impl FnOnce(u64) -> R,
     ) -> Result<R, Exit> {
-        let mut caches = lock(&self.0);
+        let mut caches = lock(&self.caches);
         let root = vcpu.root().filter(|_| !caches.root_is_obsolete);
         let root = root.ok_or(Exit::NoRoot)?;
         let held = match caches.find(gfn, access) {
@@ -194,9 +211,7 @@ impl Caches {
                 continue;
             }
             let marked = marked(spte, access);
-            let held = Translation {
-                leaf: LeafSpte::new(marked, level),
-            };
+            let held = Translation::new(LeafSpte::new(marked, level));
             if !held.permits(access) {
                 return Err(Exit::Fault);
             }

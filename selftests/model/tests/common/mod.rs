@@ -8,6 +8,7 @@
 #[cfg(not(feature = "loom"))]
 pub mod crowd;
 pub mod leaf;
+pub mod ops;
 
 use kvmrs_model::{
     kvm::{memory::Setup, AddressSpace, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
@@ -65,6 +66,8 @@ pub struct Options {
     pub cpu_dirty_log: bool,
     /// Whether some vCPUs' roots have five levels.
     pub five_levels: bool,
+    /// Whether the dirty log is in rings.
+    pub dirty_rings: bool,
 }
 
 /// Boots a machine and makes a VM with `range` of memory, in host pages of `level`.
@@ -75,6 +78,9 @@ pub fn vm_with(masks: Masks, range: GfnRange, level: Level, options: Options) ->
         nx_huge_pages: options.nx_huge_pages,
         cpu_dirty_log: options.cpu_dirty_log,
     });
+    if options.dirty_rings {
+        vm.use_dirty_rings();
+    }
     let mut gfn = range.start;
     while gfn < range.end {
         if vm.primary.page(gfn).is_none() {

@@ -96,7 +96,7 @@ impl Vcpu {
 
     /// Notes in the dirty log that the vCPU may write to `gfn` from now on.
     pub fn mark_page_dirty(&self, slot: &MemSlot, gfn: Gfn) {
-        slot.mark_dirty(gfn);
+        self.cpu.mark_dirty(&self.vm, slot, gfn);
     }
 
     /// Whether the guest may do what `error_code` says through an entry that grants `access`.

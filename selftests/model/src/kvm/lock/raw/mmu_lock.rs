@@ -111,6 +111,7 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
     }
 
     pub(in crate::kvm::lock) fn without<R>(&mut self, sleep: impl FnOnce() -> R) -> R {
+        lockdep::might_give_way();
         self.progress.gives_way();
         self.hold = None;
         self.vm.breaks.gave_way();
