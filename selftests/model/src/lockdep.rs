@@ -18,8 +18,25 @@ pub struct Held {
     pub pages: bool,
 }
 
+/// A part of a notifier that must not wait for anybody (`non_block_start()`), until it is dropped.
+#[must_use = "the part is over at once"]
+pub struct NonBlock(());
+
+/// It begins. Locks may be taken.
+pub fn non_block() -> NonBlock {
+    NON_BLOCK.with(|cell| cell.set(true));
+    NonBlock(())
+}
+
+impl Drop for NonBlock {
+    fn drop(&mut self) {
+        NON_BLOCK.with(|cell| cell.set(false));
+    }
+}
+
 thread_local! {
     static HELD: Cell<Held> = Cell::new(Held::default());
+    static NON_BLOCK: Cell<bool> = Cell::new(false);
 }
 
 /// What the current thread holds.
@@ -39,6 +56,12 @@ fn change(f: impl FnOnce(&mut Held)) {
 pub fn might_sleep(what: &str) {
     let held = held();
     assert_eq!(held, Held::default(), "{what} may sleep, under {held:?}");
+}
+
+/// Panics unless the thread may let others go first.
+pub(crate) fn might_give_way() {
+    let non_block = NON_BLOCK.with(Cell::get);
+    assert!(!non_block, "gives way in a notifier that must not");
 }
 
 pub(crate) fn acquire_mmu() {

@@ -7,84 +7,22 @@
 
 mod common;
 
-use common::{frame, memory, smm_vcpu, vcpu, vm_with, Options, FIRST, PAGES};
+use common::{
+    frame, memory,
+    ops::{op, Op},
+    smm_vcpu, vcpu, vm_with, wide_vcpu, Options, FIRST, PAGES,
+};
 use kvmrs_model::{
     kvm::{spte::LeafSpte, AddressSpace, Gfn, GfnRange, Level, Vcpu, Vm},
     machine::formats,
-    world::{
-        breaks::{ALWAYS, NEVER},
-        cpu::Access,
-        kvm, view,
-    },
+    world::{cpu::Access, kvm, notifier::Notifier, ring, view},
 };
 use proptest::prelude::*;
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
-
-/// One thing that happens to a VM. Numbers choose frames of its memory.
-#[derive(Clone, Debug)]
-enum Op {
-    Access(usize, u64, Access),
-    Mmio(usize),
-    Prefetch(usize, u64),
-    Move(u64, u32),
-    SplitHost(u64),
-    Protect(u64, bool),
-    Zap(u64, u64),
-    ZapAllFast,
-    Reload(usize),
-    Log {
-        smm: bool,
-        split: bool,
-    },
-    Harvest(bool),
-    StopLog(bool),
-    Split {
-        from: u64,
-        pages: u64,
-        exclusive: bool,
-        memory: Option<u64>,
-    },
-    Recover(bool),
-    Age(u64, u64, bool),
-    Track(u64),
-    NxWorker,
-    Breaks(u64),
-}
-
-fn access() -> impl Strategy<Value = Access> {
-    prop_oneof![Just(Access::Read), Just(Access::Write), Just(Access::Fetch)]
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let at = || 0..PAGES;
-    let cpu = || 0..3usize;
-    prop_oneof![
-        12 => (cpu(), at(), access()).prop_map(|(c, g, a)| Op::Access(c, g, a)),
-        1 => cpu().prop_map(Op::Mmio),
-        1 => (cpu(), at()).prop_map(|(c, g)| Op::Prefetch(c, g)),
-        2 => (at(), 1..=2u32).prop_map(|(g, level)| Op::Move(g, level)),
-        1 => at().prop_map(Op::SplitHost),
-        1 => (at(), any::<bool>()).prop_map(|(g, w)| Op::Protect(g, w)),
-        2 => (at(), 1..1500u64).prop_map(|(g, n)| Op::Zap(g, n)),
-        1 => Just(Op::ZapAllFast),
-        1 => cpu().prop_map(Op::Reload),
-        1 => any::<(bool, bool)>().prop_map(|(smm, split)| Op::Log { smm, split }),
-        3 => any::<bool>().prop_map(Op::Harvest),
-        1 => any::<bool>().prop_map(Op::StopLog),
-        1 => (at(), 1..PAGES, any::<bool>(), prop::option::of(0..3u64)).prop_map(
-            |(from, pages, exclusive, memory)| Op::Split { from, pages, exclusive, memory }
-        ),
-        2 => any::<bool>().prop_map(Op::Recover),
-        2 => (at(), 1..1500u64, any::<bool>()).prop_map(|(g, n, t)| Op::Age(g, n, t)),
-        1 => at().prop_map(Op::Track),
-        1 => Just(Op::NxWorker),
-        1 => prop_oneof![Just(NEVER), Just(ALWAYS), any::<u64>()].prop_map(Op::Breaks),
-    ]
-}
 
 /// A VM and what is known of it without looking at its tables.
 struct World {
@@ -94,6 +32,10 @@ struct World {
     written: RefCell<BTreeMap<Gfn, u64>>,
     /// Writes that came while their slot's log was on, by address space.
     unlogged: RefCell<[BTreeSet<Gfn>; 2]>,
+    /// What was in dirty rings since the last harvest, by address space.
+    collected: RefCell<[BTreeSet<Gfn>; 2]>,
+    /// Notifiers that have started, with their ranges.
+    active: RefCell<VecDeque<(GfnRange, Notifier)>>,
 }
 
 fn range(from: u64, pages: u64) -> GfnRange {
@@ -110,12 +52,18 @@ impl World {
             ..options
         };
         let vm = vm_with(format, memory(), Level::PG_2M, options);
-        let vcpus = vec![vcpu(&vm), vcpu(&vm), smm_vcpu(&vm)];
+        let second = match options.five_levels {
+            true => wide_vcpu(&vm),
+            false => vcpu(&vm),
+        };
+        let vcpus = vec![vcpu(&vm), second, smm_vcpu(&vm)];
         Self {
             vm,
             vcpus,
             written: RefCell::default(),
             unlogged: RefCell::default(),
+            collected: RefCell::default(),
+            active: RefCell::default(),
         }
     }
 
@@ -131,7 +79,13 @@ impl World {
         if access == Access::Write && !writable {
             return; // The host would have to make the page writable first.
         }
+        if vm_retries(&self.vm, gfn) {
+            return; // The guest would have to wait for the notifier's end.
+        }
         let may = access != Access::Write || !self.vm.is_write_tracked(gfn);
+        if vcpu.cpu.ring.is_soft_full() {
+            self.collect();
+        }
         let done = kvm::guest_access(vcpu, gfn, access, |pfn| {
             let pfn = kvmrs_model::kvm::types::Pfn::new(pfn);
             assert!(self.vm.primary.holds(gfn, pfn), "{gfn:?} went to {pfn:?}");
@@ -166,6 +120,12 @@ impl World {
                 let page = GfnRange::sized(frame(gfn).round_down(Level::PG_2M), 512);
                 kvm::invalidate(vm, page, || vm.primary.populate(frame(gfn), level));
             }
+            Op::Start(from, pages, may_block) => {
+                let range = range(from, pages);
+                let notifier = Notifier::start(vm, range, may_block);
+                self.active.borrow_mut().push_back((range, notifier));
+            }
+            Op::End => self.end_notifier(),
             Op::SplitHost(gfn) => {
                 let page = GfnRange::sized(frame(gfn).round_down(Level::PG_2M), 512);
                 kvm::invalidate(vm, page, || vm.primary.split(frame(gfn)));
@@ -221,7 +181,8 @@ impl World {
             Op::Recover(smm) => kvm::recover(vm, self.slot(smm)),
             Op::Age(from, pages, test_only) => self.age(range(from, pages), test_only),
             Op::Track(gfn) => kvm::write_track(vm, frame(gfn)),
-            Op::NxWorker => while kvm::zap_one_nx_table(vm) {},
+            Op::NxWorker(most) => while kvm::recover_nx_huge_pages(vm, most) {},
+            Op::Nx(on) => kvm::switch_nx_huge_pages(vm, on),
             Op::Breaks(pattern) => vm.breaks.set(pattern),
         }
     }
@@ -237,12 +198,33 @@ impl World {
         }
     }
 
+    /// Ends the oldest notifier, after small pages of its range have got other memory.
+    fn end_notifier(&self) {
+        let oldest = self.active.borrow_mut().pop_front();
+        let Some((range, notifier)) = oldest else {
+            return;
+        };
+        for gfn in [range.start, range.end.prev()] {
+            self.vm.primary.move_small(gfn);
+        }
+        notifier.end(&self.vm);
+    }
+
+    /// Empties the dirty rings.
+    fn collect(&self) {
+        for (space, gfn) in ring::collect(&self.vm) {
+            self.collected.borrow_mut()[space as usize].insert(gfn);
+        }
+    }
+
     /// Each write since the last harvest must be in this one.
     fn harvest(&self, smm: bool) {
         if !self.slot(smm).is_dirty_tracked() {
             return;
         }
-        let dirty = kvm::harvest(&self.vm, self.slot(smm));
+        self.collect();
+        let mut dirty = std::mem::take(&mut self.collected.borrow_mut()[usize::from(smm)]);
+        dirty.extend(kvm::harvest(&self.vm, self.slot(smm)));
         let missed = std::mem::take(&mut self.unlogged.borrow_mut()[usize::from(smm)]);
         let missed: Vec<_> = missed.difference(&dirty).collect();
         assert!(missed.is_empty(), "writes are not in the log: {missed:?}");
@@ -312,8 +294,16 @@ fn live(format: usize, options: Options, ops: &[Op]) {
         world.run(op);
         world.check();
     }
+    while !world.active.borrow().is_empty() {
+        world.end_notifier();
+    }
     let World { vm, vcpus, .. } = world;
     kvm::destroy(&vm, vcpus);
+}
+
+/// Whether faults at `gfn` retry until a notifier ends.
+fn vm_retries(vm: &Vm, gfn: Gfn) -> bool {
+    vm.invalidations.is_active(gfn)
 }
 
 /// How many more allocations work.
@@ -330,9 +320,11 @@ proptest! {
         format in 0..4usize,
         nx_huge_pages: bool,
         cpu_dirty_log: bool,
+        five_levels: bool,
+        dirty_rings: bool,
         ops in prop::collection::vec(op(), 1..60),
     ) {
-        live(format, Options { nx_huge_pages, cpu_dirty_log }, &ops);
+        live(format, Options { nx_huge_pages, cpu_dirty_log, five_levels, dirty_rings }, &ops);
     }
 }
 
@@ -340,8 +332,8 @@ proptest! {
 #[test]
 fn a_harvest_leaves_the_other_address_spaces_log_alone() {
     let options = Options {
-        nx_huge_pages: false,
         cpu_dirty_log: true,
+        ..Options::default()
     };
     let log = |smm, split| Op::Log { smm, split };
     let ops = [

@@ -21,6 +21,7 @@ fn a_page_split_while_logging_starts_is_clean() {
     let options = Options {
         nx_huge_pages: true,
         cpu_dirty_log: true,
+        ..Options::default()
     };
     let vm = vm_with(npt(), memory(), Level::PG_2M, options);
     let (guest, other) = (vcpu(&vm), vcpu(&vm));

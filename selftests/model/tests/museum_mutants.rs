@@ -109,12 +109,15 @@ fn tracking_of_writes_owes_a_flush_if_it_takes_rights_away() {
     let slot = &vm.slots()[0];
     let track = |gfn, level| {
         let lock = vm.mmu_write();
-        dirty::write_protect_gfn(&lock, slot, gfn, level).into_caller()
+        let owed = dirty::write_protect_gfn(&lock, slot, gfn, level).into_caller();
+        if owed {
+            vm.flush_remote_tlbs();
+        }
+        owed
     };
     assert!(!track(frame(0), Level::PG_2M), "only huge pages");
     assert!(!track(frame(1), Level::PG_4K), "not mapped");
     assert!(track(frame(0), Level::PG_4K));
-    vm.flush_remote_tlbs();
     let now = leaf(&vcpu, frame(0));
     assert!(!now.is_writable() && !now.is_mmu_writable(), "{now:?}");
     assert!(!track(frame(0), Level::PG_4K), "none is left");

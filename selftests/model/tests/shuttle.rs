@@ -50,6 +50,8 @@ fn once(tasks: &[Task]) {
     let options = Options {
         nx_huge_pages: dice.roll(2) == 0,
         cpu_dirty_log: dice.roll(2) == 0 && format.ad_enabled,
+        five_levels: dice.roll(2) == 0,
+        dirty_rings: dice.roll(2) == 0,
     };
     let crowd = Crowd::new(format, options, tasks).with_frames(frames());
     crowd.vm.breaks.set(dice.roll(u64::MAX));
@@ -111,7 +113,10 @@ fn dirty_log() {
 #[test]
 fn moving_memory() {
     use Task::*;
-    check("moving memory", &[Guest, Guest, Host, Age, ZapAllFast]);
+    check(
+        "moving memory",
+        &[Guest, Guest, Host, Host, Age, ZapAllFast],
+    );
 }
 
 #[test]
@@ -123,7 +128,10 @@ fn huge_pages() {
 #[test]
 fn nx_workaround() {
     use Task::*;
-    check("NX workaround", &[Guest, Guest, Recover, NxWorker, Host]);
+    check(
+        "NX workaround",
+        &[Guest, Guest, Recover, NxWorker, NxSwitch, Host],
+    );
 }
 
 #[test]

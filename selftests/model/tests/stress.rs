@@ -54,6 +54,7 @@ fn ept_with_pml() {
         Options {
             cpu_dirty_log: true,
             nx_huge_pages: true,
+            ..Options::default()
         },
     );
 }

@@ -82,7 +82,8 @@ fn expected(tree: &Tree, range: GfnRange, wants: Wants) -> Vec<(Gfn, Level)> {
 fn sparse_vm(touch: &[(u64, bool)]) -> (Arc<Vm>, Vcpu) {
     let memory = GfnRange::new(Gfn::new(FIRST), Gfn::new(4 << 18));
     let vm = vm_with(ept(), memory, Level::PG_2M, Options::default());
-    vm.primary.populate(Gfn::new(2 << 18), Level::PG_1G);
+    let huge = GfnRange::sized(Gfn::new(2 << 18), 1 << 18);
+    kvm::invalidate(&vm, huge, || vm.primary.populate(huge.start, Level::PG_1G));
     let vcpu = vcpu(&vm);
     for (offset, small) in touch {
         let gfn = Gfn::new(FIRST + offset % (memory.end.offset_from(memory.start)));

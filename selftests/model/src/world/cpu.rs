@@ -5,14 +5,21 @@
 //! Its TLB and its paging-structure cache forget nothing until they are flushed. An access is one
 //! hold of the CPU's own lock; a flush takes the same lock, as an IPI waits until the CPU is out
 //! of the guest. The CPU knows nothing of RCU and `mmu_lock`: a table that is freed while the
-//! cache still leads to it is found poisoned.
+//! cache still leads to it is found poisoned. Nor does it know whether its root is valid: it goes on
+//! with the root that it has until it is asked to leave the guest.
 
+use super::{
+    paging_cache::{overlaps, PagingCache},
+    pml::{self, Pml},
+    ring::Ring,
+    variants::Variant,
+};
 use crate::{
     atomic::{lock, Mutex},
     kvm::{
         spte::{masks, LeafSpte, READABLE},
         types::ENTRIES,
-        AddressSpace, Gfn, GfnRange, LeafBits, Level, MemSlot, ShadowPage, Spte, Vcpu, Vm,
+        Gfn, GfnRange, LeafBits, MemSlot, ShadowPage, Spte, Vcpu, Vm,
     },
     machine::arena::PageId,
 };
@@ -32,8 +39,10 @@ pub enum Access {
 /// Why the guest cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// There is no root, or one that must not be used any more.
+    /// There is no root, or a request to load another one.
     NoRoot,
+    /// The CPU's dirty log is full.
+    LogFull,
     /// The tables do not allow it.
     Fault,
     /// The entry says that it is MMIO.
@@ -48,7 +57,11 @@ pub struct Translation {
 }
 
 impl Translation {
-    fn permits(&self, access: Access) -> bool {
+    pub(super) fn new(leaf: LeafSpte) -> Self {
+        Self { leaf }
+    }
+
+    pub(super) fn permits(&self, access: Access) -> bool {
         let spte = self.leaf.spte();
         match access {
             Access::Read => spte.has(READABLE),
@@ -63,50 +76,69 @@ impl Translation {
 struct Caches {
     /// By the first frame of the page.
     leaves: BTreeMap<Gfn, Translation>,
-    /// Tables of 4K entries, by the first frame that they span.
-    tables: BTreeMap<Gfn, PageId>,
-    /// Frames whose dirty bit the CPU has set, where it logs that by itself, with the address space
-    /// that the vCPU was in.
-    dirty_log: Vec<(AddressSpace, Gfn)>,
+    tables: PagingCache,
+    /// What the CPU logs by itself, where it does.
+    pml: Pml,
+    /// Whether the vCPU has to load another root before it enters the guest again
+    /// (`KVM_REQ_MMU_FREE_OBSOLETE_ROOTS`).
+    root_is_obsolete: bool,
 }
 
 /// A CPU.
 #[derive(Default)]
-pub struct Cpu(Mutex<Caches>);
+pub struct Cpu {
+    caches: Mutex<Caches>,
+    /// The dirty ring of its vCPU, in a VM that has rings.
+    pub ring: Ring,
+}
 
 impl Cpu {
     /// Waits until the CPU is out of the guest and drops translations: all, or those of `range`.
     pub fn flush(&self, range: Option<GfnRange>) {
-        let mut caches = lock(&self.0);
+        let mut caches = lock(&self.caches);
         match range {
             None => caches.leaves.clear(),
-            Some(range) => caches.leaves.retain(|gfn, held| {
-                let end = gfn.add(held.leaf.level().pages());
-                end <= range.start || range.end <= *gfn
-            }),
+            Some(range) => caches
+                .leaves
+                .retain(|gfn, held| !overlaps(*gfn, held.leaf.level(), range)),
         }
-        caches.tables.clear();
+        caches.tables.flush(range);
     }
 
-    /// Waits until the CPU is out of the guest.
-    pub fn kick(&self) {
-        drop(lock(&self.0));
+    /// Asks the vCPU to load another root, and waits until the CPU is out of the guest.
+    pub fn request_root(&self) {
+        lock(&self.caches).root_is_obsolete = true;
     }
 
-    /// Hands the CPU's own dirty log to `slot`'s.
-    pub fn drain_dirty_log(&self, slot: &MemSlot) {
-        lock(&self.0).dirty_log.retain(|(space, gfn)| {
-            let mine = *space == slot.address_space() && slot.range().contains(*gfn);
-            if mine {
-                slot.mark_dirty(*gfn);
-            }
-            !mine
-        });
+    /// The vCPU has seen the request.
+    pub(super) fn take_request(&self) {
+        lock(&self.caches).root_is_obsolete = false;
+    }
+
+    /// Hands the CPU's own dirty log to those of the VM's slots: what KVM does at every exit.
+    pub fn drain_dirty_log(&self, vm: &Vm) {
+        let logged = lock(&self.caches).pml.take();
+        if vm.variants.has(Variant::PmlDropped) && logged.len() == pml::ENTRIES {
+            return;
+        }
+        for (space, gfn) in logged {
+            vm.slot(space, gfn)
+                .into_iter()
+                .for_each(|slot| self.mark_dirty(vm, slot, gfn));
+        }
+    }
+
+    /// `mark_page_dirty_in_slot()` by the CPU's vCPU.
+    pub fn mark_dirty(&self, vm: &Vm, slot: &MemSlot, gfn: Gfn) {
+        match vm.has_dirty_rings() && slot.is_dirty_tracked() {
+            true => self.ring.push(slot.address_space(), gfn),
+            false => slot.mark_dirty(gfn),
+        }
     }
 
     /// All that the TLB holds.
     pub fn translations(&self) -> Vec<(Gfn, Translation)> {
-        lock(&self.0)
+        lock(&self.caches)
             .leaves
             .iter()
             .map(|(gfn, held)| (*gfn, *held))
@@ -122,8 +154,8 @@ impl Cpu {
         access: Access,
         effect: impl FnOnce(u64) -> R,
     ) -> Result<R, Exit> {
-        let mut caches = lock(&self.0);
-        let root = vcpu.root().filter(|root| !root.role().is_invalid());
+        let mut caches = lock(&self.caches);
+        let root = vcpu.root().filter(|_| !caches.root_is_obsolete);
         let root = root.ok_or(Exit::NoRoot)?;
         let held = match caches.find(gfn, access) {
             Some(held) => held,
@@ -158,8 +190,8 @@ impl Caches {
         if gfn >= Gfn::new(root.level().table_pages()) {
             return Err(Exit::Fault);
         }
-        let cached = self.tables.get(&gfn.round_down(Level::PG_2M));
-        let mut table = cached.map_or(root, |id| arena.page(*id));
+        let cached = self.tables.lowest(gfn);
+        let mut table = cached.map_or(root, |id| arena.page(id));
         loop {
             let level = table.level();
             let index = (gfn.raw() >> level.shift()) as usize % ENTRIES;
@@ -174,25 +206,25 @@ impl Caches {
             }
             if spte.is_table(level) {
                 let below = PageId::at(spte.raw() & masks::base_addr());
-                if level == Level::PG_2M {
-                    self.tables.insert(gfn.round_down(level), below);
-                }
+                self.tables.hold(level, gfn, below);
                 table = arena.page(below);
                 continue;
             }
             let marked = marked(spte, access);
-            let held = Translation {
-                leaf: LeafSpte::new(marked, level),
-            };
+            let held = Translation::new(LeafSpte::new(marked, level));
             if !held.permits(access) {
                 return Err(Exit::Fault);
+            }
+            let dirtied = marked.has(masks::dirty()) && !spte.has(masks::dirty());
+            let logs = vm.has_cpu_dirty_log() && spte.ad_enabled() && dirtied;
+            if logs && self.pml.is_full() {
+                return Err(Exit::LogFull);
             }
             if marked != spte && !cell.hardware_exchange(spte, marked) {
                 continue;
             }
-            let cleaned = marked.has(masks::dirty()) && !spte.has(masks::dirty());
-            if vm.has_cpu_dirty_log() && spte.ad_enabled() && cleaned {
-                self.dirty_log.push((root.role().address_space(), gfn));
+            if logs {
+                self.pml.push(root.role().address_space(), gfn);
             }
             self.hold(gfn.round_down(level), held);
             return Ok(held);

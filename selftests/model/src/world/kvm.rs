@@ -6,20 +6,21 @@
 use super::{
     cpu::{Access, Exit},
     primary::HostPage,
+    variants::Variant,
 };
+pub use super::{log::*, notifier::invalidate, nx::*, ring::reset_dirty_ring};
 use crate::{
     atomic::{plain::lock, retry, Arc, PoisonError},
     kvm::{
         fault::{error, Request},
         spte::{masks, READABLE, WRITABLE},
         types::Pfn,
-        AddressSpace, Context, Exclusive, Gfn, GfnRange, Level, MemSlot, MmuLock, Outcome,
-        PageFault, PendingFlush, Role, Shared, SlotRange, SlotsLocked, Spte, Vcpu, Vm, VmPage,
+        AddressSpace, Gfn, GfnRange, Level, Outcome, PageFault, PendingFlush, Role, Shared,
+        SlotRange, SlotsLocked, Spte, Vcpu, Vm,
     },
     sync::rcu,
-    tdp_mmu::{self, dirty::LogBy},
+    tdp_mmu,
 };
-use std::collections::BTreeSet;
 
 /// Number of tries after which a guest that does not get on is a failure, as somebody else may be at
 /// it, and if there is nobody else.
@@ -40,6 +41,7 @@ fn error_code(access: Access) -> u64 {
 
 /// Gives the vCPU a valid root.
 pub fn load_root(vcpu: &Vcpu) {
+    vcpu.cpu.take_request();
     unload_root(vcpu);
     tdp_mmu::roots::load_root(vcpu);
 }
@@ -55,19 +57,41 @@ pub fn unload_root(vcpu: &Vcpu) {
 /// Lets the guest access `gfn` until it works. Returns the host frame, `None` for MMIO or if the
 /// write has to be emulated.
 pub fn guest_access(vcpu: &Vcpu, gfn: Gfn, access: Access, effect: impl Fn(u64)) -> Option<u64> {
+    try_access(vcpu, gfn, access, effect).expect("nobody collects from the dirty ring")
+}
+
+/// The vCPU's dirty ring is full.
+#[derive(Debug)]
+pub struct RingFull;
+
+/// As above, until the vCPU's dirty ring is full.
+pub fn try_access(
+    vcpu: &Vcpu,
+    gfn: Gfn,
+    access: Access,
+    effect: impl Fn(u64),
+) -> Result<Option<u64>, RingFull> {
     let shared = vcpu.vm().machine.is_shared();
     let tries = if shared { MANY } else { ALONE };
     for attempt in 0..tries {
+        let unseen = vcpu.vm().variants.has(Variant::RingFullUnseen);
+        if vcpu.cpu.ring.is_soft_full() && !unseen {
+            return Err(RingFull);
+        }
         let done = vcpu.cpu.access(vcpu, gfn, access, |pfn| {
             effect(pfn);
             pfn
         });
+        if done.is_err() {
+            vcpu.cpu.drain_dirty_log(vcpu.vm());
+        }
         match done {
-            Ok(pfn) => return Some(pfn),
-            Err(Exit::Mmio) => return None,
+            Ok(pfn) => return Ok(Some(pfn)),
+            Err(Exit::LogFull) => {}
+            Err(Exit::Mmio) => return Ok(None),
             Err(Exit::NoRoot) => load_root(vcpu),
             Err(Exit::Fault) => match fault(vcpu, gfn, access) {
-                Outcome::Emulate | Outcome::WriteProtected => return None,
+                Outcome::Emulate | Outcome::WriteProtected => return Ok(None),
                 Outcome::Fixed => {}
                 // Somebody else is at it: has changed the entry, or is about to flush.
                 Outcome::Retry | Outcome::Spurious => retry(attempt),
@@ -99,7 +123,7 @@ pub fn prefetch(vcpu: &Vcpu, gfn: Gfn) -> Outcome {
 /// Looks up the frame and maps it, unless the host changes it meanwhile.
 fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, error_code: u64, prefetch: bool) -> Outcome {
     let vm = vcpu.vm();
-    let snapshot = vm.primary.snapshot();
+    let snapshot = vm.invalidations.snapshot();
     let slot = vm.slot(vcpu.root_role().address_space(), gfn);
     let page = slot.and_then(|_| vm.primary.page(gfn));
     match (slot, page) {
@@ -108,7 +132,9 @@ fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, error_code: u64, prefetch: bool) -> Ou
         _ => {}
     }
     let lock = vm.mmu_read();
-    if !vm.primary.is_current(snapshot) {
+    // C's `is_page_fault_stale()`.
+    let stale = slot.is_some() && vm.invalidations.is_stale(snapshot, gfn);
+    if stale && !vm.variants.has(Variant::FaultIsNeverStale) {
         return Outcome::Retry;
     }
     let Some(root) = vcpu.root().filter(|root| !root.role().is_invalid()) else {
@@ -160,7 +186,7 @@ pub fn fast_page_fault(vcpu: &Vcpu, gfn: Gfn, access: Access) -> bool {
         return false;
     }
     if new.is_writable() && !place.spte.is_writable() {
-        slot.mark_dirty(gfn);
+        vcpu.mark_page_dirty(slot, gfn);
     }
     true
 }
@@ -170,30 +196,6 @@ fn access_restored(spte: Spte) -> Spte {
     const SAVED: u64 = 1 << 0 | 1 << 2 | 1 << 10;
     let saved = spte.raw() >> 52 & SAVED;
     spte.without(SAVED << 52 | masks::acc_track()).with(saved)
-}
-
-/// The host changes its mapping of `range`: what an mmu_notifier is for.
-pub fn invalidate(vm: &Vm, range: GfnRange, change: impl FnOnce()) {
-    {
-        let mut lock = vm.mmu_write();
-        vm.primary.begin();
-        let mut flush = PendingFlush::none(vm);
-        for address_space in SPACES {
-            let range = SlotRange {
-                range,
-                address_space,
-                may_block: true,
-            };
-            flush = tdp_mmu::zap::unmap_range(&mut lock, range, flush);
-        }
-        if flush.into_caller() {
-            vm.flush_remote_tlbs();
-        }
-    }
-    change();
-    let lock = vm.mmu_write();
-    vm.primary.end();
-    drop(lock);
 }
 
 /// `KVM_SET_MEMORY_ATTRIBUTES`: the memory of `range` becomes private, and what it maps goes. The
@@ -214,110 +216,26 @@ pub fn zap_all_fast(vm: &Vm) {
     let slots = SlotsLocked::new(vm);
     let mmu_lock = vm.mmu_write();
     mmu_lock.invalidate_roots(&slots);
-    // The request to load another root, which vCPUs find before they enter the guest again. Under
-    // the lock: a notifier that comes next zaps invalid roots and does not flush for them.
-    let cpus = lock(&vm.cpus).clone();
-    cpus.iter().for_each(|cpu| cpu.kick());
+    // Under the lock: a notifier that comes next zaps invalid roots and does not flush for them.
+    if !vm.variants.has(Variant::RootRequestLate) {
+        request_roots(vm);
+    }
     drop(mmu_lock);
+    if vm.variants.has(Variant::RootRequestLate) {
+        vm.breaks.run_hook();
+        request_roots(vm);
+    }
     tdp_mmu::roots::zap_invalidated_roots::<Shared>(&mut vm.mmu_read(), &slots);
 }
 
-/// Puts a slot in the place of another that differs in whether writes are logged. Faults that saw
-/// the old one are over when it returns (`synchronize_srcu()`).
-fn set_dirty_tracked(vm: &Vm, slot: &MemSlot, on: bool) {
-    slot.set_dirty_tracked(on);
-    drop(vm.srcu.write().unwrap_or_else(PoisonError::into_inner));
-}
-
-/// When a slot's huge pages are split whose writes begin to be logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// All at once (kvm.ko's parameter `eager_page_split`).
-    Eagerly,
-    /// Each when it is written.
-    AtFaults,
-}
-
-/// Starts logging of writes to `slot`.
-pub fn start_dirty_log(vm: &Vm, slot: &MemSlot, split: Split) {
-    set_dirty_tracked(vm, slot, true);
-    if split == Split::Eagerly {
-        try_split(vm, slot, slot.range(), Level::PG_4K);
+/// Asks vCPUs to load another root, which they find before they enter the guest again, and waits
+/// until all CPUs are out of it (`KVM_REQ_MMU_FREE_OBSOLETE_ROOTS`).
+fn request_roots(vm: &Vm) {
+    if vm.variants.has(Variant::RootRequestForgotten) {
+        return;
     }
-    let mut lock = vm.mmu_read();
-    if vm.has_cpu_dirty_log() {
-        tdp_mmu::dirty::clear_dirty_slot(&mut lock, slot);
-        // Huge pages must not collect dirty bits: they are to be mapped small at the next write.
-        tdp_mmu::dirty::write_protect_slot(&mut lock, slot, Level::PG_2M);
-    } else {
-        tdp_mmu::dirty::write_protect_slot(&mut lock, slot, Level::PG_4K);
-    }
-    drop(lock);
-    vm.flush_remote_tlbs();
-}
-
-/// Stops logging and makes huge pages of small ones.
-pub fn stop_dirty_log(vm: &Vm, slot: &MemSlot) {
-    set_dirty_tracked(vm, slot, false);
-    recover(vm, slot);
-}
-
-/// Takes the dirty log, and makes writes to its pages count again (`KVM_GET_DIRTY_LOG`).
-pub fn harvest(vm: &Vm, slot: &MemSlot) -> BTreeSet<Gfn> {
     let cpus = lock(&vm.cpus).clone();
-    cpus.iter().for_each(|cpu| cpu.drain_dirty_log(slot));
-    let lock = vm.mmu_write();
-    let dirty = slot.take_log();
-    clear_dirty(&lock, slot, &dirty);
-    drop(lock);
-    vm.flush_remote_tlbs();
-    dirty
-}
-
-/// Resets a dirty ring with an entry for `gfn` (`KVM_RESET_DIRTY_RINGS`, in a VM with
-/// `KVM_DIRTY_LOG_INITIALLY_SET`). Userspace can write the entry, and nobody asks whether the slot
-/// is logged.
-pub fn reset_dirty_ring(vm: &Vm, slot: &MemSlot, gfn: Gfn) {
-    let mut lock = vm.mmu_write();
-    let range = GfnRange::one(gfn);
-    tdp_mmu::split::try_split_huge_pages::<Exclusive>(&mut lock, slot, range, Level::PG_4K);
-    clear_dirty(&lock, slot, &BTreeSet::from([gfn]));
-    drop(lock);
-    vm.flush_remote_tlbs();
-}
-
-/// One call for each group of 64 pages that has dirty ones.
-fn clear_dirty(lock: &MmuLock<'_, Exclusive>, slot: &MemSlot, dirty: &BTreeSet<Gfn>) {
-    let start = slot.range().start;
-    let mut groups = std::collections::BTreeMap::new();
-    for gfn in dirty {
-        let offset = gfn.offset_from(start);
-        *groups.entry(offset / 64).or_insert(0u64) |= 1 << (offset % 64);
-    }
-    for (group, mask) in groups {
-        let base = start.add(group * 64);
-        let log_by = if lock.vm().has_cpu_dirty_log() {
-            LogBy::DirtyBits
-        } else {
-            LogBy::WriteProtection
-        };
-        tdp_mmu::dirty::clear_dirty_masked(lock, slot, base, mask, log_by);
-    }
-}
-
-/// Splits what huge pages `slot` has in `range`.
-pub fn try_split(vm: &Vm, slot: &MemSlot, range: GfnRange, target: Level) {
-    tdp_mmu::split::try_split_huge_pages::<Shared>(&mut vm.mmu_read(), slot, range, target);
-}
-
-/// As [`try_split`], with the lock held for write.
-pub fn try_split_exclusive(vm: &Vm, slot: &MemSlot, range: GfnRange, target: Level) {
-    tdp_mmu::split::try_split_huge_pages::<Exclusive>(&mut vm.mmu_write(), slot, range, target);
-}
-
-/// Makes huge pages of small ones.
-pub fn recover(vm: &Vm, slot: &MemSlot) {
-    tdp_mmu::recover::recover_huge_pages(&mut vm.mmu_read(), slot);
+    cpus.iter().for_each(|cpu| cpu.request_root());
 }
 
 /// Makes `range` old in both address spaces. Returns whether it was accessed.
@@ -353,22 +271,6 @@ pub fn write_track(vm: &Vm, gfn: Gfn) {
     drop(lock);
 }
 
-/// Zaps one of the tables that stand in the way of a huge page (the NX recovery worker).
-pub fn zap_one_nx_table(vm: &Vm) -> bool {
-    let lock = vm.mmu_read();
-    let rcu = rcu::read_lock();
-    let Some(id) = vm.possible_nx_huge_pages().first().copied() else {
-        return false;
-    };
-    let page = VmPage::from_id(vm, id);
-    let (cx, _) = Context::enter(&*lock, &rcu, &page).unwrap_or_else(|| panic!("its own VM"));
-    let zapped = tdp_mmu::zap::zap_possible_nx_huge_page(cx, &page);
-    if zapped {
-        vm.flush_remote_tlbs();
-    }
-    zapped
-}
-
 /// The end: vCPUs put their roots, then the VM goes. Nothing may be left.
 pub fn destroy(vm: &Arc<Vm>, vcpus: Vec<Vcpu>) {
     vcpus.iter().for_each(unload_root);
@@ -382,4 +284,9 @@ pub fn destroy(vm: &Arc<Vm>, vcpus: Vec<Vcpu>) {
 /// A VM's usual root role on the thread's machine.
 pub fn role() -> Role {
     Role::root(Level::new(4).unwrap_or(Level::MAX))
+}
+
+/// That of vCPUs with more physical address bits than four levels translate.
+pub fn role_of_five_levels() -> Role {
+    Role::root(Level::MAX)
 }

@@ -3,14 +3,11 @@
 //! The primary MMU: which host frames hold the VM's memory, as the host's page tables have it.
 //!
 //! A frame number is handed out once and never again, so a stale translation is never right by
-//! accident, and a frame that was given back is known to be out of bounds.
+//! accident, and a frame that was given back is known to be out of bounds. As the kernel does, a host
+//! announces each change of a page for the whole of it.
 
 use crate::{
-    atomic::{
-        plain::{lock, Mutex},
-        AtomicU64,
-        Ordering::SeqCst,
-    },
+    atomic::plain::{lock, Mutex},
     kvm::types::{Gfn, GfnRange, Level, Pfn, ENTRIES},
 };
 use std::collections::BTreeMap;
@@ -43,20 +40,27 @@ impl HostPage {
 struct State {
     pages: BTreeMap<Gfn, HostPage>,
     next: u64,
+    /// What notifiers have announced.
+    announced: Vec<GfnRange>,
 }
 
-/// The host's page tables, and its count of their changes.
+/// The host's page tables.
 #[derive(Default)]
-pub struct Primary {
-    state: Mutex<State>,
-    sequence: AtomicU64,
-    in_progress: AtomicU64,
-}
+pub struct Primary(Mutex<State>);
 
 impl State {
     fn page(&self, gfn: Gfn) -> Option<HostPage> {
         let (_, page) = self.pages.range(..=gfn).next_back()?;
         page.range().contains(gfn).then_some(*page)
+    }
+
+    /// Fails unless a notifier has announced that what `range` holds changes. Where nothing is,
+    /// there is nothing to announce.
+    fn may_change(&self, range: GfnRange) {
+        let within = |whole: &GfnRange| whole.start <= range.start && range.end <= whole.end;
+        let none = self.pages.range(range.start..range.end).next().is_none();
+        let announced = none || self.announced.iter().any(within);
+        assert!(announced, "the host changes {range:?}, and nobody was told");
     }
 
     fn allocate(&mut self, level: Level) -> Pfn {
@@ -81,7 +85,7 @@ impl State {
 impl Primary {
     /// The page that holds `gfn`.
     pub fn page(&self, gfn: Gfn) -> Option<HostPage> {
-        lock(&self.state).page(gfn)
+        lock(&self.0).page(gfn)
     }
 
     /// The size of the page that holds `gfn`.
@@ -89,13 +93,13 @@ impl Primary {
         self.page(gfn).map(|page| page.level)
     }
 
-    /// The page of `gfn` gets other memory, in pages of `level`. All of what it covers must have
-    /// been invalidated.
+    /// The page of `gfn` gets other memory, in pages of `level`.
     pub fn populate(&self, gfn: Gfn, level: Level) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.0);
         let whole = state.page(gfn).map_or(level, |page| page.level.max(level));
         let start = gfn.round_down(whole);
         let end = start.add(whole.pages());
+        state.may_change(GfnRange::new(start, end));
         let old: Vec<_> = state.pages.range(start..end).map(|(gfn, _)| *gfn).collect();
         for gfn in old {
             state.pages.remove(&gfn);
@@ -107,13 +111,26 @@ impl Primary {
         }
     }
 
+    /// The page of `gfn` gets other memory, if it is a small one.
+    pub fn move_small(&self, gfn: Gfn) {
+        let mut state = lock(&self.0);
+        if state
+            .page(gfn)
+            .is_some_and(|page| page.level == Level::PG_4K)
+        {
+            state.may_change(GfnRange::one(gfn));
+            state.insert(gfn, Level::PG_4K);
+        }
+    }
+
     /// The page of `gfn` is cut into pages of the level below, which stay where they are.
     pub fn split(&self, gfn: Gfn) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.0);
         let Some(page) = state.page(gfn) else { return };
         let Some(level) = page.level.below() else {
             return;
         };
+        state.may_change(page.range());
         for index in 0..ENTRIES as u64 {
             let gfn = page.gfn.add(index * level.pages());
             let small = HostPage {
@@ -128,8 +145,9 @@ impl Primary {
 
     /// The page of `gfn` may be written from now on, or not.
     pub fn set_writable(&self, gfn: Gfn, writable: bool) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.0);
         if let Some(page) = state.page(gfn) {
+            state.may_change(page.range());
             state.pages.insert(page.gfn, HostPage { writable, ..page });
         }
     }
@@ -139,29 +157,15 @@ impl Primary {
         self.page(gfn).is_some_and(|page| page.pfn_of(gfn) == pfn)
     }
 
-    /// Snapshot to be [rechecked](Self::is_current) under `mmu_lock`.
-    pub fn snapshot(&self) -> u64 {
-        self.sequence.load(SeqCst)
+    /// Notifiers have announced a change of `range`.
+    pub(super) fn notify(&self, range: GfnRange) {
+        lock(&self.0).announced.push(range);
     }
 
-    /// Whether no change is going on or ended since `snapshot`.
-    pub fn is_current(&self, snapshot: u64) -> bool {
-        self.in_progress.load(SeqCst) == 0 && self.sequence.load(SeqCst) == snapshot
-    }
-
-    /// Whether a change is going on. Under `mmu_lock`.
-    pub fn is_changing(&self) -> bool {
-        self.in_progress.load(SeqCst) != 0
-    }
-
-    /// A change begins. Under `mmu_lock` held for write.
-    pub fn begin(&self) {
-        self.in_progress.fetch_add(1, SeqCst);
-    }
-
-    /// A change ends. Under `mmu_lock` held for write.
-    pub fn end(&self) {
-        self.sequence.fetch_add(1, SeqCst);
-        self.in_progress.fetch_sub(1, SeqCst);
+    /// It is over.
+    pub(super) fn forget(&self, range: GfnRange) {
+        let mut state = lock(&self.0);
+        let at = state.announced.iter().position(|other| *other == range);
+        state.announced.swap_remove(at.expect("it was announced"));
     }
 }

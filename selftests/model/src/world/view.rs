@@ -4,9 +4,14 @@
 
 use crate::{
     atomic::lock,
-    kvm::{spte::masks, types::ENTRIES, Gfn, Level, ShadowPage, Spte, Vm},
+    kvm::{
+        spte::{masks, LeafSpte},
+        types::ENTRIES,
+        Gfn, Level, ShadowPage, Spte, Vm,
+    },
     machine::arena::PageId,
     tdp_mmu::inside,
+    world::cpu::{Access, Translation},
 };
 use std::collections::BTreeMap;
 
@@ -92,6 +97,17 @@ pub fn check(vm: &Vm) {
             assert!(
                 spte.pfn().raw() % level.pages() == 0,
                 "{gfn:?}: {spte:?} is not aligned"
+            );
+        }
+        let huge = tree
+            .leaves
+            .values()
+            .filter(|(level, _)| *level > Level::PG_4K);
+        for (level, spte) in huge.filter(|_| vm.nx_huge_pages() && !root.role().is_invalid()) {
+            let held = Translation::new(LeafSpte::new(*spte, *level));
+            assert!(
+                !held.permits(Access::Fetch),
+                "an executable huge page: {spte:?}"
             );
         }
         links += tree.links.len() as i64;

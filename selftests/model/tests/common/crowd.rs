@@ -7,12 +7,12 @@
 //! waits for ever. What is checked at the end: no write is missing in the dirty log, statistics are
 //! exact, and nothing is left.
 
-use super::{frame, memory, vcpu, vm_with, Options, PAGES};
+use super::{frame, memory, vcpu, vm_with, wide_vcpu, Options, PAGES};
 use kvmrs_model::{
     atomic::{lock, pause, plain, seed, thread, Arc, Mutex, Ordering::SeqCst},
     kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{Machine, Masks},
-    world::{breaks::ALWAYS, cpu::Access, kvm, view},
+    world::{breaks::ALWAYS, cpu::Access, kvm, notifier::Notifier, ring, view},
 };
 use std::{cell::Cell, ops::Range};
 
@@ -53,6 +53,8 @@ pub enum Task {
     Recover,
     /// The worker that removes what the NX workaround has split.
     NxWorker,
+    /// The NX workaround is switched on and off.
+    NxSwitch,
     /// One of the last five.
     Maintain,
 }
@@ -90,7 +92,12 @@ impl Crowd {
     pub fn new(format: Masks, options: Options, tasks: &[Task]) -> Self {
         let vm = vm_with(format, memory(), Level::PG_2M, options);
         let guests = tasks.iter().filter(|task| **task == Task::Guest);
-        let vcpus = guests.map(|_| vcpu(&vm)).collect();
+        let wide = |number| options.five_levels && number % 2 == 1;
+        let guests = guests.enumerate().map(|(number, _)| match wide(number) {
+            true => wide_vcpu(&vm),
+            false => vcpu(&vm),
+        });
+        let vcpus = guests.collect();
         Self {
             vm,
             machine: Machine::current(),
@@ -159,7 +166,11 @@ impl Crowd {
             1..=3 => Access::Write,
             _ => Access::Read,
         };
-        kvm::guest_access(vcpu, gfn, access, |pfn| {
+        if vcpu.cpu.ring.is_soft_full() {
+            let _slots = lock(&self.slots);
+            self.collect();
+        }
+        let done = kvm::try_access(vcpu, gfn, access, |pfn| {
             // Frame numbers are never used twice: the host has this one in use, or it is stale.
             let held = self.vm.primary.holds(gfn, Pfn::new(pfn));
             assert!(held, "stale translation: {gfn:?} went to {pfn:#x}");
@@ -167,6 +178,14 @@ impl Crowd {
                 self.versions[index as usize].fetch_add(1, SeqCst);
             }
         });
+        // If the ring is full, the guest comes back to it.
+        drop(done);
+    }
+
+    /// Sends what is in the dirty rings.
+    fn collect(&self) {
+        let normal = |(space, gfn)| (space == 0).then_some(gfn);
+        self.send(ring::collect(&self.vm).into_iter().filter_map(normal));
     }
 
     /// What ioctls, workers and memory management do.
@@ -198,7 +217,11 @@ impl Crowd {
                 let _slots = lock(&self.slots);
                 kvm::recover(vm, slot);
             }
-            Task::NxWorker => while kvm::zap_one_nx_table(vm) {},
+            Task::NxWorker => while kvm::recover_nx_huge_pages(vm, 1 + dice.roll(3) as u32) {},
+            Task::NxSwitch => {
+                let _slots = lock(&self.slots);
+                kvm::switch_nx_huge_pages(vm, dice.roll(2) == 0);
+            }
             Task::Maintain => {
                 let all = Task::MAINTENANCE;
                 self.kernel(all[dice.roll(all.len() as u64) as usize], dice);
@@ -217,13 +240,21 @@ impl Crowd {
     }
 
     fn host(&self, dice: &mut Dice) {
-        let gfn = frame(self.pick(dice)).round_down(Level::PG_2M);
-        let page = GfnRange::sized(gfn, 512);
-        kvm::invalidate(&self.vm, page, || match dice.roll(4) {
-            0 => self.vm.primary.split(gfn),
-            1 => self.vm.primary.populate(gfn, Level::PG_4K),
-            _ => self.vm.primary.populate(gfn, Level::PG_2M),
-        });
+        let gfn = frame(self.pick(dice));
+        let page = GfnRange::sized(gfn.round_down(Level::PG_2M), 512);
+        let range = match dice.roll(2) {
+            0 => GfnRange::one(gfn),
+            _ => page,
+        };
+        let (vm, may_block) = (&self.vm, dice.roll(4) != 0);
+        let notifier = Notifier::start(vm, range, may_block);
+        match (range == page, dice.roll(4)) {
+            (true, 0) => vm.primary.split(gfn),
+            (true, 1) => vm.primary.populate(gfn, Level::PG_4K),
+            (true, _) => vm.primary.populate(gfn, Level::PG_2M),
+            (false, _) => vm.primary.move_small(gfn),
+        }
+        notifier.end(vm);
         pause(dice.roll(300));
     }
 
@@ -249,8 +280,13 @@ impl Crowd {
                 kvm::stop_dirty_log(&self.vm, self.slot());
                 logging.set(false);
             }
-            (true, _) => self.send(kvm::harvest(&self.vm, self.slot()).into_iter()),
+            (true, _) => self.harvest(),
         }
+    }
+
+    fn harvest(&self) {
+        self.collect();
+        self.send(kvm::harvest(&self.vm, self.slot()).into_iter());
     }
 
     fn send(&self, frames: impl Iterator<Item = Gfn>) {
@@ -265,7 +301,7 @@ impl Crowd {
     fn finish(self) {
         self.vm.breaks.set(0);
         if self.tasks.contains(&Task::Migrate) {
-            self.send(kvm::harvest(&self.vm, self.slot()).into_iter());
+            self.harvest();
             let sent = plain::lock(&self.sent);
             for (index, version) in self.versions.iter().enumerate() {
                 let gfn = frame(index as u64);

@@ -8,6 +8,7 @@
 #[cfg(not(feature = "loom"))]
 pub mod crowd;
 pub mod leaf;
+pub mod ops;
 
 use kvmrs_model::{
     kvm::{memory::Setup, AddressSpace, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
@@ -63,6 +64,10 @@ pub fn slots(range: GfnRange) -> Vec<MemSlot> {
 pub struct Options {
     pub nx_huge_pages: bool,
     pub cpu_dirty_log: bool,
+    /// Whether some vCPUs' roots have five levels.
+    pub five_levels: bool,
+    /// Whether the dirty log is in rings.
+    pub dirty_rings: bool,
 }
 
 /// Boots a machine and makes a VM with `range` of memory, in host pages of `level`.
@@ -73,6 +78,9 @@ pub fn vm_with(masks: Masks, range: GfnRange, level: Level, options: Options) ->
         nx_huge_pages: options.nx_huge_pages,
         cpu_dirty_log: options.cpu_dirty_log,
     });
+    if options.dirty_rings {
+        vm.use_dirty_rings();
+    }
     let mut gfn = range.start;
     while gfn < range.end {
         if vm.primary.page(gfn).is_none() {
@@ -91,6 +99,13 @@ pub fn vm(masks: Masks) -> Arc<Vm> {
 /// A vCPU with its root loaded.
 pub fn vcpu(vm: &Arc<Vm>) -> Vcpu {
     let vcpu = Vcpu::new(vm, kvm::role());
+    kvm::load_root(&vcpu);
+    vcpu
+}
+
+/// One with a root of five levels.
+pub fn wide_vcpu(vm: &Arc<Vm>) -> Vcpu {
+    let vcpu = Vcpu::new(vm, kvm::role_of_five_levels());
     kvm::load_root(&vcpu);
     vcpu
 }

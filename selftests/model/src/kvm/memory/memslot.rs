@@ -3,11 +3,9 @@
 //! Memory slots, with their dirty log.
 
 use crate::{
-    atomic::{
-        plain::{lock, Mutex},
-        AtomicBool, Ordering,
-    },
+    atomic::{AtomicBool, Ordering},
     kvm::types::{AddressSpace, Gfn, GfnRange, Level},
+    world::bitmap::Bitmap,
 };
 use std::collections::BTreeSet;
 
@@ -16,7 +14,9 @@ pub struct MemSlot {
     address_space: AddressSpace,
     range: GfnRange,
     tracked: AtomicBool,
-    log: Mutex<BTreeSet<Gfn>>,
+    log: Bitmap,
+    /// Whether vCPUs have dirty rings, and the slot no bitmap.
+    rings: AtomicBool,
     /// The largest pages that the host's addresses allow.
     max_level: Level,
 }
@@ -28,7 +28,8 @@ impl MemSlot {
             address_space,
             range,
             tracked: AtomicBool::new(false),
-            log: Mutex::default(),
+            log: Bitmap::default(),
+            rings: AtomicBool::new(false),
             max_level: Level::MAX_HUGEPAGE,
         }
     }
@@ -47,9 +48,15 @@ impl MemSlot {
         level <= self.max_level
     }
 
-    /// Whether writes are logged, and none to `gfn` was.
+    /// The log is in the vCPUs' dirty rings, from now on.
+    pub(in crate::kvm::memory) fn use_rings(&self) {
+        self.rings.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether writes are logged in a bitmap, and none to `gfn` was.
     pub fn is_logged_clean(&self, gfn: Gfn) -> bool {
-        self.is_dirty_tracked() && !lock(&self.log).contains(&gfn)
+        let has_bitmap = self.is_dirty_tracked() && !self.log.is_empty();
+        has_bitmap && !self.log.has(gfn.offset_from(self.range.start))
     }
 
     /// The address space that the slot belongs to.
@@ -69,21 +76,42 @@ impl MemSlot {
 
     /// Switches logging on or off.
     pub fn set_dirty_tracked(&self, on: bool) {
+        if on && !self.rings.load(Ordering::SeqCst) {
+            self.log
+                .create(self.range.end.offset_from(self.range.start));
+        }
         self.tracked.store(on, Ordering::SeqCst);
     }
 
-    /// Notes a write in the log.
+    /// Notes a write in the bitmap, if there is one.
     pub fn mark_dirty(&self, gfn: Gfn) {
         assert!(self.range.contains(gfn), "{gfn:?} is not in the slot");
         if self.is_dirty_tracked() {
-            lock(&self.log).insert(gfn);
+            self.log.set(gfn.offset_from(self.range.start));
         }
+    }
+
+    /// Number of words of the log.
+    pub fn log_words(&self) -> u64 {
+        self.log.len()
+    }
+
+    /// Takes a word of the log. Returns the frame of its first bit as well.
+    pub fn take_log_word(&self, word: u64) -> (Gfn, u64) {
+        (self.range.start.add(word * 64), self.log.take(word))
     }
 
     /// Takes the log.
     pub fn take_log(&self) -> BTreeSet<Gfn> {
-        std::mem::take(&mut lock(&self.log))
+        let words = (0..self.log_words()).map(|word| self.take_log_word(word));
+        words.flat_map(|(base, mask)| frames(base, mask)).collect()
     }
+}
+
+/// The frames whose bits are set in `mask`; bit 0 is for `base`.
+pub fn frames(base: Gfn, mask: u64) -> impl Iterator<Item = Gfn> {
+    let set = (0..64).filter(move |bit| mask >> bit & 1 != 0);
+    set.map(move |bit| base.add(bit))
 }
 
 /// What an mmu_notifier event asks for.

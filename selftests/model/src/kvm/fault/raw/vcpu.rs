@@ -88,7 +88,7 @@ impl Vcpu {
     }
 
     pub(in crate::kvm::fault) fn mark_page_dirty_in(&self, slot: &MemSlot, gfn: Gfn) {
-        slot.mark_dirty(gfn);
+        self.cpu.mark_dirty(&self.vm, slot, gfn);
     }
 
     pub(in crate::kvm::fault) fn format(&self) -> &Format {

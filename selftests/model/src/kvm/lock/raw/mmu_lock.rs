@@ -20,21 +20,31 @@ const MANY: u32 = 1 << 15;
 const AT_ONE_ENTRY: u32 = 16;
 
 /// The hold itself.
+struct Hold<'vm> {
+    vm: &'vm Vm,
+    _guard: Guard<'vm>,
+}
+
 #[allow(dead_code)] // Held for being dropped.
-enum Hold<'vm> {
+enum Guard<'vm> {
     Read(RwLockReadGuard<'vm, ()>),
-    Write(&'vm Vm, RwLockWriteGuard<'vm, ()>),
+    Write(RwLockWriteGuard<'vm, ()>),
 }
 
 impl<'vm> Hold<'vm> {
     fn take<M: Locked>(vm: &'vm Vm) -> Self {
         lockdep::acquire_mmu();
-        if M::SHARED {
-            return Self::Read(vm.mmu_lock.read().unwrap_or_else(PoisonError::into_inner));
+        let lock = &vm.mmu_lock;
+        let guard = if M::SHARED {
+            Guard::Read(lock.read().unwrap_or_else(PoisonError::into_inner))
+        } else {
+            Guard::Write(lock.write().unwrap_or_else(PoisonError::into_inner))
+        };
+        let hold = Self { vm, _guard: guard };
+        if !M::SHARED {
+            vm.debt.check();
         }
-        let guard = vm.mmu_lock.write().unwrap_or_else(PoisonError::into_inner);
-        let hold = Self::Write(vm, guard);
-        vm.debt.check();
+        vm.debt.open();
         hold
     }
 }
@@ -43,9 +53,8 @@ impl Drop for Hold<'_> {
     fn drop(&mut self) {
         // The guard itself goes after this: what is owed is still owed under the lock.
         lockdep::release_mmu();
-        match self {
-            Self::Write(vm, _) if !std::thread::panicking() => vm.debt.check(),
-            _ => {}
+        if !std::thread::panicking() {
+            self.vm.debt.close();
         }
     }
 }
@@ -102,6 +111,7 @@ impl<'vm, M: Locked> MmuLock<'vm, M> {
     }
 
     pub(in crate::kvm::lock) fn without<R>(&mut self, sleep: impl FnOnce() -> R) -> R {
+        lockdep::might_give_way();
         self.progress.gives_way();
         self.hold = None;
         self.vm.breaks.gave_way();

@@ -15,7 +15,10 @@ use crate::{
         types::{AddressSpace, Gfn, GfnRange, Level},
     },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
-    world::{breaks::Breaks, cpu::Cpu, debt::Debt, primary::Primary},
+    world::{
+        breaks::Breaks, cpu::Cpu, debt::Debt, notifier::Invalidations, primary::Primary,
+        variants::Variants,
+    },
 };
 use std::collections::BTreeSet;
 
@@ -68,6 +71,8 @@ pub struct Vm {
     pub(in crate::kvm) pages_lock: atomic::Mutex<()>,
     pub(in crate::kvm) roots: atomic::Mutex<Vec<PageId>>,
     pub(in crate::kvm) nx_pages: Mutex<BTreeSet<PageId>>,
+    nx_huge_pages: atomic::AtomicBool,
+    dirty_rings: AtomicBool,
     setup: Setup,
     bugged: AtomicBool,
     write_tracked: Mutex<BTreeSet<Gfn>>,
@@ -75,10 +80,14 @@ pub struct Vm {
     generation: AtomicU64,
     /// When walks are asked to give way.
     pub breaks: Breaks,
+    /// What C does otherwise than C.
+    pub variants: Variants,
     /// What must be flushed before others may hold `mmu_lock` for write.
     pub(crate) debt: Debt,
     /// The host's page tables for the VM's memory.
     pub primary: Primary,
+    /// Its changes, as far as they concern the VM.
+    pub invalidations: Invalidations,
     /// The CPUs that run its vCPUs.
     pub cpus: Mutex<Vec<Arc<Cpu>>>,
     /// What is counted.
@@ -95,14 +104,18 @@ impl Vm {
             pages_lock: atomic::Mutex::new(()),
             roots: atomic::Mutex::default(),
             nx_pages: Mutex::default(),
+            nx_huge_pages: atomic::AtomicBool::new(setup.nx_huge_pages),
+            dirty_rings: AtomicBool::new(false),
             setup,
             bugged: AtomicBool::new(false),
             write_tracked: Mutex::default(),
             private: Mutex::default(),
             generation: AtomicU64::new(0),
             breaks: Breaks::default(),
+            variants: Variants::default(),
             debt: Debt::default(),
             primary: Primary::default(),
+            invalidations: Invalidations::default(),
             cpus: Mutex::default(),
             stats: Stats::default(),
         })
@@ -110,11 +123,12 @@ impl Vm {
 
     fn flush_cpus(&self, range: Option<GfnRange>) {
         self.stats.flushes.add(1);
+        let begun = self.debt.now();
         let cpus = lock(&self.cpus).clone();
         for cpu in cpus {
             cpu.flush(range);
         }
-        self.debt.settle(range);
+        self.debt.settle(range, begun);
     }
 
     /// Flushes all CPUs' TLBs, and waits until they are out of the guest.
@@ -144,7 +158,23 @@ impl Vm {
 
     /// Whether huge pages must not be executable.
     pub fn nx_huge_pages(&self) -> bool {
-        self.setup.nx_huge_pages
+        self.nx_huge_pages.load(SeqCst)
+    }
+
+    /// Switches that on or off.
+    pub(crate) fn set_nx_huge_pages(&self, on: bool) {
+        self.nx_huge_pages.store(on, SeqCst);
+    }
+
+    /// Whether the dirty log is in rings, one of each vCPU.
+    pub fn has_dirty_rings(&self) -> bool {
+        self.dirty_rings.load(SeqCst)
+    }
+
+    /// It is, from now on.
+    pub fn use_dirty_rings(&self) {
+        self.dirty_rings.store(true, SeqCst);
+        self.slots().iter().for_each(MemSlot::use_rings);
     }
 
     /// What tells an MMIO entry of this VM.
@@ -196,12 +226,13 @@ impl Vm {
 
     /// Whether any notifier is taking away memory.
     pub(in crate::kvm::memory) fn has_invalidations(&self) -> bool {
-        self.primary.is_changing()
+        self.invalidations.any()
     }
 
-    /// The frames of which they do: the model keeps no range.
+    /// The frames of which they do.
     pub(in crate::kvm::memory) fn invalidated_range(&self) -> GfnRange {
-        GfnRange::new(Gfn::new(0), Self::gfn_end())
+        let all = GfnRange::new(Gfn::new(0), Self::gfn_end());
+        self.invalidations.range().unwrap_or(all)
     }
 
     /// Marks the VM as broken.

@@ -27,11 +27,22 @@ pub fn spte_changed<M: Mode>(cx: &Context<'_, M>, change: &Change) {
     if old.is_leaf(level) && new.is_leaf(level) {
         assert_eq!(old.pfn(), new.pfn(), "a leaf changed its pfn: {change:?}");
     }
-    if old.is_leaf(level) && !new.is_present() && !cx.role().is_invalid() {
+    if revokes(change) && !cx.role().is_invalid() {
         let page = GfnRange::sized(change.gfn, level.pages());
         cx.vm().debt.owe(page);
     }
     cx.vm().stats.changes.add(1);
+}
+
+/// Whether CPUs may go on with what is not allowed any more, or with a table that was cut off.
+/// Dirty logging takes rights away that the next write gets back; C flushes when it needs that.
+fn revokes(change: &Change) -> bool {
+    let (old, new, level) = (change.old, change.new, change.level);
+    if old.is_table(level) {
+        return old != new;
+    }
+    let write_tracked = new.is_leaf(level) && !new.is_mmu_writable();
+    old.is_leaf(level) && (!new.is_present() || old.is_mmu_writable() && write_tracked)
 }
 
 /// A fault was resolved at `at`.

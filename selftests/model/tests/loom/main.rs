@@ -9,135 +9,25 @@
 //! Where there are too many orders, those with more than a few switches away from a thread that
 //! could have gone on are left out; `LOOM_MAX_PREEMPTIONS` asks for another number of them.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod orders;
+mod pair;
 
 use common::Options;
 use kvmrs_model::{
     atomic::{
         fence,
         plain::AtomicU64,
-        thread, Arc, AtomicU32,
+        Arc, AtomicU32,
         Ordering::{Relaxed, Release, SeqCst},
     },
-    kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
-    machine::{ept, npt, Machine, Masks},
+    kvm::{Gfn, GfnRange, Level, Vm},
+    machine::{ept, npt},
     sync::seqcount::SeqCounted,
     world::{breaks, cpu::Access, kvm, view},
 };
-
-/// Enough for a debug build.
-const STACK: usize = 1 << 18;
-/// More choices in one schedule are an endless loop.
-const BRANCHES: usize = 20_000;
-
-type Task = Box<dyn FnOnce() + Send>;
-
-/// Tries the orders of `scenario` with up to `preemptions` switches.
-fn explore(name: &str, preemptions: usize, scenario: fn()) {
-    let count = Arc::new(AtomicU64::new(0));
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(preemptions);
-    builder.max_branches = BRANCHES;
-    builder.check({
-        let count = count.clone();
-        move || {
-            count.fetch_add(1, SeqCst);
-            join(vec![spawn(Box::new(scenario))]);
-        }
-    });
-    println!("model: loom, {name}: {} interleavings", count.load(SeqCst));
-}
-
-fn spawn(task: Task) -> thread::JoinHandle<()> {
-    let builder = thread::Builder::new().stack_size(STACK);
-    builder.spawn(task).expect("loom has threads")
-}
-
-fn join(threads: Vec<thread::JoinHandle<()>>) {
-    for thread in threads {
-        thread.join().expect("no panic");
-    }
-}
-
-/// A VM with some vCPUs.
-struct World {
-    vm: Arc<Vm>,
-    vcpus: Vec<Arc<Vcpu>>,
-    /// How many times frames 0 and 1 were written.
-    written: Arc<[AtomicU64; 2]>,
-}
-
-impl World {
-    fn new(format: Masks, options: Options, vcpus: usize) -> Self {
-        let memory = GfnRange::sized(Gfn::new(0), 1024);
-        let vm = common::vm_with(format, memory, Level::PG_2M, options);
-        let vcpus = (0..vcpus).map(|_| Arc::new(common::vcpu(&vm))).collect();
-        let written = Arc::new([const { AtomicU64::new(0) }; 2]);
-        Self { vm, vcpus, written }
-    }
-
-    fn slot(vm: &Vm) -> &MemSlot {
-        &vm.slots()[0]
-    }
-
-    /// The guest on a CPU accesses a frame, and gets at what the host has there.
-    fn access(&self, vcpu: usize, frame: u64, access: Access) -> Task {
-        let (vcpu, written) = (self.vcpus[vcpu].clone(), self.written.clone());
-        Box::new(move || {
-            let gfn = Gfn::new(frame);
-            kvm::guest_access(&vcpu, gfn, access, |pfn| {
-                let held = vcpu.vm().primary.holds(gfn, Pfn::new(pfn));
-                assert!(held, "stale translation: {gfn:?} went to {pfn:#x}");
-                if access == Access::Write {
-                    written[frame as usize].fetch_add(1, SeqCst);
-                }
-            });
-        })
-    }
-
-    /// Something that the kernel does.
-    fn kernel(&self, task: impl FnOnce(&Vm) + Send + 'static) -> Task {
-        let vm = self.vm.clone();
-        Box::new(move || task(&vm))
-    }
-
-    /// The host gives the first page of 2 MiB other memory.
-    fn moves(&self) -> Task {
-        self.kernel(|vm| {
-            let page = GfnRange::sized(Gfn::new(0), 512);
-            kvm::invalidate(vm, page, || vm.primary.populate(Gfn::new(0), Level::PG_2M));
-        })
-    }
-
-    /// Maps the two frames by small pages, where the host would allow a huge one.
-    fn map_small(&self) {
-        World::slot(&self.vm).set_dirty_tracked(true);
-        self.access(0, 0, Access::Write)();
-        self.access(0, 1, Access::Read)();
-        World::slot(&self.vm).set_dirty_tracked(false);
-    }
-
-    /// Runs the tasks at the same time.
-    fn race(&self, tasks: impl IntoIterator<Item = Task>) {
-        let machine = Machine::current();
-        let enter = |task: Task| -> Task {
-            let machine = machine.clone();
-            Box::new(move || {
-                machine.enter();
-                task();
-            })
-        };
-        join(tasks.into_iter().map(|task| spawn(enter(task))).collect());
-    }
-
-    /// Nothing is wrong now, and nothing is left when the VM is gone.
-    fn end(self) {
-        self.vm.breaks.set(breaks::NEVER);
-        view::check(&self.vm);
-        let vcpus = self.vcpus.into_iter().map(Arc::into_inner);
-        kvm::destroy(&self.vm, vcpus.map(|vcpu| vcpu.expect("joined")).collect());
-    }
-}
+use pair::{explore, join, spawn, Task, World};
 
 /// Two CPUs fault on one frame of an empty tree: they race for each table on the way.
 #[test]

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A slot's dirty bitmap. Setting a bit is one step and taking a word is another, as in C: others may
+//! run in between.
+
+use crate::atomic::{AtomicU64, OnceLock, Ordering::SeqCst};
+
+/// The bitmap, which has no memory until logging begins.
+#[derive(Default)]
+pub struct Bitmap(OnceLock<Box<[AtomicU64]>>);
+
+impl Bitmap {
+    /// Makes room for `pages` bits.
+    pub fn create(&self, pages: u64) {
+        let words = pages.div_ceil(64);
+        self.0
+            .get_or_init(|| (0..words).map(|_| AtomicU64::new(0)).collect());
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        self.0.get().map_or(&[], |words| words)
+    }
+
+    /// Number of words.
+    pub fn len(&self) -> u64 {
+        self.words().len() as u64
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `set_bit()`.
+    pub fn set(&self, index: u64) {
+        let word = self.words().get(index as usize / 64);
+        word.expect("no bitmap").fetch_or(1 << (index % 64), SeqCst);
+    }
+
+    /// `test_bit()`.
+    pub fn has(&self, index: u64) -> bool {
+        let word = self.words().get(index as usize / 64);
+        word.is_some_and(|word| word.load(SeqCst) & 1 << (index % 64) != 0)
+    }
+
+    /// `xchg()` of one word with 0, if it is anything else.
+    pub fn take(&self, word: u64) -> u64 {
+        let word = &self.words()[word as usize];
+        match word.load(SeqCst) {
+            0 => 0,
+            _ => word.swap(0, SeqCst),
+        }
+    }
+}

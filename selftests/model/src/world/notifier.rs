@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The host changes its page tables: what mmu_notifiers are for, and how faults hear of them.
+//!
+//! A notifier has a range of the host's addresses, and each slot that shows a part of it has a range
+//! of its own. Any number of notifiers may be active, also for the same memory. As in C, there is
+//! one sequence number for the whole VM, and one range: from the lowest to the highest frame of all
+//! that are active, until the last of them ends.
+
+use super::{variants::Variant, view};
+use crate::{
+    atomic::{
+        plain::{lock, Mutex},
+        AtomicU64,
+        Ordering::SeqCst,
+    },
+    kvm::{
+        types::Pfn, Exclusive, Gfn, GfnRange, Locked, MmuLock, PendingFlush, Shared, SlotRange, Vm,
+    },
+    lockdep, tdp_mmu,
+};
+
+/// What C keeps of a VM's notifiers.
+#[derive(Default)]
+pub struct Invalidations {
+    sequence: AtomicU64,
+    in_progress: AtomicU64,
+    range: Mutex<Option<GfnRange>>,
+    /// Notifiers that zap with the lock held for read right now.
+    zapping: AtomicU64,
+}
+
+impl Invalidations {
+    /// A snapshot to be [rechecked](Self::is_stale) under `mmu_lock`.
+    pub fn snapshot(&self) -> u64 {
+        self.sequence.load(SeqCst)
+    }
+
+    /// Whether a notifier for `gfn` may be active, or one was since `snapshot`
+    /// (`mmu_invalidate_retry_gfn()`).
+    pub fn is_stale(&self, snapshot: u64, gfn: Gfn) -> bool {
+        self.is_active(gfn) || self.sequence.load(SeqCst) != snapshot
+    }
+
+    /// Whether a notifier for `gfn` may be active.
+    pub fn is_active(&self, gfn: Gfn) -> bool {
+        self.any() && self.range().is_none_or(|range| range.contains(gfn))
+    }
+
+    /// Whether any notifier is active.
+    pub fn any(&self) -> bool {
+        self.in_progress.load(SeqCst) != 0
+    }
+
+    /// From the lowest to the highest frame of all that are active.
+    pub fn range(&self) -> Option<GfnRange> {
+        *lock(&self.range)
+    }
+
+    /// `kvm_mmu_invalidate_begin()`, under `mmu_lock` held for write.
+    fn begin(&self) {
+        if self.in_progress.fetch_add(1, SeqCst) == 0 {
+            *lock(&self.range) = None;
+        }
+    }
+
+    /// `kvm_mmu_invalidate_range_add()`, under `mmu_lock` held for write.
+    fn add(&self, new: GfnRange) {
+        let mut range = lock(&self.range);
+        let old = range.unwrap_or(new);
+        *range = Some(GfnRange::new(
+            old.start.min(new.start),
+            old.end.max(new.end),
+        ));
+    }
+
+    /// `kvm_mmu_invalidate_end()`, under `mmu_lock` held for write.
+    fn end(&self, all: bool) {
+        self.sequence.fetch_add(1, SeqCst);
+        if all {
+            self.in_progress.store(0, SeqCst);
+        } else {
+            self.in_progress.fetch_sub(1, SeqCst);
+        }
+    }
+}
+
+/// A notifier between its start and its end: the host may change what `range` says.
+#[must_use = "a notifier that starts has to end"]
+pub struct Notifier {
+    range: GfnRange,
+    slots: Vec<SlotRange>,
+}
+
+impl Notifier {
+    /// `kvm_mmu_notifier_invalidate_range_start()`. Nobody gets at the memory when it returns.
+    pub fn start(vm: &Vm, range: GfnRange, may_block: bool) -> Self {
+        let _not = (!may_block).then(lockdep::non_block);
+        let slots = slot_ranges(vm, range, may_block);
+        let notifier = Self { range, slots };
+        if notifier.slots.is_empty() {
+            vm.primary.notify(range);
+            return notifier;
+        }
+        if vm.variants.has(Variant::NotifierZapsUnderRead) {
+            notifier.zap_under_read(vm);
+        } else {
+            notifier.zap(vm);
+        }
+        vm.primary.notify(range);
+        notifier
+    }
+
+    /// As C does it: all in one hold of the lock for write.
+    fn zap(&self, vm: &Vm) {
+        let mut lock = vm.mmu_write();
+        vm.invalidations.begin();
+        let owed = self.unmap::<Exclusive>(&mut lock);
+        self.finish(&lock, owed);
+    }
+
+    /// Only the announcement needs the lock for write.
+    fn zap_under_read(&self, vm: &Vm) {
+        let lock = vm.mmu_write();
+        vm.invalidations.begin();
+        for range in &self.slots {
+            vm.invalidations.add(range.range);
+        }
+        drop(lock);
+        vm.invalidations.zapping.fetch_add(1, SeqCst);
+        let mut lock = vm.mmu_read();
+        let owed = self.unmap::<Shared>(&mut lock);
+        let for_others = vm.variants.has(Variant::NotifierFlushesForOthers)
+            && vm.invalidations.zapping.load(SeqCst) > 1;
+        self.finish(&lock, owed || for_others);
+        vm.invalidations.zapping.fetch_sub(1, SeqCst);
+    }
+
+    /// What it still owes at the end.
+    fn unmap<M: Locked>(&self, lock: &mut MmuLock<'_, M>) -> bool {
+        let vm = lock.vm();
+        let mut flush = PendingFlush::none(vm);
+        for range in &self.slots {
+            if !M::SHARED {
+                vm.invalidations.add(range.range);
+            }
+            let may_block = range.may_block || vm.variants.has(Variant::NotifierAlwaysBlocks);
+            let range = SlotRange {
+                may_block,
+                ..*range
+            };
+            flush = tdp_mmu::zap::unmap_range(lock, range, flush);
+        }
+        flush.into_caller()
+    }
+
+    /// Nobody may owe a flush for the memory: the host gives it away, whoever has zapped it.
+    fn finish<M: Locked>(&self, lock: &MmuLock<'_, M>, owed: bool) {
+        let vm = lock.vm();
+        if owed {
+            vm.flush_remote_tlbs();
+        }
+        for range in &self.slots {
+            vm.debt.check_range(range.range);
+        }
+    }
+
+    /// `kvm_mmu_notifier_invalidate_range_end()`. Faults may map the memory again.
+    pub fn end(self, vm: &Vm) {
+        vm.primary.forget(self.range);
+        if self.slots.is_empty() {
+            return;
+        }
+        let lock = vm.mmu_write();
+        self.check(&lock);
+        let all = vm.variants.has(Variant::NotifierEndsAll);
+        vm.invalidations.end(all);
+    }
+
+    /// Nobody will zap the memory any more for this notifier: no tree may map what is not the host's.
+    fn check(&self, lock: &MmuLock<'_, Exclusive>) {
+        let vm = lock.vm();
+        // A model checker would look at each entry, and at each way to come here.
+        if cfg!(any(feature = "loom", feature = "shuttle")) {
+            return;
+        }
+        for root in view::roots(vm) {
+            for (gfn, (level, spte)) in &view::Tree::of(vm, root).leaves {
+                let end = gfn.add(level.pages());
+                if *gfn < self.range.end && self.range.start < end {
+                    let held = vm.primary.holds(*gfn, Pfn::new(spte.pfn().raw()));
+                    assert!(held, "a notifier left {gfn:?} {level:?} mapped");
+                }
+            }
+        }
+    }
+}
+
+/// What each slot shows of `range`.
+fn slot_ranges(vm: &Vm, range: GfnRange, may_block: bool) -> Vec<SlotRange> {
+    let shown = vm.slots().iter().map(|slot| SlotRange {
+        range: GfnRange::new(
+            slot.range().start.max(range.start),
+            slot.range().end.min(range.end),
+        ),
+        address_space: slot.address_space(),
+        may_block,
+    });
+    shown.filter(|shown| !shown.range.is_empty()).collect()
+}
+
+/// The host changes its mapping of `range`, by `change`.
+pub fn invalidate(vm: &Vm, range: GfnRange, change: impl FnOnce()) {
+    let notifier = Notifier::start(vm, range, true);
+    change();
+    notifier.end(vm);
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Dirty rings: each vCPU pushes the frames that it makes writable or finds dirty, userspace collects
+//! them, and asks KVM to reset what it has collected.
+//!
+//! Nobody waits for room: a vCPU must not enter the guest any more when only what is reserved for one
+//! exit is left.
+
+use super::{log::clear_dirty, pml, variants::Variant};
+use crate::{
+    atomic::{self, plain::lock},
+    kvm::{AddressSpace, Exclusive, Gfn, GfnRange, Level, MemSlot, SlotsLocked, Vm},
+    tdp_mmu,
+};
+use std::collections::{BTreeSet, VecDeque};
+
+/// Number of entries.
+const SIZE: usize = 16;
+/// What one exit of a vCPU can push: the CPU's own log, and the page of the exit.
+const RESERVED: usize = pml::ENTRIES + 2;
+
+/// An entry.
+#[derive(Clone, Copy)]
+struct Entry {
+    space: AddressSpace,
+    gfn: Gfn,
+    collected: bool,
+}
+
+/// The ring of one vCPU.
+#[derive(Default)]
+pub struct Ring(atomic::Mutex<VecDeque<Entry>>);
+
+impl Ring {
+    /// `kvm_dirty_ring_push()`.
+    pub fn push(&self, space: AddressSpace, gfn: Gfn) {
+        let mut entries = atomic::lock(&self.0);
+        assert!(entries.len() < SIZE, "the dirty ring overflows");
+        entries.push_back(Entry {
+            space,
+            gfn,
+            collected: false,
+        });
+    }
+
+    /// Whether the vCPU must not run before userspace has collected (`KVM_EXIT_DIRTY_RING_FULL`).
+    pub fn is_soft_full(&self) -> bool {
+        atomic::lock(&self.0).len() >= SIZE - RESERVED
+    }
+
+    /// Userspace reads what is new.
+    fn collect(&self) -> Vec<(AddressSpace, Gfn)> {
+        let mut entries = atomic::lock(&self.0);
+        let new = entries.iter_mut().filter(|entry| !entry.collected);
+        new.map(|entry| {
+            entry.collected = true;
+            (entry.space, entry.gfn)
+        })
+        .collect()
+    }
+
+    /// Takes the oldest entry, if userspace has collected it.
+    fn pop(&self) -> Option<(AddressSpace, Gfn)> {
+        let mut entries = atomic::lock(&self.0);
+        let oldest = entries.front().filter(|entry| entry.collected).copied()?;
+        entries.pop_front();
+        Some((oldest.space, oldest.gfn))
+    }
+}
+
+/// Userspace collects from all rings and resets them. What it sends, it may read only then.
+pub fn collect(vm: &Vm) -> BTreeSet<(i32, Gfn)> {
+    let cpus = lock(&vm.cpus).clone();
+    cpus.iter().for_each(|cpu| cpu.drain_dirty_log(vm));
+    let collected = cpus.iter().flat_map(|cpu| cpu.ring.collect());
+    let collected = collected.map(|(space, gfn)| (space.raw(), gfn)).collect();
+    reset(vm);
+    collected
+}
+
+/// `KVM_RESET_DIRTY_RINGS`. Holds `slots_lock`. One hold of `mmu_lock` for each entry: C has one for
+/// a group of 64 frames.
+fn reset(vm: &Vm) {
+    let _slots = SlotsLocked::new(vm);
+    let cpus = lock(&vm.cpus).clone();
+    for cpu in &cpus {
+        while let Some((space, gfn)) = cpu.ring.pop() {
+            let slot = vm.slot(space, gfn);
+            if let Some(slot) = slot.filter(|_| !vm.variants.has(Variant::RingResetOnly)) {
+                clear_dirty(&vm.mmu_write(), slot, gfn, 1);
+            }
+        }
+    }
+    vm.flush_remote_tlbs();
+}
+
+/// Resets a ring with an entry for `gfn` that userspace has written itself, in a VM with
+/// `KVM_DIRTY_LOG_INITIALLY_SET`: nobody asks whether the slot is logged.
+pub fn reset_dirty_ring(vm: &Vm, slot: &MemSlot, gfn: Gfn) {
+    let mut lock = vm.mmu_write();
+    let range = GfnRange::one(gfn);
+    tdp_mmu::split::try_split_huge_pages::<Exclusive>(&mut lock, slot, range, Level::PG_4K);
+    clear_dirty(&lock, slot, gfn, 1);
+    drop(lock);
+    vm.flush_remote_tlbs();
+}
