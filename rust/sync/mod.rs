@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! RCU, sequence counts and the small change of synchronisation.
+//! RCU, SRCU, sequence counts and the small change of synchronisation.
 
 pub mod rcu;
 pub mod seqcount;
+pub mod srcu;
 
 pub use rcu::Rcu;
 

@@ -28,16 +28,6 @@ __kvmrs_helper void kvmrs_slots_lock_assert_held(struct kvm *kvm)
 	lockdep_assert_held(&kvm->slots_lock);
 }
 
-__kvmrs_helper int kvmrs_slots_read_lock(struct kvm *kvm)
-{
-	return srcu_read_lock(&kvm->srcu);
-}
-
-__kvmrs_helper void kvmrs_slots_read_unlock(struct kvm *kvm, int idx)
-{
-	srcu_read_unlock(&kvm->srcu, idx);
-}
-
 /* NULL if there is none, or no such address space. */
 __kvmrs_helper struct kvm_memory_slot *kvmrs_find_slot(struct kvm *kvm, int as_id, gfn_t gfn)
 {

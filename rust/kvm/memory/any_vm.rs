@@ -9,9 +9,12 @@ use super::{
     memslot::MemSlot,
     vm::Vm, //
 };
-use crate::kvm::{
-    spte::{masks, Spte},
-    types::{AddressSpace, Gfn, Level}, //
+use crate::{
+    kvm::{
+        spte::{masks, Spte},
+        types::{AddressSpace, Gfn, Level}, //
+    },
+    sync::srcu, //
 };
 use core::ops::Deref;
 use kernel::types::{
@@ -87,13 +90,11 @@ impl AnyVm {
 
     /// Lends `look` the VM's slots, in a read-side section of `kvm->srcu`.
     pub fn with_slots<R>(&self, look: impl FnOnce(&AnySlots<'_>) -> R) -> R {
-        // SAFETY: The VM is alive.
-        let section = unsafe { bindings::kvmrs_slots_read_lock(self.as_ptr()) };
+        // SAFETY: The VM is alive, and `kvm->srcu` with it.
+        let srcu = unsafe { srcu::from_raw(&raw mut (*self.as_ptr()).srcu) };
+        let _section = srcu.read_lock();
         // SAFETY: The section lasts until `look` has returned.
-        let found = look(&unsafe { AnySlots::assume(self) });
-        // SAFETY: The section was begun above.
-        unsafe { bindings::kvmrs_slots_read_unlock(self.as_ptr(), section) };
-        found
+        look(&unsafe { AnySlots::assume(self) })
     }
 
     /// Lends `look` the VM's slots while nobody may change slots, tables or entries: with
