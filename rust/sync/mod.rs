@@ -8,10 +8,16 @@ pub mod srcu;
 
 pub use rcu::Rcu;
 
-use kernel::sync::{
-    atomic::{Acquire, Atomic, Relaxed},
-    barrier::{smp_mb, Read}, //
+pub(crate) use kernel::sync::atomic::{
+    Acquire,
+    Atomic,
+    Relaxed, //
 };
+pub(crate) use kernel::sync::barrier::{
+    smp_mb,
+    Read, //
+};
+
 use kvm_bindings as bindings;
 
 /// Tells the CPU that this is a busy loop.

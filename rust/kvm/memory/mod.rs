@@ -3,6 +3,7 @@
 //! The VM, what the module keeps for it, and its memory slots.
 
 mod any_vm;
+mod invalidations;
 mod memslot;
 mod slots;
 mod state;
@@ -12,6 +13,7 @@ pub use any_vm::{
     AnySlots,
     AnyVm, //
 };
+pub use invalidations::Invalidations;
 pub use memslot::{
     MemSlot,
     SlotRange, //
