@@ -15,7 +15,8 @@ pub(crate) use kernel::sync::atomic::{
 };
 pub(crate) use kernel::sync::barrier::{
     smp_mb,
-    Read, //
+    Read,
+    Write, //
 };
 
 use kvm_bindings as bindings;

@@ -5,6 +5,7 @@
 //! The model compiles `mode.rs` and `flush.rs` as they are, and has locks of its own.
 
 mod flush;
+mod invalidation;
 mod mmu_lock;
 mod mode;
 mod pages_lock;
@@ -14,6 +15,7 @@ pub use flush::{
     PendingFlush,
     Waiver, //
 };
+pub use invalidation::Begun;
 pub use mmu_lock::{
     MmuGuard,
     MmuLock, //

@@ -3,6 +3,7 @@
 //! The VM, what the module keeps for it, and its memory slots.
 
 mod any_vm;
+pub mod host;
 mod invalidations;
 mod memslot;
 mod slots;
@@ -14,6 +15,7 @@ pub use any_vm::{
     AnyVm, //
 };
 pub use invalidations::Invalidations;
+pub(in crate::kvm) use memslot::raw_range;
 pub use memslot::{
     MemSlot,
     SlotRange, //

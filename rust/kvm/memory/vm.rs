@@ -138,11 +138,22 @@ impl Vm {
     pub(in crate::kvm) fn is_invalidating(&self, range: GfnRange) -> bool {
         let kvm = self.as_ptr();
         // SAFETY: The VM is alive. The fields are written under `mmu_lock` held for write.
-        unsafe {
-            (*kvm).mmu_invalidate_in_progress != 0
-                && range.start.raw() < (*kvm).mmu_invalidate_range_end
-                && (*kvm).mmu_invalidate_range_start < range.end.raw()
+        let (going_on, all) = unsafe {
+            let all = [
+                (*kvm).mmu_invalidate_range_start,
+                (*kvm).mmu_invalidate_range_end,
+            ];
+            ((*kvm).mmu_invalidate_in_progress as u64, all)
+        };
+        if going_on == 0 {
+            return false;
         }
+        let record = self.state().invalidations();
+        if record.count() == going_on {
+            return record.is_active(range);
+        }
+        // Some are of C's own, and C knows only from where to where all of them are.
+        GfnRange::from_raw(all).overlaps(range)
     }
 
     /// Marks the VM as broken, warning once: no ioctl and no vCPU will run it any further.

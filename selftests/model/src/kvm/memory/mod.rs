@@ -3,6 +3,7 @@
 //! The VM and its memory slots.
 
 mod any_vm;
+pub mod host;
 #[path = "../../../../../rust/kvm/memory/invalidations.rs"]
 mod invalidations;
 mod memslot;

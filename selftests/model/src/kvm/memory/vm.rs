@@ -2,7 +2,7 @@
 
 //! The VM, with what the model knows of it.
 
-use super::memslot::MemSlot;
+use super::{host::Host, memslot::MemSlot};
 use crate::{
     atomic::{
         self,
@@ -80,6 +80,7 @@ pub struct Vm {
     pub(crate) debt: Debt,
     /// The host's page tables for the VM's memory.
     pub primary: Primary,
+    pub(in crate::kvm) host: Host,
     /// The CPUs that run its vCPUs.
     pub cpus: Mutex<Vec<Arc<Cpu>>>,
     /// What is counted.
@@ -104,6 +105,7 @@ impl Vm {
             breaks: Breaks::default(),
             debt: Debt::default(),
             primary: Primary::default(),
+            host: Host::default(),
             cpus: Mutex::default(),
             stats: Stats::default(),
         })
