@@ -9,6 +9,7 @@ mod dirty_modes;
 mod edges;
 mod errors;
 mod inside;
+mod invalidation;
 mod mmio;
 mod notifier;
 mod recovery;
@@ -20,13 +21,14 @@ use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::Vm;
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 11] = [
+const GROUPS: [&[Test]; 12] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
     dirty_modes::TESTS,
     aging::TESTS,
     notifier::TESTS,
+    invalidation::TESTS,
     mmio::TESTS,
     smm::TESTS,
     backends::TESTS,
