@@ -34,6 +34,7 @@ pub mod inside;
 pub mod leaf;
 pub mod lookup;
 pub mod map;
+pub mod notifier;
 pub mod recover;
 pub mod roots;
 pub mod split;

@@ -14,6 +14,7 @@ use kvm_bindings as bindings;
 use ops::{
     debugfs,
     fault,
+    notifier,
     ranges,
     roots,
     slots,
@@ -43,6 +44,7 @@ static BACKEND: Backend = Backend(bindings::kvm_vm_backend {
     vm_types: VM_TYPES,
     vm: VM_OPS,
     mmu: MMU_OPS,
+    notifier: NOTIFIER_OPS,
     debugfs: DEBUGFS_OPS,
 });
 
@@ -62,8 +64,6 @@ const MMU_OPS: bindings::kvm_backend_mmu_ops = bindings::kvm_backend_mmu_ops {
     get_walk: Some(fault::get_walk),
     fast_pf_get_last_sptep: Some(fault::fast_pf_get_last_sptep),
     unmap_gfn_range: Some(ranges::unmap_gfn_range),
-    age_gfn_range: Some(ranges::age_gfn_range),
-    test_age_gfn: Some(ranges::test_age_gfn),
     zap_leafs: Some(ranges::zap_leafs),
     zap_all: Some(ranges::zap_all),
     zap_possible_nx_huge_page: Some(ranges::zap_possible_nx_huge_page),
@@ -73,6 +73,11 @@ const MMU_OPS: bindings::kvm_backend_mmu_ops = bindings::kvm_backend_mmu_ops {
     write_protect_gfn: Some(slots::write_protect_gfn),
     try_split_huge_pages: Some(slots::try_split_huge_pages),
     recover_huge_pages: Some(slots::recover_huge_pages),
+};
+
+const NOTIFIER_OPS: bindings::kvm_backend_notifier_ops = bindings::kvm_backend_notifier_ops {
+    init: Some(notifier::init),
+    uninit: Some(notifier::uninit),
 };
 
 const DEBUGFS_OPS: bindings::kvm_backend_debugfs_ops = bindings::kvm_backend_debugfs_ops {

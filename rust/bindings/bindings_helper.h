@@ -20,10 +20,12 @@
 #include "mmu/mmu_internal.h"
 #include "mmu/spte.h"
 #include "mmu/tdp_mmu.h"
+#include "kvm_mm.h"
 #include "vm_backend.h"
 
 #ifdef __BINDGEN__
 #include "mmu/mmutrace.h"
+#include <trace/events/kvm.h>
 #endif
 
 #endif

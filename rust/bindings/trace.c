@@ -9,6 +9,8 @@
 
 #include <linux/kvm_host.h>
 
+#include <trace/events/kvm.h>
+
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
 #include "mmu/spte.h"
@@ -41,3 +43,15 @@ __DEFINE_RUST_DO_TRACE(kvm_tdp_mmu_spte_changed,
 __DEFINE_RUST_DO_TRACE(mark_mmio_spte,
 		       TP_PROTO(u64 *sptep, gfn_t gfn, u64 spte),
 		       TP_ARGS(sptep, gfn, spte))
+
+__DEFINE_RUST_DO_TRACE(kvm_unmap_hva_range,
+		       TP_PROTO(unsigned long start, unsigned long end),
+		       TP_ARGS(start, end))
+
+__DEFINE_RUST_DO_TRACE(kvm_age_hva,
+		       TP_PROTO(unsigned long start, unsigned long end),
+		       TP_ARGS(start, end))
+
+__DEFINE_RUST_DO_TRACE(kvm_test_age_hva,
+		       TP_PROTO(unsigned long hva),
+		       TP_ARGS(hva))

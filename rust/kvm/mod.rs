@@ -31,6 +31,7 @@ pub use fault::{
     Vcpu, //
 };
 pub use lock::{
+    Begun,
     Exclusive,
     Flush,
     Locked,
@@ -44,6 +45,7 @@ pub use lock::{
     Waiver, //
 };
 pub use memory::{
+    host,
     AnySlots,
     AnyVm,
     MemSlot,

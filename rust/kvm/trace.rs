@@ -6,7 +6,7 @@
 //! event costs one NOP. `kernel::tracepoint::declare_trace!` would do this, but finds its symbols
 //! in the kernel crate's bindings only.
 //!
-//! C header: `arch/x86/kvm/mmu/mmutrace.h`
+//! C headers: `arch/x86/kvm/mmu/mmutrace.h`, `include/trace/events/kvm.h`
 
 use kvm_bindings::{
     gfn_t,
@@ -111,4 +111,25 @@ pub(in crate::kvm) fn split_huge_page(gfn: gfn_t, spte: u64, level: i32, errno: 
 pub(in crate::kvm) fn spte_changed(as_id: i32, gfn: gfn_t, level: i32, old: u64, new: u64) {
     // SAFETY: The event takes plain numbers.
     unsafe { fire!(kvm_tdp_mmu_spte_changed(as_id, gfn, level, old, new)) };
+}
+
+/// The host takes pages between two addresses away.
+#[inline(always)]
+pub(in crate::kvm) fn unmap_hva_range(start: usize, end: usize) {
+    // SAFETY: The event takes plain numbers.
+    unsafe { fire!(kvm_unmap_hva_range(start, end)) };
+}
+
+/// The host makes pages between two addresses old.
+#[inline(always)]
+pub(in crate::kvm) fn age_hva(start: usize, end: usize) {
+    // SAFETY: The event takes plain numbers.
+    unsafe { fire!(kvm_age_hva(start, end)) };
+}
+
+/// The host asks whether the page at an address is young.
+#[inline(always)]
+pub(in crate::kvm) fn test_age_hva(hva: usize) {
+    // SAFETY: The event takes plain numbers.
+    unsafe { fire!(kvm_test_age_hva(hva)) };
 }

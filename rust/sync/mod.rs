@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! RCU, sequence counts and the small change of synchronisation.
+//! RCU, SRCU, sequence counts and the small change of synchronisation.
 
 pub mod rcu;
 pub mod seqcount;
+pub mod srcu;
 
 pub use rcu::Rcu;
 
-use kernel::sync::{
-    atomic::{Acquire, Atomic, Relaxed},
-    barrier::{smp_mb, Read}, //
+pub(crate) use kernel::sync::atomic::{
+    Acquire,
+    Atomic,
+    Relaxed, //
 };
+pub(crate) use kernel::sync::barrier::{
+    smp_mb,
+    Read,
+    Write, //
+};
+
 use kvm_bindings as bindings;
 
 /// Tells the CPU that this is a busy loop.

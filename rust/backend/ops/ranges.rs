@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ranges of frames whose backing goes or is aged, and page tables that are zapped as a whole.
+//! Ranges of frames whose backing goes, and page tables that are zapped as a whole.
 
 use crate::{
     kvm::{
@@ -39,36 +39,6 @@ pub(in crate::backend) unsafe extern "C" fn unmap_gfn_range(
     let mut lock = unsafe { MmuLock::<Exclusive>::assume_held(vm) };
     let flush = PendingFlush::from_caller(vm, flush);
     tdp_mmu::zap::unmap_range(&mut lock, range, flush).into_caller()
-}
-
-/// Makes a range old; returns whether any of it was accessed (`kvm_tdp_mmu_age_gfn_range`).
-///
-/// # Safety
-///
-/// `kvm` is a live VM, `range` and the slot in it are valid.
-pub(in crate::backend) unsafe extern "C" fn age_gfn_range(
-    kvm: *mut bindings::kvm,
-    range: *mut bindings::kvm_gfn_range,
-) -> bool {
-    // SAFETY: The VM is live.
-    let vm = unsafe { Vm::from_raw(kvm) };
-    // SAFETY: The range and its slot are valid.
-    tdp_mmu::age::age_range(vm, unsafe { SlotRange::from_raw(range) })
-}
-
-/// Returns whether any of a range was accessed (`kvm_tdp_mmu_test_age_gfn`).
-///
-/// # Safety
-///
-/// `kvm` is a live VM, `range` and the slot in it are valid.
-pub(in crate::backend) unsafe extern "C" fn test_age_gfn(
-    kvm: *mut bindings::kvm,
-    range: *mut bindings::kvm_gfn_range,
-) -> bool {
-    // SAFETY: The VM is live.
-    let vm = unsafe { Vm::from_raw(kvm) };
-    // SAFETY: The range and its slot are valid.
-    tdp_mmu::age::test_age_range(vm, unsafe { SlotRange::from_raw(range) })
 }
 
 /// Zaps the leaves of a range in valid roots; returns whether a flush is owed

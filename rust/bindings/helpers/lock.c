@@ -76,6 +76,18 @@ __kvmrs_helper void kvmrs_let_go(struct kvm *kvm)
 	mutex_unlock(&kvm->slots_lock);
 }
 
+/* mn_invalidate_lock: whether notifiers are under way, which slots must not change. */
+
+__kvmrs_helper void kvmrs_mn_invalidate_lock(struct kvm *kvm)
+{
+	spin_lock(&kvm->mn_invalidate_lock);
+}
+
+__kvmrs_helper void kvmrs_mn_invalidate_unlock(struct kvm *kvm)
+{
+	spin_unlock(&kvm->mn_invalidate_lock);
+}
+
 /* tdp_mmu_pages_lock: roots list and possible-NX-huge-page list. */
 
 __kvmrs_helper void kvmrs_pages_lock_init(struct kvm *kvm)

@@ -38,3 +38,11 @@ __kvmrs_helper s64 kvmrs_tdp_mmu_pages_read(struct kvm *kvm)
 	return 0;
 #endif
 }
+
+/* Under mn_invalidate_lock. */
+__kvmrs_helper void kvmrs_count_invalidation(struct kvm *kvm, bool elided)
+{
+	++kvm->stat.generic.mmu_notifier_invalidations;
+	if (elided)
+		++kvm->stat.generic.mmu_notifier_elided;
+}

@@ -32,22 +32,20 @@ __kvmrs_helper void kvmrs_slots_lock_assert_held(struct kvm *kvm)
 	lockdep_assert_held(&kvm->slots_lock);
 }
 
-__kvmrs_helper int kvmrs_slots_read_lock(struct kvm *kvm)
+/* NULL if there is no such address space. */
+__kvmrs_helper struct kvm_memslots *kvmrs_memslots(struct kvm *kvm, int as_id)
 {
-	return srcu_read_lock(&kvm->srcu);
-}
-
-__kvmrs_helper void kvmrs_slots_read_unlock(struct kvm *kvm, int idx)
-{
-	srcu_read_unlock(&kvm->srcu, idx);
+	if (as_id < 0 || as_id >= kvm_arch_nr_memslot_as_ids(kvm))
+		return NULL;
+	return __kvm_memslots(kvm, as_id);
 }
 
 /* NULL if there is none, or no such address space. */
 __kvmrs_helper struct kvm_memory_slot *kvmrs_find_slot(struct kvm *kvm, int as_id, gfn_t gfn)
 {
-	if (as_id < 0 || as_id >= kvm_arch_nr_memslot_as_ids(kvm))
-		return NULL;
-	return __gfn_to_memslot(__kvm_memslots(kvm, as_id), gfn);
+	struct kvm_memslots *slots = kvmrs_memslots(kvm, as_id);
+
+	return slots ? __gfn_to_memslot(slots, gfn) : NULL;
 }
 
 __kvmrs_helper bool kvmrs_slot_is_logged_clean(const struct kvm_memory_slot *slot, gfn_t gfn)
@@ -59,6 +57,11 @@ __kvmrs_helper bool kvmrs_slot_is_logged_clean(const struct kvm_memory_slot *slo
 __kvmrs_helper u64 kvmrs_vcpu_memslots_generation(struct kvm_vcpu *vcpu)
 {
 	return kvm_vcpu_memslots(vcpu)->generation;
+}
+
+__kvmrs_helper bool kvmrs_has_rmaps(struct kvm *kvm)
+{
+	return kvm_memslots_have_rmaps(kvm);
 }
 
 __kvmrs_helper gfn_t kvmrs_mmu_max_gfn(void)

@@ -8,6 +8,7 @@ static void __used backend_layout(void)
 	OFFSET(kvm_vm_backend, vm_types);
 	SIZE(kvm_backend_vm_ops);
 	SIZE(kvm_backend_mmu_ops);
+	SIZE(kvm_backend_notifier_ops);
 	SIZE(kvm_backend_debugfs_ops);
 
 #define KVM_VM_BACKEND_OP(subject, op) OFFSET(kvm_vm_backend, subject.op)

@@ -13,6 +13,10 @@ static void __used vm_layout(void)
 	OFFSET(kvm, mmu_invalidate_range_start);
 	OFFSET(kvm, mmu_invalidate_range_end);
 	OFFSET(kvm, vm_bugged);
+	OFFSET(kvm, srcu);
+	OFFSET(kvm, mn_active_invalidate_count);
+	OFFSET(kvm, mn_memslots_update_rcuwait);
+	OFFSET(kvm, gpc_invalidate_seq);
 
 	SIZE(kvm_arch);
 	OFFSET(kvm_arch, vm_type);
@@ -34,6 +38,11 @@ static void __used vm_layout(void)
 	OFFSET(kvm_memory_slot, arch);
 	OFFSET(kvm_memory_slot, flags);
 	OFFSET(kvm_memory_slot, as_id);
+	OFFSET(kvm_memory_slot, hva_node);
+
+	SIZE(kvm_memslots);
+	OFFSET(kvm_memslots, hva_tree);
+	OFFSET(kvm_memslots, node_idx);
 
 	SIZE(kvm_gfn_range);
 	OFFSET(kvm_gfn_range, slot);
@@ -41,4 +50,5 @@ static void __used vm_layout(void)
 	OFFSET(kvm_gfn_range, end);
 	OFFSET(kvm_gfn_range, attr_filter);
 	OFFSET(kvm_gfn_range, may_block);
+	OFFSET(kvm_gfn_range, lockless);
 }

@@ -5,6 +5,7 @@
 //! The model compiles all but `raw/`, and has locks of its own.
 
 mod flush;
+mod invalidation;
 mod mmu_lock;
 mod mode;
 mod raw;
@@ -14,6 +15,7 @@ pub use flush::{
     PendingFlush,
     Waiver, //
 };
+pub use invalidation::Begun;
 pub use mode::{
     Exclusive,
     Locked,

@@ -9,12 +9,25 @@ use super::{
     memslot::MemSlot,
     raw::Vm, //
 };
-use crate::kvm::types::{
-    AddressSpace,
-    Gfn,
-    Level, //
+use crate::{
+    kvm::types::{
+        AddressSpace,
+        Gfn,
+        GfnRange,
+        Level, //
+    },
+    mm::{
+        intervals::IntervalTree,
+        HostRange, //
+    },
+    sync::srcu,
 };
-use core::ops::Deref;
+use core::{
+    marker::PhantomData,
+    mem::{offset_of, size_of},
+    ops::Deref,
+    ptr::NonNull, //
+};
 use kernel::types::{
     NotThreadSafe,
     Opaque, //
@@ -82,13 +95,11 @@ impl AnyVm {
 
     /// Lends `look` the VM's slots, in a read-side section of `kvm->srcu`.
     pub fn with_slots<R>(&self, look: impl FnOnce(&AnySlots<'_>) -> R) -> R {
-        // SAFETY: The VM is alive.
-        let section = unsafe { bindings::kvmrs_slots_read_lock(self.as_ptr()) };
+        // SAFETY: The VM is alive, and `kvm->srcu` with it.
+        let srcu = unsafe { srcu::from_raw(&raw mut (*self.as_ptr()).srcu) };
+        let _section = srcu.read_lock();
         // SAFETY: The section lasts until `look` has returned.
-        let found = look(&unsafe { AnySlots::assume(self) });
-        // SAFETY: The section was begun above.
-        unsafe { bindings::kvmrs_slots_read_unlock(self.as_ptr(), section) };
-        found
+        look(&unsafe { AnySlots::assume(self) })
     }
 
     /// Lends `look` the VM's slots while nobody may change slots, tables or entries: with
@@ -153,5 +164,52 @@ impl<'vm> AnySlots<'vm> {
         let slot = unsafe { bindings::kvmrs_find_slot(vm, address_space.raw(), gfn.raw()) };
         // SAFETY: What was found stays while `self` is borrowed.
         unsafe { slot.cast::<MemSlot>().as_ref() }
+    }
+
+    /// The slots whose memory lies in `host`, of all address spaces, and which of their frames do.
+    #[inline]
+    pub fn in_host_range(
+        &self,
+        host: HostRange,
+    ) -> impl Iterator<Item = (&MemSlot, GfnRange)> + use<'_, 'vm> {
+        (0..)
+            .map_while(|address_space| self.of(address_space))
+            .flat_map(move |slots| slots.overlapping(host))
+            .map(move |slot| (slot, slot.frames_in(host)))
+    }
+
+    /// The slots of one address space, if there is such a one.
+    #[inline(always)]
+    fn of(&self, address_space: i32) -> Option<SlotSet<'_>> {
+        // SAFETY: The VM is alive, and by the type's invariant its slots stay.
+        let set = unsafe { bindings::kvmrs_memslots(self.vm.as_ptr(), address_space) };
+        // INVARIANT: They stay while `self` is borrowed.
+        NonNull::new(set).map(|set| SlotSet(set, PhantomData))
+    }
+}
+
+/// A `struct kvm_memslots`: the slots of one address space.
+///
+/// # Invariants
+///
+/// It is the active one of its address space, and neither it nor its slots change during `'s`.
+struct SlotSet<'s>(NonNull<bindings::kvm_memslots>, PhantomData<&'s MemSlot>);
+
+impl<'s> SlotSet<'s> {
+    /// Those whose memory overlaps `host`, which is not empty.
+    #[inline(always)]
+    fn overlapping(self, host: HostRange) -> impl Iterator<Item = &'s MemSlot> {
+        let set = self.0.as_ptr();
+        // SAFETY: By the type's invariant the set is there, and its tree does not change.
+        let (tree, side) = unsafe {
+            let tree = IntervalTree::from_raw(&raw mut (*set).hva_tree);
+            (tree, (*set).node_idx as usize)
+        };
+        // Each slot has a node for each of the two sets of its address space.
+        let place = offset_of!(bindings::kvm_memory_slot, hva_node)
+            + side * size_of::<kernel::bindings::interval_tree_node>();
+        tree.overlapping(host.start, host.end.wrapping_sub(1))
+            // SAFETY: The nodes of the tree are the slots' nodes at this place, and the slots stay.
+            .map(move |node| unsafe { &*node.as_ptr().byte_sub(place).cast::<MemSlot>() })
     }
 }

@@ -2,12 +2,15 @@
 
 //! Memory slots, and the ranges within them that C asks about.
 
-use crate::kvm::types::{
-    AddressSpace,
-    Gfn,
-    GfnRange,
-    Level,
-    PAGE_SHIFT, //
+use crate::{
+    kvm::types::{
+        AddressSpace,
+        Gfn,
+        GfnRange,
+        Level,
+        PAGE_SHIFT, //
+    },
+    mm::HostRange, //
 };
 use kernel::types::Opaque;
 use kvm_bindings as bindings;
@@ -40,6 +43,29 @@ impl MemSlot {
         // SAFETY: The slot is alive, and these fields do not change while it is.
         let (start, pages) = unsafe { ((*self.as_ptr()).base_gfn, (*self.as_ptr()).npages) };
         GfnRange::sized(Gfn::new(start), pages as u64)
+    }
+
+    /// The host addresses behind the slot.
+    #[inline(always)]
+    pub fn host_range(&self) -> HostRange {
+        // SAFETY: The slot is alive, and these fields do not change while it is.
+        let (start, pages) = unsafe { ((*self.as_ptr()).userspace_addr, (*self.as_ptr()).npages) };
+        HostRange::new(start, start.wrapping_add(pages << PAGE_SHIFT))
+    }
+
+    /// The frames of the slot of which any byte lies in `host`, which must overlap the slot.
+    #[inline]
+    pub fn frames_in(&self, host: HostRange) -> GfnRange {
+        let all = self.host_range();
+        let part = host.within(all);
+        let frame = |address: usize| {
+            let offset = address.wrapping_sub(all.start) as u64;
+            self.range().start.add(offset >> PAGE_SHIFT)
+        };
+        GfnRange::new(
+            frame(part.start),
+            frame(part.end.wrapping_add((1 << PAGE_SHIFT) - 1)),
+        )
     }
 
     /// Whether writes to the slot are logged.
@@ -96,4 +122,24 @@ impl SlotRange {
             }
         }
     }
+}
+
+/// What C's functions take for `frames` of `slot` that the host changes. `None` for frames outside of
+/// the slot, which C would look up in the slot's arrays. Private memory is not the host's.
+#[inline(always)]
+pub(in crate::kvm) fn raw_range(
+    slot: &MemSlot,
+    frames: GfnRange,
+    may_block: bool,
+) -> Option<bindings::kvm_gfn_range> {
+    let inside = slot.range().covers(frames);
+    inside.then(|| bindings::kvm_gfn_range {
+        slot: slot.as_ptr(),
+        start: frames.start.raw(),
+        end: frames.end.raw(),
+        arg: bindings::kvm_mmu_notifier_arg { attributes: 0 },
+        attr_filter: bindings::kvm_gfn_range_filter_KVM_FILTER_SHARED,
+        may_block,
+        lockless: false,
+    })
 }

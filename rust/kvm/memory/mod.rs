@@ -5,6 +5,8 @@
 //! The model compiles `vm.rs`, and has VMs and slots of its own.
 
 mod any_vm;
+pub mod host;
+mod invalidations;
 mod memslot;
 mod raw;
 mod slots;
@@ -15,6 +17,8 @@ pub use any_vm::{
     AnySlots,
     AnyVm, //
 };
+pub use invalidations::Invalidations;
+pub(in crate::kvm) use memslot::raw_range;
 pub use memslot::{
     MemSlot,
     SlotRange, //

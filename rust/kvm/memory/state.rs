@@ -4,13 +4,30 @@
 //!
 //! Made by the VM's first hook and freed by its last, so every other hook finds it.
 
-use super::raw::Vm;
-use kernel::prelude::*;
+use super::{
+    host::Listener,
+    invalidations::Invalidations,
+    raw::Vm, //
+};
+use crate::mm::notifier::Registration;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::Mutex,
+    types::ForeignOwnable, //
+};
 use kvm_bindings as bindings;
 
+/// The VM's registration with the host, between its hooks for that.
+type Listening = Option<Pin<KBox<Registration<Listener>>>>;
+
 /// The module's own part of a VM, `kvm->arch.vm_backend_data`.
+#[pin_data]
 pub struct VmState {
     has_memory_types: bool,
+    invalidations: Invalidations,
+    #[pin]
+    registration: Mutex<Listening>,
 }
 
 impl VmState {
@@ -20,14 +37,16 @@ impl VmState {
     ///
     /// `kvm` must be a VM under construction that nobody else uses and that has no state yet.
     pub unsafe fn attach(kvm: *mut bindings::kvm) -> Result {
-        let state = Self {
+        let state = pin_init!(Self {
             // SAFETY: No requirements. The answer is the vendor module's, which stays while there
             // are VMs.
             has_memory_types: unsafe { bindings::kvm_mmu_has_memtypes() },
-        };
-        let state = KBox::new(state, GFP_KERNEL_ACCOUNT)?;
+            invalidations: Invalidations::new(),
+            registration <- new_mutex!(None),
+        });
+        let state = KBox::pin_init(state, GFP_KERNEL_ACCOUNT)?;
         // SAFETY: Nobody else uses the VM.
-        unsafe { (*kvm).arch.vm_backend_data = KBox::into_raw(state).cast() };
+        unsafe { (*kvm).arch.vm_backend_data = state.into_foreign() };
         Ok(())
     }
 
@@ -41,7 +60,7 @@ impl VmState {
         // SAFETY: `attach()` made the state, and nobody borrows from it.
         unsafe {
             let state = core::mem::replace(&mut (*kvm).arch.vm_backend_data, core::ptr::null_mut());
-            drop(KBox::<Self>::from_raw(state.cast()));
+            drop(Pin::<KBox<Self>>::from_foreign(state));
         }
     }
 
@@ -49,6 +68,11 @@ impl VmState {
     #[inline(always)]
     pub fn has_memory_types(&self) -> bool {
         self.has_memory_types
+    }
+
+    /// The VM's registration with the host.
+    pub(super) fn registration(&self) -> &Mutex<Listening> {
+        &self.registration
     }
 }
 
@@ -59,5 +83,11 @@ impl Vm {
         // SAFETY: By the type's invariant the VM has its state, which lives until nobody uses the VM
         // any more.
         unsafe { &*(*self.as_ptr()).arch.vm_backend_data.cast() }
+    }
+
+    /// What the host is taking away.
+    #[inline(always)]
+    pub(in crate::kvm) fn record(&self) -> &Invalidations {
+        &self.state().invalidations
     }
 }

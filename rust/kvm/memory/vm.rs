@@ -62,7 +62,16 @@ impl Vm {
     /// answer does not change from no to yes.
     #[inline]
     pub(in crate::kvm) fn is_invalidating(&self, range: GfnRange) -> bool {
-        self.has_invalidations() && range.overlaps(self.invalidated_range())
+        let going_on = self.invalidations_going_on();
+        if going_on == 0 {
+            return false;
+        }
+        let record = self.record();
+        if record.count() == going_on {
+            return record.is_active(range);
+        }
+        // Some are of C's own, and C knows only from where to where all of them are.
+        range.overlaps(self.invalidated_range())
     }
 
     /// The first frame that no guest physical address can reach.

@@ -108,6 +108,21 @@ pub struct GfnRange {
 }
 
 impl GfnRange {
+    /// Every frame there can be.
+    pub const ALL: Self = Self::from_raw([0, u64::MAX]);
+
+    /// Wraps two raw `gfn_t`, the first frame and the first behind the range.
+    #[inline(always)]
+    pub const fn from_raw([start, end]: [u64; 2]) -> Self {
+        Self::new(Gfn::new(start), Gfn::new(end))
+    }
+
+    /// The two raw `gfn_t`.
+    #[inline(always)]
+    pub const fn raw(self) -> [u64; 2] {
+        [self.start.raw(), self.end.raw()]
+    }
+
     /// The frames from `start` up to but not including `end`.
     #[inline(always)]
     pub const fn new(start: Gfn, end: Gfn) -> Self {
@@ -144,10 +159,22 @@ impl GfnRange {
         self.start <= gfn && gfn < self.end
     }
 
+    /// Whether all frames of `other` lie within.
+    #[inline(always)]
+    pub fn covers(self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
     /// Whether a frame lies within both, neither of which may be empty.
     #[inline(always)]
     pub fn overlaps(self, other: Self) -> bool {
         self.start < other.end && other.start < self.end
+    }
+
+    /// The smallest range that has the frames of both.
+    #[inline(always)]
+    pub fn hull(self, other: Self) -> Self {
+        Self::new(self.start.min(other.start), self.end.max(other.end))
     }
 
     /// Whether there is no frame in the range.

@@ -19,7 +19,7 @@ from ..base.errors import KvmrsError
 from . import rust_text
 
 DOCUMENT = paths.REPO / "docs" / "safety-items.md"
-FOLDERS = ("rust/kvm", "rust/sync", "rust/backend")
+FOLDERS = ("rust/kvm", "rust/mm", "rust/sync", "rust/backend")
 
 Item = Tuple[str, str]
 """A file and a name in it."""

@@ -47,7 +47,7 @@ class Stage:
 
 
 HISTORIES = Stage("histories, and the machine's own threads", ("history", "stress"))
-LOOM = Stage("loom", ("loom",), "loom")
+LOOM = Stage("loom", ("loom", "loom_invalidations"), "loom")
 SHUTTLE = Stage("shuttle", ("shuttle",), "shuttle")
 
 

@@ -7,6 +7,7 @@
 //! - [`backend`], [`module`]: which TDP MMU a VM is on
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
+//! - [`probes`]: how often the kernel does something
 //! - [`ioctls`]: calls of KVM's by number, for who makes wrong ones
 //! - [`sysfs`]: the files of the kernel's settings
 
@@ -18,6 +19,7 @@ pub mod inside;
 pub mod ioctls;
 pub mod memory;
 pub mod module;
+pub mod probes;
 pub mod stats;
 pub mod sysfs;
 pub mod vcpu;

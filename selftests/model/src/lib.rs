@@ -7,7 +7,7 @@
 //!
 //! - [`machine`]: what the CPU and kvm.ko say, such as the format of entries; the memory of page
 //!   tables, which is poisoned instead of freed; whether an allocation fails
-//! - [`kvm`], [`sync`]: locks and RCU that complain about wrong use
+//! - [`kvm`], [`mm`], [`sync`]: locks and RCU that complain about wrong use
 //! - [`world`]: the rest of the world: the host's own page tables, CPUs with TLBs, and KVM's code
 //!   in C that calls the TDP MMU
 
@@ -15,6 +15,7 @@ pub mod atomic;
 pub mod kvm;
 pub mod lockdep;
 pub mod machine;
+pub mod mm;
 pub mod sync;
 #[path = "../../../tdp_mmu/mod.rs"]
 pub mod tdp_mmu;

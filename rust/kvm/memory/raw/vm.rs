@@ -106,11 +106,11 @@ impl Vm {
         Level::new(level as u32)
     }
 
-    /// Whether any notifier is taking away memory. Written under `mmu_lock` held for write.
+    /// How many notifiers are taking away memory. Written under `mmu_lock` held for write.
     #[inline(always)]
-    pub(in crate::kvm::memory) fn has_invalidations(&self) -> bool {
+    pub(in crate::kvm::memory) fn invalidations_going_on(&self) -> u64 {
         // SAFETY: The VM is alive, and the count is one word.
-        unsafe { (&raw const (*self.as_ptr()).mmu_invalidate_in_progress).read_volatile() != 0 }
+        unsafe { (&raw const (*self.as_ptr()).mmu_invalidate_in_progress).read_volatile() as u64 }
     }
 
     /// The frames of which they do. Written under `mmu_lock` held for write.

@@ -14,10 +14,10 @@ pub mod types;
 
 pub use fault::{HostFrame, Outcome, PageFault, Vcpu};
 pub use lock::{
-    Exclusive, Flush, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced, Shared,
-    Waiver,
+    Begun, Exclusive, Flush, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced,
+    Shared, Waiver,
 };
-pub use memory::{AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Vm};
+pub use memory::{host, AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Vm};
 pub use roots::{Root, RootFilter};
 pub use spte::{LeafSpte, Spte};
 pub use table::{Change, Context, Entry, LeafBits, Role, ShadowPage, State, VmPage};

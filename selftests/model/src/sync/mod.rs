@@ -10,10 +10,9 @@ pub mod seqcount;
 
 pub use rcu::Rcu;
 
-use crate::atomic::{
-    fence, AtomicU32,
-    Ordering::{Acquire, Relaxed},
-};
+pub(crate) use crate::atomic::Ordering::{Acquire, Relaxed};
+
+use crate::atomic::{fence, AtomicU32, AtomicU64};
 
 /// The kernel crate's: an atomic of a type that has one.
 pub type Atomic<T> = <T as AtomicType>::Atomic;
@@ -26,6 +25,10 @@ pub trait AtomicType {
 
 impl AtomicType for u32 {
     type Atomic = AtomicU32;
+}
+
+impl AtomicType for u64 {
+    type Atomic = AtomicU64;
 }
 
 /// Asks for a barrier between loads.

@@ -49,7 +49,12 @@ impl Invalidations {
 
     /// Whether any notifier is active.
     pub fn any(&self) -> bool {
-        self.in_progress.load(SeqCst) != 0
+        self.going_on() != 0
+    }
+
+    /// How many notifiers are active.
+    pub fn going_on(&self) -> u64 {
+        self.in_progress.load(SeqCst)
     }
 
     /// From the lowest to the highest frame of all that are active.
@@ -58,14 +63,14 @@ impl Invalidations {
     }
 
     /// `kvm_mmu_invalidate_begin()`, under `mmu_lock` held for write.
-    fn begin(&self) {
+    pub(crate) fn begin(&self) {
         if self.in_progress.fetch_add(1, SeqCst) == 0 {
             *lock(&self.range) = None;
         }
     }
 
     /// `kvm_mmu_invalidate_range_add()`, under `mmu_lock` held for write.
-    fn add(&self, new: GfnRange) {
+    pub(crate) fn add(&self, new: GfnRange) {
         let mut range = lock(&self.range);
         let old = range.unwrap_or(new);
         *range = Some(GfnRange::new(
@@ -75,7 +80,7 @@ impl Invalidations {
     }
 
     /// `kvm_mmu_invalidate_end()`, under `mmu_lock` held for write.
-    fn end(&self, all: bool) {
+    pub(crate) fn end(&self, all: bool) {
         self.sequence.fetch_add(1, SeqCst);
         if all {
             self.in_progress.store(0, SeqCst);

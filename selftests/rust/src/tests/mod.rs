@@ -10,6 +10,7 @@ mod dirty_modes;
 mod edges;
 mod errors;
 mod inside;
+mod invalidation;
 mod maps;
 mod mmio;
 mod notifier;
@@ -23,13 +24,14 @@ use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::Vm;
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 14] = [
+const GROUPS: [&[Test]; 15] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
     dirty_modes::TESTS,
     aging::TESTS,
     notifier::TESTS,
+    invalidation::TESTS,
     mmio::TESTS,
     smm::TESTS,
     backends::TESTS,

@@ -4,6 +4,8 @@
 
 #[path = "../../../../../rust/kvm/lock/flush.rs"]
 mod flush;
+#[path = "../../../../../rust/kvm/lock/invalidation.rs"]
+mod invalidation;
 #[path = "../../../../../rust/kvm/lock/mmu_lock.rs"]
 mod mmu_lock;
 #[path = "../../../../../rust/kvm/lock/mode.rs"]
@@ -11,5 +13,6 @@ mod mode;
 mod raw;
 
 pub use flush::{Flush, PendingFlush, Waiver};
+pub use invalidation::Begun;
 pub use mode::{Exclusive, Locked, Lockless, MayWrite, Mode, Raced, Shared};
 pub use raw::{MmuGuard, MmuLock, PagesLock};

@@ -12,7 +12,11 @@ pub type AnyVm = Vm;
 /// The memslots of a VM, while they stay.
 pub struct AnySlots<'vm>(&'vm Vm);
 
-impl AnySlots<'_> {
+impl<'vm> AnySlots<'vm> {
+    pub(super) fn vm(&self) -> &'vm Vm {
+        self.0
+    }
+
     /// The slot that `gfn` lies in, in `address_space`.
     pub fn find(&self, address_space: AddressSpace, gfn: Gfn) -> Option<&MemSlot> {
         self.0.slot(address_space, gfn)

@@ -4,7 +4,8 @@
 
 use crate::{
     atomic::{AtomicBool, Ordering},
-    kvm::types::{AddressSpace, Gfn, GfnRange, Level},
+    kvm::types::{AddressSpace, Gfn, GfnRange, Level, PAGE_SHIFT},
+    mm::HostRange,
     world::bitmap::Bitmap,
 };
 use std::collections::BTreeSet;
@@ -67,6 +68,18 @@ impl MemSlot {
     /// The frames of the slot.
     pub fn range(&self) -> GfnRange {
         self.range
+    }
+
+    /// The frames of the slot of which any byte lies in `host`. The host has frame by frame in order.
+    pub fn frames_in(&self, host: HostRange) -> GfnRange {
+        let start = Gfn::of_addr(host.start as u64);
+        let end = Gfn::of_addr(host.end.next_multiple_of(1 << PAGE_SHIFT) as u64);
+        GfnRange::new(start.max(self.range.start), end.min(self.range.end))
+    }
+
+    /// The host addresses of `frames`.
+    pub fn host_range_of(frames: GfnRange) -> HostRange {
+        HostRange::new(frames.start.addr() as usize, frames.end.addr() as usize)
     }
 
     /// Whether writes to the slot are logged.

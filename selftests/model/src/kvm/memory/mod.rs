@@ -3,6 +3,9 @@
 //! The VM and its memory slots.
 
 mod any_vm;
+pub mod host;
+#[path = "../../../../../rust/kvm/memory/invalidations.rs"]
+mod invalidations;
 mod memslot;
 mod raw;
 mod slots;
@@ -10,6 +13,7 @@ mod slots;
 mod vm;
 
 pub use any_vm::{AnySlots, AnyVm};
+pub use invalidations::Invalidations;
 pub use memslot::{frames, MemSlot, SlotRange};
 pub use raw::{Counter, Setup, Stats, Vm};
 pub use slots::{SlotsHeld, SlotsLocked};

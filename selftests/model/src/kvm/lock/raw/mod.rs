@@ -2,6 +2,7 @@
 
 //! The locks that the room is about.
 
+mod invalidation;
 mod mmu_lock;
 mod pages_lock;
 

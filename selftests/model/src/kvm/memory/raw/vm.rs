@@ -11,7 +11,7 @@ use crate::{
         RwLock,
     },
     kvm::{
-        memory::memslot::MemSlot,
+        memory::{host::Host, memslot::MemSlot},
         types::{AddressSpace, Gfn, GfnRange, Level},
     },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
@@ -88,6 +88,7 @@ pub struct Vm {
     pub primary: Primary,
     /// Its changes, as far as they concern the VM.
     pub invalidations: Invalidations,
+    pub(in crate::kvm) host: Host,
     /// The CPUs that run its vCPUs.
     pub cpus: Mutex<Vec<Arc<Cpu>>>,
     /// What is counted.
@@ -116,6 +117,7 @@ impl Vm {
             debt: Debt::default(),
             primary: Primary::default(),
             invalidations: Invalidations::default(),
+            host: Host::default(),
             cpus: Mutex::default(),
             stats: Stats::default(),
         })
@@ -224,9 +226,9 @@ impl Vm {
         level == Level::PG_4K || inside && !tracked
     }
 
-    /// Whether any notifier is taking away memory.
-    pub(in crate::kvm::memory) fn has_invalidations(&self) -> bool {
-        self.invalidations.any()
+    /// How many notifiers are taking away memory.
+    pub(in crate::kvm::memory) fn invalidations_going_on(&self) -> u64 {
+        self.invalidations.going_on()
     }
 
     /// The frames of which they do.

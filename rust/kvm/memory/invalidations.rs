@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The record of invalidations: which frames the host is taking away, and which it has just taken.
+//!
+//! C keeps one range for all invalidations of a VM that are going on, from the lowest frame to the
+//! highest, until the last of them ends, and one number of those that have ended. So an invalidation
+//! anywhere concerns everybody. The record keeps each by itself:
+//!
+//! - those that are going on. They are also what the two halves of a notifier meet by: the end takes
+//!   away what the start has put there. Both name the same range of host addresses;
+//! - the last that have ended, by the number that C's count had then.
+//!
+//! There is room for a few. What has no place counts as everything, and so does an end that is not in
+//! the record, because it was C's or is long past: the record errs towards "stale", never the other
+//! way. Numbers may wrap.
+//!
+//! Writers hold `mmu_lock` for write. Who holds it for read sees no change. Without it a task sees its
+//! own entries, and of others at most that there is something.
+//!
+//! The model compiles this file as it is.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    kvm::types::GfnRange,
+    mm::HostRange,
+    sync::{Atomic, Relaxed}, //
+};
+use core::array;
+
+/// How many invalidations that are going on have a place.
+const ACTIVE: usize = 8;
+/// How many that have ended have one. A power of two, so that numbers may wrap.
+const ENDED: usize = 32;
+
+/// Words of the record.
+type Word = Atomic<u64>;
+
+/// Frames in the record.
+struct Frames([Word; 2]);
+
+impl Frames {
+    fn new(range: GfnRange) -> Self {
+        let [start, end] = range.raw();
+        Self([Word::new(start), Word::new(end)])
+    }
+
+    #[inline(always)]
+    fn load(&self) -> GfnRange {
+        let [start, end] = &self.0;
+        GfnRange::from_raw([start.load(Relaxed), end.load(Relaxed)])
+    }
+
+    #[inline(always)]
+    fn store(&self, range: GfnRange) {
+        for (word, value) in self.0.iter().zip(range.raw()) {
+            word.store(value, Relaxed);
+        }
+    }
+}
+
+/// A place for an invalidation that is going on.
+///
+/// # Invariants
+///
+/// It is free if the host range is empty. Notifiers' ranges are not.
+struct Active {
+    start: Word,
+    end: Word,
+    frames: Frames,
+}
+
+impl Active {
+    fn free() -> Self {
+        Self {
+            start: Word::new(0),
+            end: Word::new(0),
+            frames: Frames::new(GfnRange::ALL),
+        }
+    }
+
+    #[inline(always)]
+    fn is(&self, host: HostRange) -> bool {
+        self.start.load(Relaxed) == host.start as u64 && self.end.load(Relaxed) == host.end as u64
+    }
+
+    #[inline(always)]
+    fn is_free(&self) -> bool {
+        self.end.load(Relaxed) == 0
+    }
+
+    #[inline(always)]
+    fn name(&self, host: HostRange) {
+        self.start.store(host.start as u64, Relaxed);
+        self.end.store(host.end as u64, Relaxed);
+    }
+}
+
+/// The end of an invalidation: its number, and the frames.
+struct Ended {
+    seq: Word,
+    frames: Frames,
+}
+
+/// The record of one VM.
+pub struct Invalidations {
+    active: [Active; ACTIVE],
+    /// How many are going on that have no place.
+    unlisted: Word,
+    ended: [Ended; ENDED],
+}
+
+impl Invalidations {
+    /// Nothing has happened yet.
+    pub fn new() -> Self {
+        Self {
+            active: array::from_fn(|_| Active::free()),
+            unlisted: Word::new(0),
+            ended: array::from_fn(|_| Ended {
+                seq: Word::new(0),
+                frames: Frames::new(GfnRange::ALL),
+            }),
+        }
+    }
+
+    /// An invalidation of `host` begins, which shows at `frames`.
+    pub fn begin(&self, host: HostRange, frames: GfnRange) {
+        match self.active.iter().find(|place| place.is_free()) {
+            Some(place) => {
+                place.frames.store(frames);
+                place.name(host);
+            }
+            None => self
+                .unlisted
+                .store(self.unlisted.load(Relaxed) + 1, Relaxed),
+        }
+    }
+
+    /// Takes away one of `host` that is about to end, and says which frames it shows at. `None` if
+    /// there is none that it could be.
+    pub fn take(&self, host: HostRange) -> Option<GfnRange> {
+        if let Some(place) = self.active.iter().find(|place| place.is(host)) {
+            place.name(HostRange::new(0, 0));
+            return Some(place.frames.load());
+        }
+        let others = self.unlisted.load(Relaxed).checked_sub(1)?;
+        self.unlisted.store(others, Relaxed);
+        Some(GfnRange::ALL)
+    }
+
+    /// One that was taken away has ended, which made C's count `seq`.
+    pub fn note_end(&self, seq: u64, frames: GfnRange) {
+        let place = self.place_of(seq);
+        place.seq.store(seq, Relaxed);
+        place.frames.store(frames);
+    }
+
+    /// Whether one of `host` has a place. Whoever began it may ask without `mmu_lock`.
+    #[inline]
+    pub fn lists(&self, host: HostRange) -> bool {
+        self.active.iter().any(|place| place.is(host))
+    }
+
+    /// How many are going on.
+    #[inline]
+    pub fn count(&self) -> u64 {
+        let listed = self.active.iter().filter(|place| !place.is_free());
+        listed.count() as u64 + self.unlisted.load(Relaxed)
+    }
+
+    /// Whether one that is going on may concern a frame of `range`.
+    #[inline]
+    pub fn is_active(&self, range: GfnRange) -> bool {
+        self.unlisted.load(Relaxed) != 0
+            || self
+                .active
+                .iter()
+                .any(|place| !place.is_free() && place.frames.load().overlaps(range))
+    }
+
+    /// Whether one that ended after C's count was `snapshot`, and before it became more than `now`,
+    /// may concern a frame of `range`.
+    #[inline]
+    pub fn has_ended(&self, snapshot: u64, now: u64, range: GfnRange) -> bool {
+        let missed = now.wrapping_sub(snapshot);
+        let concerns = |seq: u64| {
+            let place = self.place_of(seq);
+            place.seq.load(Relaxed) != seq || place.frames.load().overlaps(range)
+        };
+        missed > ENDED as u64 || (0..missed).any(|back| concerns(now.wrapping_sub(back)))
+    }
+
+    #[inline(always)]
+    fn place_of(&self, seq: u64) -> &Ended {
+        &self.ended[seq as usize % ENDED]
+    }
+}
+
+impl Default for Invalidations {
+    fn default() -> Self {
+        Self::new()
+    }
+}

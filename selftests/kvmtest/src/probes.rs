@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How often functions of the kernel are called, by its kprobes.
+
+use crate::sysfs;
+use anyhow::{Context, Result};
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+
+const TRACING: &str = "/sys/kernel/tracing";
+const EVENTS: &str = "/sys/kernel/tracing/kprobe_events";
+/// What the probes are called, and where they are counted.
+const NAME: &str = "kvm_selftest";
+
+/// Whose calls are counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Whose {
+    /// Everybody's.
+    All,
+    /// Those of the thread that asks.
+    Mine,
+}
+
+/// Probes on some functions. There can be one object of this kind at a time.
+#[must_use = "calls are counted until this is dropped"]
+pub struct Probes {
+    instance: String,
+    count: usize,
+}
+
+impl Probes {
+    /// Whether the kernel has what it takes.
+    pub fn work_here() -> bool {
+        sysfs::exists(EVENTS)
+    }
+
+    /// Counts calls of `functions` from now on.
+    pub fn new(functions: &[&str], whose: Whose) -> Result<Self> {
+        let instance = format!("{TRACING}/instances/{NAME}");
+        fs::create_dir(&instance).context("making an instance of the tracer")?;
+        let mut probes = Self { instance, count: 0 };
+        for function in functions {
+            add(&format!("p:{NAME}/on{} {function}", probes.count))
+                .with_context(|| format!("probing {function}"))?;
+            probes.count += 1;
+        }
+        if whose == Whose::Mine {
+            // SAFETY: takes nothing and cannot fail.
+            let thread = unsafe { libc::gettid() };
+            probes.set("filter", &format!("common_pid == {thread}"))?;
+        }
+        probes.set("enable", "1")?;
+        Ok(probes)
+    }
+
+    fn set(&self, file: &str, value: &str) -> Result<()> {
+        sysfs::write(&format!("{}/events/{NAME}/{file}", self.instance), value)
+    }
+
+    /// The number of calls so far.
+    pub fn calls(&self) -> Result<u64> {
+        let mut sum = 0;
+        for entry in fs::read_dir(format!("{}/per_cpu", self.instance))? {
+            let stats = entry?.path().join("stats");
+            let text = fs::read_to_string(&stats)?;
+            for name in ["entries", "overrun"] {
+                sum += sysfs::number_of(&text, name).unwrap_or(0);
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// Adds a line to the kernel's list of probes.
+fn add(line: &str) -> Result<()> {
+    let mut list = OpenOptions::new().append(true).open(EVENTS)?;
+    Ok(writeln!(list, "{line}")?)
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        // Events that were never made cannot be switched off.
+        let _ = self.set("enable", "0");
+        let gone = fs::remove_dir(&self.instance);
+        gone.expect("nobody else uses the instance");
+        for number in 0..self.count {
+            add(&format!("-:{NAME}/on{number}")).expect("the probe is off");
+        }
+    }
+}

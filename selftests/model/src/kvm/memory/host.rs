@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a VM hears from its host besides page tables: the books of slots that must not change.
+
+use super::{invalidations::Invalidations, memslot::MemSlot, raw::Vm};
+use crate::{
+    atomic::{
+        plain::{AtomicU64, Mutex},
+        OnceLock,
+        Ordering::SeqCst,
+    },
+    kvm::{types::GfnRange, AnySlots},
+    mm::HostRange,
+};
+
+/// What the module keeps for the VM, and what C counts.
+#[derive(Default)]
+pub(crate) struct Host {
+    record: OnceLock<Invalidations>,
+    changes: AtomicU64,
+    reclaimed: AtomicU64,
+    /// What the VM's pfn caches were told to forget.
+    forgotten: Mutex<Vec<HostRange>>,
+    hidden: AtomicU64,
+}
+
+/// An event.
+pub fn trace_unmap(_range: HostRange) {}
+
+/// An event.
+pub fn trace_age(_range: HostRange) {}
+
+/// An event.
+pub fn trace_test_age(_address: usize) {}
+
+impl Vm {
+    pub(in crate::kvm) fn record(&self) -> &Invalidations {
+        self.host.record.get_or_init(Invalidations::new)
+    }
+
+    /// Keeps memory slots from changing.
+    pub fn block_slots_update(&self) {
+        self.host.changes.fetch_add(1, SeqCst);
+    }
+
+    /// One change of the host is over.
+    pub fn unblock_slots_update(&self, _elided: bool) {
+        let less = |changes: u64| changes.checked_sub(1);
+        if self
+            .host
+            .changes
+            .fetch_update(SeqCst, SeqCst, less)
+            .is_err()
+        {
+            self.bug();
+        }
+    }
+
+    /// Whether memory slots must not change.
+    pub fn slots_update_is_blocked(&self) -> bool {
+        self.host.changes.load(SeqCst) != 0
+    }
+
+    /// Makes pfn caches forget pages of `range`.
+    pub fn invalidate_pfn_caches(&self, range: HostRange) {
+        assert!(self.slots_update_is_blocked(), "a pfn cache could refresh");
+        crate::atomic::plain::lock(&self.host.forgotten).push(range);
+    }
+
+    /// How often the guest lost memory.
+    pub fn times_reclaimed(&self) -> u64 {
+        self.host.reclaimed.load(SeqCst)
+    }
+
+    /// The guest lost memory.
+    pub fn guest_memory_reclaimed(&self) {
+        self.host.reclaimed.fetch_add(1, SeqCst);
+    }
+
+    /// Zaps everything that the VM maps.
+    pub fn unmap_everything(&self) {
+        crate::tdp_mmu::zap::zap_all(&mut self.mmu_write());
+    }
+
+    /// There is no shadow MMU.
+    pub fn age_shadow(&self, _slot: &MemSlot, _frames: GfnRange, _test_only: bool) -> bool {
+        false
+    }
+
+    /// Whether an invalidation of `host` is going on.
+    pub fn has_begun(&self, host: HostRange) -> bool {
+        self.record().lists(host)
+    }
+
+    /// How many invalidations the record knows.
+    pub fn recorded_invalidations(&self) -> u64 {
+        self.record().count()
+    }
+
+    /// Slots are looked up by host address in vain, from now on or no longer: what a change of slots
+    /// between the two halves of a notifier would do.
+    pub fn hide_slots(&self, hide: bool) {
+        self.host.hidden.store(hide.into(), SeqCst);
+    }
+}
+
+impl AnySlots<'_> {
+    /// The slots whose memory lies in `host`, and which of their frames do.
+    pub fn in_host_range(&self, host: HostRange) -> impl Iterator<Item = (&MemSlot, GfnRange)> {
+        let vm = self.vm();
+        let hidden = vm.host.hidden.load(SeqCst) != 0;
+        let slots = vm.slots().iter().filter(move |_| !hidden);
+        slots.filter_map(move |slot| {
+            let frames = slot.frames_in(host);
+            (!frames.is_empty()).then_some((slot, frames))
+        })
+    }
+}

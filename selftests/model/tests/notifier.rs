@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The two halves of a notifier: what each does, and that they meet.
+
+mod common;
+
+use common::{frame, Options};
+use kvmrs_model::{
+    kvm::{types::Pfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm},
+    machine::{npt, Machine},
+    mm::HostRange,
+    tdp_mmu::{notifier, visitor::GiveWay},
+    world::{breaks::ALWAYS, breaks::NEVER, cpu::Access, kvm, view},
+};
+use std::sync::Arc;
+
+/// The host addresses of `count` frames from the one at `index` of the VM's memory.
+fn host(index: u64, count: u64) -> HostRange {
+    MemSlot::host_range_of(GfnRange::sized(frame(index), count))
+}
+
+/// A VM with memory in small pages, of which a guest uses the first ones.
+fn world(pages: u64) -> (Arc<Vm>, Vcpu) {
+    let vm = common::vm_with(npt(), common::memory(), Level::PG_4K, Options::default());
+    let vcpu = common::vcpu(&vm);
+    for index in 0..pages {
+        kvm::guest_access(&vcpu, frame(index), Access::Write, |_| ());
+    }
+    (vm, vcpu)
+}
+
+/// Whether the frame at `index` is mapped.
+fn is_mapped(vcpu: &Vcpu, index: u64) -> bool {
+    let tree = view::Tree::of(vcpu.vm(), &vcpu.root().expect("a root"));
+    tree.leaf(frame(index)).is_some()
+}
+
+fn mapped(vcpu: &Vcpu, count: u64) -> Vec<u64> {
+    (0..count).filter(|index| is_mapped(vcpu, *index)).collect()
+}
+
+/// Both halves, with `change` in between.
+fn notify(vm: &Vm, range: HostRange, give_way: GiveWay, change: impl FnOnce()) {
+    notifier::start(vm, range, give_way);
+    change();
+    notifier::end(vm, range);
+}
+
+#[test]
+fn between_its_halves_nothing_is_mapped() {
+    for give_way in [GiveWay::WhenAsked, GiveWay::Never] {
+        let (vm, vcpu) = world(4);
+        notify(&vm, host(0, 2), give_way, || {
+            assert!(vm.slots_update_is_blocked() && vm.times_reclaimed() == 1);
+            assert_eq!(mapped(&vcpu, 4), [2, 3]);
+            assert_eq!(kvm::fault(&vcpu, frame(0), Access::Write), Outcome::Retry);
+            vm.primary.populate(frame(0), Level::PG_4K);
+        });
+        assert!(!vm.slots_update_is_blocked() && !vm.is_bugged());
+        kvm::guest_access(&vcpu, frame(0), Access::Read, |pfn| {
+            assert!(vm.primary.holds(frame(0), Pfn::new(pfn)));
+        });
+        kvm::destroy(&vm, vec![vcpu]);
+    }
+}
+
+#[test]
+fn one_flush_is_enough() {
+    let (vm, vcpu) = world(64);
+    let before = vm.stats.flushes.get();
+    notify(&vm, host(0, 64), GiveWay::WhenAsked, || ());
+    assert_eq!(vm.stats.flushes.get() - before, 1);
+    notify(&vm, host(0, 64), GiveWay::WhenAsked, || ());
+    assert_eq!(vm.stats.flushes.get() - before, 1, "there was nothing");
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// Memory of no slot: nobody waits for `mmu_lock`, which somebody has.
+#[test]
+fn what_no_slot_has_takes_no_lock() {
+    let (vm, vcpu) = world(1);
+    let far = host(common::PAGES - 1, 1);
+    let outside = HostRange::new(far.end, far.end + 4096);
+    std::thread::scope(|scope| {
+        let lock = vm.mmu_write();
+        let other = scope.spawn(|| {
+            for _ in 0..100 {
+                notify(&vm, outside, GiveWay::WhenAsked, || {
+                    assert!(vm.slots_update_is_blocked());
+                });
+            }
+        });
+        other.join().expect("no panic");
+        drop(lock);
+    });
+    assert!(!vm.slots_update_is_blocked() && vm.times_reclaimed() == 0);
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// A walk gives way in the middle, and faults on what it has passed, and on what it has not reached.
+#[test]
+fn all_of_it_is_known_before_the_first_is_zapped() {
+    let (vm, vcpu) = world(8);
+    let vcpu = Arc::new(vcpu);
+    let (guest, world) = (vcpu.clone(), vm.clone());
+    vm.breaks.set_hook(move || {
+        world.breaks.set(NEVER);
+        for index in 0..8 {
+            if !is_mapped(&guest, index) {
+                let outcome = kvm::fault(&guest, frame(index), Access::Write);
+                assert_eq!(outcome, Outcome::Retry, "{index}");
+            }
+        }
+        world.breaks.set(ALWAYS);
+    });
+    vm.breaks.set(ALWAYS);
+    notifier::start(&vm, host(0, 8), GiveWay::WhenAsked);
+    assert!(vm.breaks.given() > 0, "it gives way");
+    vm.breaks.set(NEVER);
+    assert_eq!(mapped(&vcpu, 8), []);
+    notifier::end(&vm, host(0, 8));
+    vm.breaks.set_hook(|| ());
+    let vcpu = Arc::into_inner(vcpu).expect("the hook is gone");
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// One that may not block holds the lock to its end.
+#[test]
+fn without_blocking_it_does_not_give_way() {
+    let (vm, vcpu) = world(8);
+    vm.breaks.set(ALWAYS);
+    notify(&vm, host(0, 8), GiveWay::Never, || ());
+    assert_eq!((vm.breaks.given(), mapped(&vcpu, 8)), (0, vec![]));
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn an_end_without_its_start_is_a_bug_and_no_hang() {
+    let (vm, vcpu) = world(2);
+    notifier::start(&vm, host(0, 2), GiveWay::WhenAsked);
+    notifier::end(&vm, host(0, 1));
+    assert!(vm.take_bug(), "no start had this range");
+    assert_eq!(vm.recorded_invalidations(), 1);
+    notifier::end(&vm, host(0, 2));
+    assert!(vm.take_bug(), "one end too many");
+    assert_eq!(vm.recorded_invalidations(), 0);
+    kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// Slots that are gone at the end: the start has counted, so the end does.
+#[test]
+fn an_end_that_finds_no_slot_ends_what_has_begun() {
+    let (vm, vcpu) = world(2);
+    notifier::start(&vm, host(0, 2), GiveWay::WhenAsked);
+    vm.hide_slots(true);
+    notifier::end(&vm, host(0, 2));
+    vm.hide_slots(false);
+    assert!(vm.recorded_invalidations() == 0 && !vm.invalidations.any());
+    assert!(!vm.is_bugged());
+    kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// Slots that come in between: the end must not end what has not begun.
+#[test]
+fn an_end_that_finds_another_slot_is_a_bug() {
+    let (vm, vcpu) = world(2);
+    vm.hide_slots(true);
+    notifier::start(&vm, host(0, 2), GiveWay::WhenAsked);
+    vm.hide_slots(false);
+    notifier::end(&vm, host(0, 2));
+    assert!(vm.take_bug() && !vm.invalidations.any());
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// The VM goes while the host is in the middle of a change.
+#[test]
+fn a_vm_may_go_before_the_end() {
+    let (vm, vcpu) = world(2);
+    notifier::start(&vm, host(0, 1), GiveWay::WhenAsked);
+    kvm::destroy(&vm, vec![vcpu]);
+    assert_eq!(vm.recorded_invalidations(), 1);
+}
+
+#[test]
+fn many_at_once_end_in_any_order() {
+    let (vm, vcpu) = world(16);
+    for index in 0..16 {
+        notifier::start(&vm, host(index, 1), GiveWay::WhenAsked);
+    }
+    assert_eq!(vm.recorded_invalidations(), 16);
+    for index in (0..16).rev() {
+        notifier::end(&vm, host(index, 1));
+    }
+    assert!(vm.recorded_invalidations() == 0 && !vm.invalidations.any());
+    assert!(!vm.is_bugged() && !vm.slots_update_is_blocked());
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn aging_takes_no_lock() {
+    let (vm, vcpu) = world(2);
+    let machine = Machine::current();
+    std::thread::scope(|scope| {
+        let lock = vm.mmu_write();
+        let other = scope.spawn(|| {
+            machine.enter();
+            assert!(notifier::test_young(&vm, host(1, 1).start));
+            assert!(notifier::clear_young(&vm, host(0, 2)));
+            assert!(!notifier::clear_young(&vm, host(0, 2)));
+            assert!(!notifier::test_young(&vm, host(1, 1).start));
+        });
+        other.join().expect("no panic");
+        drop(lock);
+    });
+    kvm::destroy(&vm, vec![vcpu]);
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an invalidation costs others, and what may happen while it goes on.
+
+use super::test;
+use crate::clock::repeat;
+use crate::harness::{Skip, Test};
+use anyhow::{bail, ensure, Context, Result};
+use kvmtest::backend::RUST;
+use kvmtest::guest::{self, Pattern, Program};
+use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::probes::{Probes, Whose};
+use kvmtest::vm::{Slot, Vm, BASE};
+use std::io::Error;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+
+pub const TESTS: &[Test] = &[
+    test("invalidation_elision", elision),
+    test("invalidation_whose", whose),
+    test("invalidation_beside_slots", beside_slots),
+    test("invalidation_beside_end", beside_end),
+    test("invalidation_not_blockable", not_blockable),
+    test("invalidation_many", many),
+];
+
+/// Where `mmu_lock` is taken for write.
+const LOCK: &str = "_raw_write_lock";
+/// C's notifier, as far as the host calls it.
+const NOTIFIER: [&str; 5] = [
+    "kvm:kvm_mmu_notifier_invalidate_range_start",
+    "kvm:kvm_mmu_notifier_invalidate_range_end",
+    "kvm:kvm_mmu_notifier_clear_flush_young",
+    "kvm:kvm_mmu_notifier_clear_young",
+    "kvm:kvm_mmu_notifier_release",
+];
+/// Number of invalidations of a storm.
+const STORM: u64 = 10_000;
+
+fn probes(functions: &[&str], whose: Whose) -> Result<Probes> {
+    if !Probes::work_here() {
+        bail!(Skip("the kernel has no kprobes".into()));
+    }
+    Probes::new(functions, whose)
+}
+
+/// Memory that no slot has comes and goes without `mmu_lock`. That of a slot needs it twice each time.
+fn elision(backend: &str) -> Result<()> {
+    let memory = Memory::new(MIB, Backing::Small)?;
+    let other = Memory::new(MIB, Backing::Small)?;
+    let (_vm, mut vcpu) = Vm::with(backend, &memory)?;
+    vcpu.fill(&Slot::of(&memory).range(), 1)?;
+    let locks = probes(&[LOCK], Whose::Mine)?;
+    for number in 0..STORM {
+        let start = number * PAGE_4K % other.size();
+        other.discard(start..start + PAGE_4K)?;
+    }
+    let elided = locks.calls()?;
+    ensure!(elided == 0, "{elided} locks for memory of no slot");
+    for _ in 0..100 {
+        memory.store(0, 1);
+        memory.discard(0..PAGE_4K)?;
+    }
+    let taken = locks.calls()?;
+    ensure!(taken >= 200, "only {taken} locks for memory of a slot");
+    Ok(())
+}
+
+/// A VM on Rust never gets into C's notifier, and one on C does.
+fn whose(backend: &str) -> Result<()> {
+    let calls = probes(&NOTIFIER, Whose::All)?;
+    {
+        let memory = Memory::new(MIB, Backing::Small)?;
+        let (_vm, mut vcpu) = Vm::with(backend, &memory)?;
+        vcpu.fill(&Slot::of(&memory).range(), 1)?;
+        memory.discard(0..PAGE_4K)?;
+        memory.protect(0..MIB, Rights::Read)?;
+        memory.protect(0..MIB, Rights::All)?;
+        memory.advise(0..MIB, libc::MADV_COLD)?;
+        memory.advise(0..MIB, libc::MADV_PAGEOUT)?;
+        vcpu.fill(&Slot::of(&memory).range(), 2)?;
+    }
+    let calls = calls.calls()?;
+    let mine = backend != RUST;
+    ensure!(mine == (calls > 0), "{calls} calls on {backend}");
+    Ok(())
+}
+
+/// Goes on with `work` in another thread while `host` runs.
+fn beside<T>(work: impl Fn() -> Result<()> + Sync, host: impl FnOnce() -> Result<T>) -> Result<T> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| -> Result<()> {
+            while !over.load(SeqCst) {
+                work()?;
+            }
+            Ok(())
+        });
+        let done = host();
+        over.store(true, SeqCst);
+        worker.join().expect("the worker does not panic")?;
+        done
+    })
+}
+
+/// Takes all of the memory's rights away, and gives them back: long invalidations, page by page.
+fn churn(memory: &Memory) -> Result<()> {
+    let all = 0..memory.size();
+    memory.protect(all.clone(), Rights::Read)?;
+    memory.protect(all, Rights::All)
+}
+
+/// Slots come and go beside invalidations of their memory. A change in the middle of one would leave
+/// the VM unusable: the halves would not meet.
+fn beside_slots(backend: &str) -> Result<()> {
+    let memory = Memory::new(16 * MIB, Backing::Small)?;
+    let (vm, mut vcpu) = Vm::with(backend, &memory)?;
+    let slot = Slot::of(&memory);
+    beside(
+        || churn(&memory),
+        || {
+            repeat(1000, 50, |_| {
+                vm.delete(&slot)?;
+                vm.set(&slot, 0)
+            })
+        },
+    )?;
+    vcpu.fill(&slot.range(), 3)?;
+    vcpu.check(&slot.range(), 3)
+}
+
+/// VMs end in the middle of invalidations, and slots are freed all the same.
+fn beside_end(backend: &str) -> Result<()> {
+    let memory = Memory::new(8 * MIB, Backing::Small)?;
+    beside(
+        || churn(&memory),
+        || {
+            repeat(2000, 20, |_| {
+                let (_vm, vcpu) = Vm::with(backend, &memory)?;
+                vcpu.populate(&(BASE..BASE + MIB))
+            })
+        },
+    )
+}
+
+/// The memory of a process that is being killed is taken by others, who must not sleep meanwhile.
+fn not_blockable(backend: &str) -> Result<()> {
+    for _ in 0..20 {
+        if reaped(backend)? {
+            return Ok(());
+        }
+    }
+    bail!(Skip(
+        "processes end before others get at their memory".into()
+    ))
+}
+
+/// Whether the memory of a process with a VM was taken before it had given it up itself.
+fn reaped(backend: &str) -> Result<bool> {
+    let mut ready = [0; 2];
+    // SAFETY: `ready` has room for two descriptors.
+    ensure!(unsafe { libc::pipe(ready.as_mut_ptr()) } == 0, "pipe");
+    // SAFETY: the test has no other thread, so the child may go on as the parent would.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let made = victim(backend, ready[1]);
+        eprintln!("# the victim has no VM: {:#}", made.unwrap_err());
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(1) };
+    }
+    ensure!(child > 0, "fork: {}", Error::last_os_error());
+    let mut byte = 0_u8;
+    // SAFETY: `byte` is one byte, and the descriptors are this function's own.
+    let read = unsafe {
+        libc::close(ready[1]);
+        let read = libc::read(ready[0], (&raw mut byte).cast(), 1);
+        libc::close(ready[0]);
+        read
+    };
+    let result = if read == 1 { reap(child) } else { Ok(false) };
+    let mut status = 0;
+    // SAFETY: `status` is this function's own.
+    unsafe {
+        libc::kill(child, libc::SIGKILL);
+        libc::waitpid(child, &mut status, 0);
+    }
+    ensure!(read == 1, "the victim has no VM");
+    result
+}
+
+/// Has a VM with memory, says so, and waits for its end.
+fn victim(backend: &str, ready: i32) -> Result<()> {
+    let memory = Memory::new(64 * MIB, Backing::Small)?;
+    let (_vm, vcpu) = Vm::with(backend, &memory)?;
+    vcpu.populate(&Slot::of(&memory).range())?;
+    // SAFETY: one byte of a constant; the signal that ends this is not caught.
+    unsafe {
+        libc::write(ready, c"!".as_ptr().cast(), 1);
+        loop {
+            libc::pause();
+        }
+    }
+}
+
+/// Kills a process and takes its memory.
+fn reap(process: i32) -> Result<bool> {
+    // SAFETY: system calls that take numbers; the descriptor is this function's own.
+    let (descriptor, taken) = unsafe {
+        let descriptor = libc::syscall(libc::SYS_pidfd_open, process, 0);
+        libc::kill(process, libc::SIGKILL);
+        let taken = libc::syscall(libc::SYS_process_mrelease, descriptor, 0);
+        (descriptor, taken)
+    };
+    let error = Error::last_os_error();
+    // SAFETY: nobody else has it.
+    unsafe { libc::close(descriptor as i32) };
+    match (taken, error.raw_os_error()) {
+        (0, _) => Ok(true),
+        // It was faster.
+        (_, Some(libc::ESRCH)) => Ok(false),
+        _ => Err(error).context("process_mrelease"),
+    }
+}
+
+/// More invalidations at the same time than the module has places to write them down, while guests
+/// check what they wrote.
+fn many(backend: &str) -> Result<()> {
+    const THREADS: u64 = 12;
+    let memory = Memory::new(THREADS * PAGE_2M, Backing::Small)?;
+    let (vm, mut vcpu) = Vm::with(backend, &memory)?;
+    let range = Slot::of(&memory).range();
+    let fill = guest::pass(Program::Fill, &range, PAGE_4K, Pattern::Distinct, 1);
+    vcpu.run(&fill)?;
+    let advance = guest::pass(Program::Advance, &range, PAGE_4K, Pattern::Distinct, 1);
+    vcpu.patient = true;
+    let memory = &memory;
+    vm.during(&mut [(&mut vcpu, advance)], || {
+        thread::scope(|scope| {
+            let storms = (0..THREADS).map(|thread| scope.spawn(move || storm(memory, thread)));
+            let storms: Vec<_> = storms.collect();
+            for storm in storms {
+                storm.join().expect("storms do not panic")?;
+            }
+            Ok(())
+        })
+    })
+    .map(drop)
+}
+
+/// Changes the rights of one of the parts again and again.
+fn storm(memory: &Memory, part: u64) -> Result<()> {
+    let mine = part * PAGE_2M..(part + 1) * PAGE_2M;
+    repeat(1000, 20, |_| {
+        memory.protect(mine.clone(), Rights::Read)?;
+        memory.protect(mine.clone(), Rights::All)
+    })
+}

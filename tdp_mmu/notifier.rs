@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the host tells about the memory behind a VM: it is taken away, or asked whether it is in use.
+//!
+//! Each change of the host's page tables has a [`start`] and an [`end`], and others may be under way
+//! at the same time. What holds from a start's return to its end:
+//!
+//! - no vCPU, no other CPU's TLB and no pfn cache reaches the memory, and no fault maps it. The frames
+//!   of *all* slots are known as being taken away before the first of them is zapped: a walk may give
+//!   way in the middle, and what it has passed must not come back;
+//! - memory slots do not change. So the end finds the slots that the start has found;
+//! - if no slot lies in the range, neither takes `mmu_lock`.
+//!
+//! The flush comes before `mmu_lock` goes. Others who find an entry zapped owe nothing for it.
+//!
+//! An end looks for its start in the record. If slots lie in the range and there is no start, the VM
+//! is broken; if there was a start it is ended, whatever slots say now. A VM that hears nothing any
+//! more, as it is being destroyed, is left with starts that never end: C resets its count of them.
+//!
+//! C counterpart: `kvm_mmu_notifier_*()` in `virt/kvm/kvm_main.c`.
+
+use super::{
+    age::{age_range, test_age_range},
+    visitor::GiveWay,
+    zap::unmap_range, //
+};
+use crate::{
+    kvm::{
+        host,
+        AnySlots,
+        Begun,
+        Exclusive,
+        GfnRange,
+        MemSlot,
+        MmuLock,
+        PendingFlush,
+        SlotRange,
+        Vm, //
+    },
+    mm::HostRange, //
+};
+
+/// The host is about to take pages of `range` away.
+pub fn start(vm: &Vm, range: HostRange, give_way: GiveWay) {
+    host::trace_unmap(range);
+    vm.block_slots_update();
+    // Pfn caches have locks of their own, which must not be taken under `mmu_lock`.
+    vm.invalidate_pfn_caches(range);
+    if vm.with_slots(|slots| unmap(vm, slots, range, give_way)) {
+        vm.guest_memory_reclaimed();
+    }
+}
+
+/// Zaps what the VM maps of `range`. Returns whether any slot lies there.
+fn unmap(vm: &Vm, slots: &AnySlots<'_>, range: HostRange, give_way: GiveWay) -> bool {
+    let parts = slots.in_host_range(range);
+    let Some(all) = parts.map(|(_, frames)| frames).reduce(GfnRange::hull) else {
+        return false;
+    };
+    let mut lock = vm.mmu_write();
+    let begun = lock.begin(range, all);
+    let mut flush = PendingFlush::none(vm);
+    for (slot, frames) in slots.in_host_range(range) {
+        flush = unmap_part(&mut lock, &begun, slot, frames, give_way, flush);
+    }
+    flush.flush();
+    begun.leave_to_end();
+    true
+}
+
+/// Zaps `frames` of one slot, in both MMUs.
+fn unmap_part<'vm>(
+    lock: &mut MmuLock<'vm, Exclusive>,
+    begun: &Begun<'vm>,
+    slot: &MemSlot,
+    frames: GfnRange,
+    give_way: GiveWay,
+    mut flush: PendingFlush<'vm>,
+) -> PendingFlush<'vm> {
+    let range = SlotRange {
+        may_block: give_way == GiveWay::WhenAsked,
+        ..in_slot(slot, frames)
+    };
+    lock.unmap_shadow(begun, slot, frames, range.may_block, &mut flush);
+    let flush = unmap_range(lock, range, flush);
+    lock.reload_apic_access_page(begun, slot);
+    flush
+}
+
+fn in_slot(slot: &MemSlot, range: GfnRange) -> SlotRange {
+    SlotRange {
+        range,
+        address_space: slot.address_space(),
+        may_block: false,
+    }
+}
+
+/// The host has changed its page tables for `range`: vCPUs may map it again.
+pub fn end(vm: &Vm, range: HostRange) {
+    let has_slots = vm.with_slots(|slots| slots.in_host_range(range).next().is_some());
+    if has_slots || vm.has_begun(range) {
+        let mut lock = vm.mmu_write();
+        match lock.begun(range) {
+            Some(begun) => lock.end(begun),
+            None => vm.bug(),
+        }
+    }
+    vm.unblock_slots_update(!has_slots);
+}
+
+/// Makes pages of `range` old, without `mmu_lock`. Returns whether any of them was accessed. A CPU may
+/// go on with what its TLB says, and x86 lets it.
+pub fn clear_young(vm: &Vm, range: HostRange) -> bool {
+    host::trace_age(range);
+    vm.with_slots(|slots| {
+        slots
+            .in_host_range(range)
+            .fold(false, |young, (slot, frames)| {
+                young | age_range(vm, in_slot(slot, frames)) | vm.age_shadow(slot, frames, false)
+            })
+    })
+}
+
+/// Whether the page at `address` was accessed, without `mmu_lock`.
+pub fn test_young(vm: &Vm, address: usize) -> bool {
+    host::trace_test_age(address);
+    vm.with_slots(|slots| {
+        slots
+            .in_host_range(HostRange::one(address))
+            .any(|(slot, frames)| {
+                test_age_range(vm, in_slot(slot, frames)) || vm.age_shadow(slot, frames, true)
+            })
+    })
+}
+
+/// The host's address space goes away, and the VM's memory with it.
+pub fn release(vm: &Vm) {
+    vm.with_slots(|_| {
+        vm.unmap_everything();
+        vm.guest_memory_reclaimed();
+    });
+}
