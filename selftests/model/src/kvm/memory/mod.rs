@@ -10,6 +10,6 @@ mod slots;
 mod vm;
 
 pub use any_vm::{AnySlots, AnyVm};
-pub use memslot::{frames, MemSlot, SlotRange};
+pub use memslot::{frames, MemSlot, SlotRange, SlotState};
 pub use raw::{Counter, Setup, Stats, Vm};
 pub use slots::{SlotsHeld, SlotsLocked};
