@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! A vCPU and its page fault on the way through the MMU.
+//!
+//! The model compiles all but `raw/`, and has vCPUs of its own.
 
-mod host_frame;
 mod page_fault;
+mod raw;
 mod vcpu;
 
-pub use host_frame::HostFrame;
-pub use page_fault::{
+pub use raw::{
+    HostFrame,
     Outcome,
-    PageFault, //
+    PageFault,
+    Vcpu, //
 };
-pub use vcpu::Vcpu;

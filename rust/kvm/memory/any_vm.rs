@@ -9,9 +9,10 @@ use super::{
     memslot::MemSlot,
     raw::Vm, //
 };
-use crate::kvm::{
-    spte::{masks, Spte},
-    types::{AddressSpace, Gfn, Level}, //
+use crate::kvm::types::{
+    AddressSpace,
+    Gfn,
+    Level, //
 };
 use core::ops::Deref;
 use kernel::types::{
@@ -50,13 +51,7 @@ impl AnyVm {
         self.0.get()
     }
 
-    /// Whether `spte` stands for emulated MMIO (`is_mmio_spte`).
-    #[inline(always)]
-    pub fn is_mmio_spte(&self, spte: Spte) -> bool {
-        spte.raw() & masks::mmio() == self.mmio_value() && masks::mmio_caching()
-    }
-
-    /// What tells an MMIO entry of this VM, under [`masks::mmio`].
+    /// What tells an MMIO entry of this VM, under [`masks::mmio`](crate::kvm::spte::masks::mmio).
     #[inline(always)]
     pub fn mmio_value(&self) -> u64 {
         // SAFETY: The VM is alive; the field is set before its first vCPU.

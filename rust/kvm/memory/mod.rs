@@ -2,7 +2,7 @@
 
 //! The VM, what the module keeps for it, and its memory slots.
 //!
-//! The model compiles `vm.rs` as it is.
+//! The model compiles `vm.rs`, and has VMs and slots of its own.
 
 mod any_vm;
 mod memslot;

@@ -5,14 +5,22 @@
 #![forbid(unsafe_code)]
 
 use super::{
+    any_vm::AnyVm,
     memslot::MemSlot,
     raw::Vm, //
 };
-use crate::kvm::types::{
-    Gfn,
-    GfnRange,
-    Level, //
+use crate::kvm::{
+    spte::{masks, Spte},
+    types::{Gfn, GfnRange, Level}, //
 };
+
+impl AnyVm {
+    /// Whether `spte` stands for emulated MMIO (`is_mmio_spte`).
+    #[inline(always)]
+    pub fn is_mmio_spte(&self, spte: Spte) -> bool {
+        spte.raw() & masks::mmio() == self.mmio_value() && masks::mmio_caching()
+    }
+}
 
 impl Vm {
     /// As [`flush_remote_tlbs`](Self::flush_remote_tlbs), for the page of `level` around `gfn`.

@@ -26,16 +26,19 @@ TESTS = crates.MODEL / "tests"
 BUGS = 47
 
 _LINE = re.compile(r"^\| *(\d+) *\|.*\|([^|]*)\|\s*$", re.MULTILINE)
-_KILLER = re.compile(r"^Killed-by: (\w+)::(\w+)$", re.MULTILINE)
+_KILLER = re.compile(r"^Killed-by: (\w+)::(\w+)\nSays: (\S.*)$", re.MULTILINE)
+_CHANGED = re.compile(r"^\+\+\+ b/(\S+)", re.MULTILINE)
+"""A bug is one of the module's: neither of its tests nor of the model."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A patch that puts a bug back, and the test that must notice."""
+    """A patch that puts a bug back, the test that must notice, and what it must complain about."""
 
     patch: Path
     file: str
     test: str
+    says: str
 
     @property
     def name(self) -> str:
@@ -47,16 +50,16 @@ class Mutant:
 
 
 def mutants() -> List[Mutant]:
-    """All mutants, in order; an error for one that does not say which test kills it."""
+    """All mutants, in order; an error for one that does not say which test kills it, and how."""
     found = []
     for patch in sorted(MUTANTS.glob("*.patch")):
         killer = _KILLER.search(patch.read_text())
         if not killer:
             raise KvmrsError(
-                f"{patch.name} does not say which test kills it",
-                "add a line such as Killed-by: scenarios::a_test",
+                f"{patch.name} does not say which test kills it, and how",
+                "add lines such as Killed-by: scenarios::a_test, and Says: part of its complaint",
             )
-        found.append(Mutant(patch, killer[1], killer[2]))
+        found.append(Mutant(patch, killer[1], killer[2], killer[3]))
     return found
 
 
@@ -91,8 +94,10 @@ def _mentions(held: Dict[int, str], bug: int) -> Set[str]:
 
 def _complaints(mutant: Mutant, mentioned: Set[str]) -> List[str]:
     test = f"{mutant.file}::{mutant.test}"
-    missing = [] if _exists(test) else [f"{mutant.patch.name}: there is no {test}"]
-    return missing + [
+    wrong = [] if _exists(test) else [f"{mutant.patch.name}: there is no {test}"]
+    changed = _CHANGED.findall(mutant.patch.read_text())
+    wrong += [f"{mutant.patch.name} changes {file}" for file in changed if file.startswith("selftests/")]
+    return wrong + [
         f"bug {mutant.bug} does not name {name}" for name in (mutant.name, test) if name not in mentioned
     ]
 

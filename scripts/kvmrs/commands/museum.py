@@ -2,8 +2,9 @@
 """Puts bugs of the past back, one at a time, and has the tests find each.
 
 Each selftests/museum/NN-name.patch changes a copy of the sources, and names the test that must
-fail then. A mutant is killed by that very test: one that survives, does not apply or does not
-compile fails the run, as do tests that fail without any mutant.
+fail then, and what it must complain about. A mutant is killed by that very test for that very
+reason: one that survives, does not apply or does not compile fails the run, as do tests that fail
+without any mutant.
 """
 
 import glob
@@ -110,14 +111,16 @@ def _try(mutant: Mutant) -> Result:
         return result
     words = ["--test", mutant.file, "--", "--exact", mutant.test]
     code, text, result.seconds = _cargo(words, TIMEOUT)
-    result.killed, result.how = _verdict(mutant.test, code, text)
+    result.killed, result.how = _verdict(mutant, code, text)
     return result
 
 
-def _verdict(test: str, code: int, text: str) -> Tuple[bool, str]:
+def _verdict(mutant: Mutant, code: int, text: str) -> Tuple[bool, str]:
+    test = mutant.test
     if re.search(rf"^test {test}( - should panic)? \.\.\. FAILED$", text, re.MULTILINE):
         complaint = re.search(r"^thread .* panicked at .*:\n(.*)$", text, re.MULTILINE)
-        return True, complaint[1] if complaint else "the test did not panic as it should"
+        how = complaint[1] if complaint else "the test did not panic as it should"
+        return (True, how) if mutant.says in how else (False, f"not {mutant.says!r}, but: {how}")
     if code == 124:
         return False, f"no verdict in {TIMEOUT} s"
     return False, f"{test} passes" if code == 0 else f"{test} died (exit {code})"

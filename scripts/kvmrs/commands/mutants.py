@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""cargo-mutants changes one operator of tdp_mmu/ at a time, and tests look for it.
+"""cargo-mutants changes one operator of the module at a time, and tests look for it.
 
-It works on a crate's own files, so the copy has tdp_mmu/ in the crate. Tests that take long by
-themselves are left out, and the others linked into one program: every mutant is built anew. As long
-as no source file changes, a run goes on where the last one was stopped.
+It works on a crate's own files, so the copy has the module's in the crate: tdp_mmu/, and what the
+model compiles of rust/. Tests that take long by themselves are left out, and the others linked into
+one program: every mutant is built anew. As long as no source file changes, a run goes on where the
+last one was stopped.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import os
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import Dict, List, Set, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 from ..base import lock, paths, proc, ui
 from ..base.errors import KvmrsError
@@ -47,7 +48,21 @@ OUTCOMES = {
 }
 """What becomes of mutants, and cargo-mutants' list of them."""
 
-Survivor = Tuple[str, str]
+SHARED = ("tdp_mmu/", "rust/")
+MUTATED = ("tdp_mmu/*.rs", "rust/**/*.rs")
+"""Folders of the module in the crate, and which of their files are changed."""
+
+COPIED = "model/src/"
+"""Where they are in the copy."""
+
+
+class Survivor(NamedTuple):
+    """One mutation. Lines move, so the line's text stands for its number."""
+
+    file: str
+    line: str
+    column: int
+    mutation: str
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -68,9 +83,12 @@ def main(options: Namespace) -> int:
     if code not in (0, SOME_MISSED, SOME_TIMED_OUT):
         raise KvmrsError(f"cargo-mutants failed (exit {code})", "it says why above")
     print("mutants: " + ", ".join(f"{len(_listed(name))} {what}" for what, name in OUTCOMES.items()))
-    fresh = sorted(_survivors() - _explained())
-    for file, mutation in fresh:
-        print(f"not explained in {DOCUMENT.name}: {file}: {mutation}")
+    explained = set(_explained(DOCUMENT.read_text()))
+    fresh = [(number, found) for number, found in _survivors() if found not in explained]
+    if fresh:
+        print(f"not explained in {DOCUMENT.name}:")
+    for number, found in fresh:
+        print(_row(number, found))
     return 1 if fresh else 0
 
 
@@ -107,8 +125,7 @@ def _command(program: Path, words: List[str]) -> List[str]:
         f"--minimum-test-timeout={PATIENCE}",
         "--output",
         str(paths.out()),
-        "--file",
-        "model/src/tdp_mmu/*.rs",
+        *(f"--file={COPIED}{files}" for files in MUTATED),
         *words,
     ]
 
@@ -122,10 +139,10 @@ def _env() -> Dict[str, str]:
 
 
 def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
-    """The workspace, with tdp_mmu/ in the model's sources and the model's tests in one program."""
+    """The workspace, with the module in the model's sources and the model's tests in one program."""
     wanted, tests = {}, []
     for name, data in sources.items():
-        name = name.replace("selftests/", "").replace("tdp_mmu/", "model/src/tdp_mmu/")
+        name = COPIED + name if name.startswith(SHARED) else name.replace("selftests/", "")
         test = re.fullmatch(r"model/tests/(\w+)\.rs", name)
         if name.startswith("model/tests/ui/") or test and test[1] in LEFT_OUT:
             continue
@@ -140,8 +157,7 @@ def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
 def _repathed(name: str, text: str) -> str:
     if name == "model/Cargo.toml":
         return re.sub(r"\[\[test\]\]\n(?:[^\n]+\n)+", "", text)
-    text = text.replace('"../../../tdp_mmu/', '"tdp_mmu/')
-    return re.sub(r'"\.\./((?:\.\./)+rust/)', r'"\1', text)
+    return re.sub(rf'"\.\./\.\./\.\./((?:\.\./)*(?:{"|".join(SHARED)}))', r'"\1', text)
 
 
 def _same_as_last_time(sources: Dict[str, bytes]) -> bool:
@@ -161,16 +177,29 @@ def _listed(name: str) -> List[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def _survivors() -> Set[Survivor]:
-    """What no test noticed in the last run; a mutant that hangs was noticed."""
-    found = (re.match(r"model/src/tdp_mmu/(\w+\.rs):\d+:\d+: (.*)", line) for line in _listed("missed"))
-    return {(match[1], match[2]) for match in found if match}
+def _survivors() -> Iterator[Tuple[int, Survivor]]:
+    """What no test noticed in the last run, and the line's number; a mutant that hangs was noticed."""
+    for listed in _listed("missed"):
+        match = re.match(rf"{COPIED}(\S+\.rs):(\d+):(\d+): (.*)", listed)
+        if match:
+            file, number = match[1], int(match[2])
+            line = (paths.REPO / file).read_text().splitlines()[number - 1].strip()
+            yield number, Survivor(file, line, int(match[3]), match[4])
 
 
-def _explained() -> Set[Survivor]:
-    """The survivors that the document lists. Lines move, so they do not count."""
-    rows = re.findall(r"^\| (\w+\.rs):\d+[:\d]* \| `([^`]*)`", DOCUMENT.read_text(), re.MULTILINE)
-    return {(file, mutation.replace("\\|", "|")) for file, mutation in rows}
+_ROW = re.compile(r"^\| (\S+\.rs):\d+:(\d+) \| `([^`]*)` \| `([^`]*)` \|", re.MULTILINE)
+
+
+def _explained(document: str) -> Iterator[Survivor]:
+    """The survivors that the document lists."""
+    for file, column, line, mutation in _ROW.findall(document.replace("\\|", "\0")):
+        yield Survivor(file, line.replace("\0", "|"), int(column), mutation.replace("\0", "|"))
+
+
+def _row(number: int, found: Survivor) -> str:
+    """As the document lists it, but for the reason."""
+    line, mutation = (text.replace("|", "\\|") for text in (found.line, found.mutation))
+    return f"| {found.file}:{number}:{found.column} | `{line}` | `{mutation}` | why? |"
 
 
 def _install() -> Path:

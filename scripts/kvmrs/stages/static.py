@@ -10,6 +10,7 @@ from ..base import ui
 from ..base.errors import KvmrsError
 from ..checks import (
     kernel_style,
+    model_share,
     names,
     public_items,
     python_imports,
@@ -42,6 +43,7 @@ CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
     ("scripts import one way", python_imports.one_way),
     ("Rust files import one way", rust_imports.no_circles),
     ("public items of rust/", public_items.listed),
+    ("what the model compiles", model_share.listed),
     ("length of files", sizes.moderate),
     ("names in documents and comments", names.exist),
     ("rustdoc", rust.documents),

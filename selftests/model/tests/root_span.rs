@@ -65,7 +65,7 @@ fn a_page_that_the_root_does_not_span_is_mapped_nowhere() {
             kvm::fault(&vcpu, HIGH, Access::Read),
             kvm::fault(&vcpu, HIGH, Access::Write),
         ] {
-            assert_eq!(outcome, Outcome::OutOfReach, "{name}");
+            assert_eq!(outcome, Outcome::OutOfReach, "{name}: mapped somewhere");
         }
         let tree = tree(&vcpu);
         assert!(tree.leaves.is_empty() && tree.links.is_empty(), "{name}");

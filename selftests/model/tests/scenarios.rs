@@ -246,7 +246,7 @@ fn a_pending_flush_that_is_forgotten_flushes() {
     pending.add(a_flush(&vcpu));
     let before = vm.stats.flushes.get();
     drop(pending);
-    assert_eq!(vm.stats.flushes.get(), before + 1);
+    assert_eq!(vm.stats.flushes.get(), before + 1, "forgotten for good");
     drop(PendingFlush::none(&vm));
     a_flush(&vcpu).waive(Waiver::CallerFlushes);
     assert!(PendingFlush::from_caller(&vm, true).into_caller());

@@ -2,10 +2,10 @@
 
 //! A vCPU and its page fault on the way through the MMU.
 
-mod host_frame;
+#[path = "../../../../../rust/kvm/fault/page_fault.rs"]
 mod page_fault;
+mod raw;
+#[path = "../../../../../rust/kvm/fault/vcpu.rs"]
 mod vcpu;
 
-pub use host_frame::{HostFrame, FIRST_DEVICE_FRAME};
-pub use page_fault::{error, Outcome, PageFault, Request};
-pub use vcpu::Vcpu;
+pub use raw::{error, HostFrame, Outcome, PageFault, Request, Vcpu, FIRST_DEVICE_FRAME};

@@ -12,7 +12,6 @@ use crate::{
     },
     kvm::{
         memory::memslot::{MemSlot, SlotState},
-        spte::{masks, Spte},
         types::{AddressSpace, Gfn, GfnRange, Level},
     },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
@@ -176,11 +175,6 @@ impl Vm {
     pub fn use_dirty_rings(&self) {
         self.dirty_rings.store(true, SeqCst);
         self.slots().iter().for_each(MemSlot::use_rings);
-    }
-
-    /// Whether `spte` stands for emulated MMIO.
-    pub fn is_mmio_spte(&self, spte: Spte) -> bool {
-        spte.raw() & masks::mmio() == self.mmio_value() && masks::mmio_caching()
     }
 
     /// What tells an MMIO entry of this VM.

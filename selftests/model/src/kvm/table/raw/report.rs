@@ -53,7 +53,7 @@ pub fn mmio_marked(_at: &EntrySnapshot<'_>, _mmio: Spte) {}
 
 /// Why splitting a huge page did not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // See rust/kvm/table/report.rs.
+#[allow(missing_docs)] // See rust/kvm/table/raw/report.rs.
 pub enum SplitResult {
     Done,
     Raced,

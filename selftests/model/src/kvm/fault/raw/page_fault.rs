@@ -45,7 +45,7 @@ pub struct PageFault<'a> {
 
 /// What became of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // See rust/kvm/fault/page_fault.rs.
+#[allow(missing_docs)] // See rust/kvm/fault/raw/page_fault.rs.
 pub enum Outcome {
     Retry,
     Emulate,
@@ -118,13 +118,18 @@ impl<'a> PageFault<'a> {
         self.request.map_writable
     }
 
-    /// What the NX workaround says to a huge page for this fault.
-    pub fn nx_huge_page(&self) -> NxHugePage {
-        self.nx_huge_page
+    pub(in crate::kvm::fault) fn is_huge_page_disallowed(&self) -> bool {
+        self.nx_huge_page == NxHugePage::Disallowed
     }
 
-    /// Whether `gfn` must stay write-protected.
-    pub fn must_write_protect(&self, vcpu: &Vcpu, _slot: &MemSlot, gfn: Gfn) -> bool {
+    pub(in crate::kvm::fault) fn is_write_tracked(
+        &self,
+        vcpu: &Vcpu,
+        slot: &MemSlot,
+        gfn: Gfn,
+    ) -> bool {
+        let inside = slot.range().contains(gfn);
+        assert!(inside, "{gfn:?} was looked up in a slot that it is not in");
         vcpu.vm().is_write_tracked(gfn)
     }
 

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0
+"""An explained survivor excuses one mutation, wherever its line has moved to."""
+
+from .checkout import CheckoutTest
+
+SURVIVORS = r"""
+from kvmrs.base import paths
+from kvmrs.commands import mutants
+file = paths.REPO / "tdp_mmu" / "made_up.rs"
+file.parent.mkdir(exist_ok=True)
+file.write_text("fn f() {\n    let x = a | b | c;\n    let y = a | b | c;\n}\n")
+missed = paths.out() / "mutants.out" / "missed.txt"
+missed.parent.mkdir(parents=True)
+names = [f"{line}:{column}: replace | with ^ in f" for line in (2, 3) for column in (15, 19)]
+missed.write_text("".join(f"model/src/tdp_mmu/made_up.rs:{name}\n" for name in names))
+found = list(mutants._survivors())
+rows = [mutants._row(number, survivor) for number, survivor in found]
+print(rows[0])
+moved = rows[0].replace(".rs:2:", ".rs:70:")
+explained = set(mutants._explained("\n".join(["| where |", moved, rows[3]])))
+print([survivor in explained for _, survivor in found])
+"""
+
+
+class MutantsTest(CheckoutTest):
+    """Made-up survivors."""
+
+    def test_a_row_excuses_one(self) -> None:
+        done = self.run_python(SURVIVORS)
+        row = r"| tdp_mmu/made_up.rs:2:15 | `let x = a \| b \| c;` | `replace \| with ^ in f` | why? |"
+        self.assertEqual(done.stdout.splitlines(), [row, "[True, False, False, True]"], done.stderr)
