@@ -135,6 +135,12 @@ fn nx_workaround() {
 }
 
 #[test]
+fn slots() {
+    use Task::*;
+    check("slots", &[Guest, Guest, Host, Slots, Age, NxWorker]);
+}
+
+#[test]
 fn everything() {
     use Task::*;
     check(

@@ -46,7 +46,7 @@ pub enum Exit {
     /// The tables do not allow it.
     Fault,
     /// The entry says that it is MMIO.
-    Mmio,
+    Mmio(Spte),
 }
 
 /// What a TLB holds.
@@ -199,7 +199,7 @@ impl Caches {
             let spte = cell.load();
             if !spte.is_present() {
                 return Err(if vm.is_mmio_spte(spte) {
-                    Exit::Mmio
+                    Exit::Mmio(spte)
                 } else {
                     Exit::Fault
                 });

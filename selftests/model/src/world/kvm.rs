@@ -8,11 +8,12 @@ use super::{
     primary::HostPage,
     variants::Variant,
 };
-pub use super::{log::*, notifier::invalidate, nx::*, ring::reset_dirty_ring};
+pub use super::{log::*, notifier::invalidate, nx::*, ring::reset_dirty_ring, slots::*};
 use crate::{
     atomic::{plain::lock, retry, Arc, PoisonError},
     kvm::{
         fault::{error, Request},
+        memory::SlotState,
         spte::{masks, READABLE, WRITABLE},
         types::Pfn,
         AddressSpace, Gfn, GfnRange, Level, Outcome, PageFault, PendingFlush, Role, Shared,
@@ -88,9 +89,9 @@ pub fn try_access(
         match done {
             Ok(pfn) => return Ok(Some(pfn)),
             Err(Exit::LogFull) => {}
-            Err(Exit::Mmio) => return Ok(None),
+            Err(Exit::Mmio(spte)) if !is_stale_mmio(vcpu.vm(), spte) => return Ok(None),
             Err(Exit::NoRoot) => load_root(vcpu),
-            Err(Exit::Fault) => match fault(vcpu, gfn, access) {
+            Err(Exit::Fault | Exit::Mmio(_)) => match fault(vcpu, gfn, access) {
                 Outcome::Emulate | Outcome::WriteProtected => return Ok(None),
                 Outcome::Fixed => {}
                 // Somebody else is at it: has changed the entry, or is about to flush.
@@ -117,6 +118,11 @@ pub fn fault(vcpu: &Vcpu, gfn: Gfn, access: Access) -> Outcome {
 
 /// Maps a frame that the guest did not ask for yet (`KVM_PRE_FAULT_MEMORY`).
 pub fn prefetch(vcpu: &Vcpu, gfn: Gfn) -> Outcome {
+    let _srcu = vcpu
+        .vm()
+        .srcu
+        .read()
+        .unwrap_or_else(PoisonError::into_inner);
     slow_page_fault(vcpu, gfn, error_code(Access::Read), true)
 }
 
@@ -125,7 +131,13 @@ fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, error_code: u64, prefetch: bool) -> Ou
     let vm = vcpu.vm();
     let snapshot = vm.invalidations.snapshot();
     let slot = vm.slot(vcpu.root_role().address_space(), gfn);
-    let page = slot.and_then(|_| vm.primary.page(gfn));
+    if slot.is_some_and(|slot| slot.state() == SlotState::Invalid)
+        && !vm.variants.has(Variant::InvalidSlotIsMapped)
+    {
+        return Outcome::Retry;
+    }
+    let host = slot.map_or(gfn, |slot| slot.host_of(gfn));
+    let page = slot.and_then(|_| vm.primary.page(host));
     match (slot, page) {
         (Some(_), None) => return Outcome::Retry,
         (None, _) if !masks::mmio_caching() => return Outcome::Emulate,
@@ -142,7 +154,7 @@ fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, error_code: u64, prefetch: bool) -> Ou
     };
     let request = Request {
         gfn,
-        pfn: page.map_or(Pfn::new(0), |page| page.pfn_of(gfn)),
+        pfn: page.map_or(Pfn::new(0), |page| page.pfn_of(host)),
         slot,
         error_code,
         prefetch,

@@ -15,5 +15,6 @@ pub mod plant;
 pub mod pml;
 pub mod primary;
 pub mod ring;
+pub mod slots;
 pub mod variants;
 pub mod view;

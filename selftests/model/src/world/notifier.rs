@@ -7,7 +7,7 @@
 //! one sequence number for the whole VM, and one range: from the lowest to the highest frame of all
 //! that are active, until the last of them ends.
 
-use super::{variants::Variant, view};
+use super::{paging_cache::overlaps, variants::Variant, view};
 use crate::{
     atomic::{
         plain::{lock, Mutex},
@@ -15,7 +15,8 @@ use crate::{
         Ordering::SeqCst,
     },
     kvm::{
-        types::Pfn, Exclusive, Gfn, GfnRange, Locked, MmuLock, PendingFlush, Shared, SlotRange, Vm,
+        memory::SlotState, types::Pfn, Exclusive, Gfn, GfnRange, Locked, MmuLock, PendingFlush,
+        Shared, SlotRange, Vm,
     },
     lockdep, tdp_mmu,
 };
@@ -26,6 +27,9 @@ pub struct Invalidations {
     sequence: AtomicU64,
     in_progress: AtomicU64,
     range: Mutex<Option<GfnRange>>,
+    /// Notifiers between start and end, whether any slot shows their memory or not
+    /// (`mn_active_invalidate_count`, with its lock).
+    active: Mutex<u64>,
     /// Notifiers that zap with the lock held for read right now.
     zapping: AtomicU64,
 }
@@ -62,6 +66,17 @@ impl Invalidations {
         *lock(&self.range)
     }
 
+    /// Calls `change` if no notifier is active, which may not become so meanwhile. Returns whether it
+    /// did.
+    pub(super) fn when_idle(&self, vm: &Vm, change: impl FnOnce()) -> bool {
+        let active = lock(&self.active);
+        let idle = *active == 0 || vm.variants.has(Variant::SlotsDoNotWait);
+        if idle {
+            change();
+        }
+        idle
+    }
+
     /// `kvm_mmu_invalidate_begin()`, under `mmu_lock` held for write.
     pub(crate) fn begin(&self) {
         if self.in_progress.fetch_add(1, SeqCst) == 0 {
@@ -82,11 +97,10 @@ impl Invalidations {
     /// `kvm_mmu_invalidate_end()`, under `mmu_lock` held for write.
     pub(crate) fn end(&self, all: bool) {
         self.sequence.fetch_add(1, SeqCst);
-        if all {
-            self.in_progress.store(0, SeqCst);
-        } else {
-            self.in_progress.fetch_sub(1, SeqCst);
-        }
+        let ended = if all { u64::MAX } else { 1 };
+        let before = self.in_progress.load(SeqCst);
+        assert!(before != 0, "a notifier ends that has not started");
+        self.in_progress.store(before.saturating_sub(ended), SeqCst);
     }
 }
 
@@ -101,6 +115,7 @@ impl Notifier {
     /// `kvm_mmu_notifier_invalidate_range_start()`. Nobody gets at the memory when it returns.
     pub fn start(vm: &Vm, range: GfnRange, may_block: bool) -> Self {
         let _not = (!may_block).then(lockdep::non_block);
+        *lock(&vm.invalidations.active) += 1;
         let slots = slot_ranges(vm, range, may_block);
         let notifier = Self { range, slots };
         if notifier.slots.is_empty() {
@@ -173,13 +188,13 @@ impl Notifier {
     /// `kvm_mmu_notifier_invalidate_range_end()`. Faults may map the memory again.
     pub fn end(self, vm: &Vm) {
         vm.primary.forget(self.range);
-        if self.slots.is_empty() {
-            return;
+        if !slot_ranges(vm, self.range, true).is_empty() {
+            let lock = vm.mmu_write();
+            self.check(&lock);
+            let all = vm.variants.has(Variant::NotifierEndsAll);
+            vm.invalidations.end(all);
         }
-        let lock = vm.mmu_write();
-        self.check(&lock);
-        let all = vm.variants.has(Variant::NotifierEndsAll);
-        vm.invalidations.end(all);
+        *lock(&vm.invalidations.active) -= 1;
     }
 
     /// Nobody will zap the memory any more for this notifier: no tree may map what is not the host's.
@@ -191,9 +206,10 @@ impl Notifier {
         }
         for root in view::roots(vm) {
             for (gfn, (level, spte)) in &view::Tree::of(vm, root).leaves {
-                let end = gfn.add(level.pages());
-                if *gfn < self.range.end && self.range.start < end {
-                    let held = vm.primary.holds(*gfn, Pfn::new(spte.pfn().raw()));
+                let slot = vm.slot(root.role().address_space(), *gfn);
+                let host = slot.map_or(*gfn, |slot| slot.host_of(*gfn));
+                if overlaps(host, *level, self.range) {
+                    let held = vm.primary.holds(host, Pfn::new(spte.pfn().raw()));
                     assert!(held, "a notifier left {gfn:?} {level:?} mapped");
                 }
             }
@@ -203,11 +219,10 @@ impl Notifier {
 
 /// What each slot shows of `range`.
 fn slot_ranges(vm: &Vm, range: GfnRange, may_block: bool) -> Vec<SlotRange> {
-    let shown = vm.slots().iter().map(|slot| SlotRange {
-        range: GfnRange::new(
-            slot.range().start.max(range.start),
-            slot.range().end.min(range.end),
-        ),
+    let slots = vm.slots().iter();
+    let there = slots.filter(|slot| slot.state() != SlotState::Gone);
+    let shown = there.map(|slot| SlotRange {
+        range: slot.frames_of(range),
         address_space: slot.address_space(),
         may_block,
     });

@@ -33,6 +33,14 @@ pub enum Variant {
     NxSwitchedOnly,
     /// What a dirty ring said is forgotten, and writes are not made to count again.
     RingResetOnly,
+    /// What a slot maps stays when it goes.
+    SlotLeftMapped,
+    /// Slots change while notifiers are active.
+    SlotsDoNotWait,
+    /// Faults map memory of a slot that is about to go.
+    InvalidSlotIsMapped,
+    /// MMIO entries are taken for good, whatever has become of the slots.
+    MmioIsNeverStale,
     /// vCPUs run on when their dirty ring is about to be full.
     RingFullUnseen,
 }

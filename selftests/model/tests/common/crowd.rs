@@ -10,7 +10,7 @@
 use super::{frame, memory, vcpu, vm_with, wide_vcpu, Options, PAGES};
 use kvmrs_model::{
     atomic::{lock, pause, plain, seed, thread, Arc, Mutex, Ordering::SeqCst},
-    kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
+    kvm::{memory::SlotState, types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{Machine, Masks},
     world::{breaks::ALWAYS, cpu::Access, kvm, notifier::Notifier, ring, view},
 };
@@ -55,7 +55,9 @@ pub enum Task {
     NxWorker,
     /// The NX workaround is switched on and off.
     NxSwitch,
-    /// One of the last five.
+    /// A slot is deleted and made.
+    Slots,
+    /// One of five that change pages and tables.
     Maintain,
 }
 
@@ -218,6 +220,13 @@ impl Crowd {
                 kvm::recover(vm, slot);
             }
             Task::NxWorker => while kvm::recover_nx_huge_pages(vm, 1 + dice.roll(3) as u32) {},
+            Task::Slots => {
+                let _slots = lock(&self.slots);
+                match slot.state() {
+                    SlotState::Live => kvm::delete_slot(vm, slot),
+                    _ => kvm::create_slot(vm, slot),
+                }
+            }
             Task::NxSwitch => {
                 let _slots = lock(&self.slots);
                 kvm::switch_nx_huge_pages(vm, dice.roll(2) == 0);

@@ -3,17 +3,31 @@
 //! Memory slots, with their dirty log.
 
 use crate::{
-    atomic::{AtomicBool, Ordering},
+    atomic::{plain::AtomicU32, AtomicBool, Ordering},
     kvm::types::{AddressSpace, Gfn, GfnRange, Level, PAGE_SHIFT},
     mm::HostRange,
     world::bitmap::Bitmap,
 };
 use std::collections::BTreeSet;
 
+/// What has become of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotState {
+    /// Userspace has made it.
+    Live = 0,
+    /// It is about to go (`KVM_MEMSLOT_INVALID`): nothing new may be mapped.
+    Invalid = 1,
+    /// It is not there, or not yet.
+    Gone = 2,
+}
+
 /// A memory slot. Both address spaces of a VM show the same host memory.
 pub struct MemSlot {
     address_space: AddressSpace,
     range: GfnRange,
+    /// The first frame of the host's addresses that the slot shows.
+    host: Gfn,
+    state: AtomicU32,
     tracked: AtomicBool,
     log: Bitmap,
     /// Whether vCPUs have dirty rings, and the slot no bitmap.
@@ -28,11 +42,45 @@ impl MemSlot {
         Self {
             address_space,
             range,
+            host: range.start,
+            state: AtomicU32::new(SlotState::Live as u32),
             tracked: AtomicBool::new(false),
             log: Bitmap::default(),
             rings: AtomicBool::new(false),
             max_level: Level::MAX_HUGEPAGE,
         }
+    }
+
+    /// The same, which shows the host's addresses from `host` on.
+    pub fn showing(self, host: Gfn) -> Self {
+        Self { host, ..self }
+    }
+
+    /// The host's address of `gfn`.
+    pub fn host_of(&self, gfn: Gfn) -> Gfn {
+        self.host.add(gfn.offset_from(self.range.start))
+    }
+
+    /// The frames that show a part of the host's `range`.
+    pub fn frames_of(&self, range: GfnRange) -> GfnRange {
+        let pages = self.range.end.offset_from(self.range.start);
+        let shown = |host: Gfn| host.raw().saturating_sub(self.host.raw()).min(pages);
+        let at = |host| self.range.start.add(shown(host));
+        GfnRange::new(at(range.start), at(range.end))
+    }
+
+    /// What has become of the slot.
+    pub fn state(&self) -> SlotState {
+        match self.state.load(Ordering::SeqCst) {
+            0 => SlotState::Live,
+            1 => SlotState::Invalid,
+            _ => SlotState::Gone,
+        }
+    }
+
+    /// Becomes `state`.
+    pub(crate) fn becomes(&self, state: SlotState) {
+        self.state.store(state as u32, Ordering::SeqCst);
     }
 
     /// The same in host memory that is aligned to pages of `level` only.
@@ -46,7 +94,13 @@ impl MemSlot {
     /// Whether guest and host addresses are so aligned to each other that the slot can have pages
     /// of `level`.
     pub fn is_aligned_for(&self, level: Level) -> bool {
-        level <= self.max_level
+        level <= self.max_level && self.is_shown_aligned_to(level)
+    }
+
+    /// Whether the slot is not shifted against what it shows, but by whole pages of `level`.
+    pub fn is_shown_aligned_to(&self, level: Level) -> bool {
+        let shift = self.range.start.raw().wrapping_sub(self.host.raw());
+        shift % level.pages() == 0
     }
 
     /// The log is in the vCPUs' dirty rings, from now on.

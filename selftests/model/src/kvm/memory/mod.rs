@@ -14,6 +14,6 @@ mod vm;
 
 pub use any_vm::{AnySlots, AnyVm};
 pub use invalidations::Invalidations;
-pub use memslot::{frames, MemSlot, SlotRange};
+pub use memslot::{frames, MemSlot, SlotRange, SlotState};
 pub use raw::{Counter, Setup, Stats, Vm};
 pub use slots::{SlotsHeld, SlotsLocked};

@@ -4,7 +4,7 @@
 
 use super::raw::Vm;
 
-/// Proof that a VM's memslots stay. The model's slots are as old as their VM.
+/// Proof that a VM's memslots stay. The model's slots are as old as their VM, and gone in between.
 pub struct SlotsHeld<'vm>(&'vm Vm);
 
 impl<'vm> SlotsHeld<'vm> {
@@ -19,8 +19,8 @@ impl<'vm> SlotsHeld<'vm> {
     }
 }
 
-/// Proof that the current task holds `slots_lock`. The model's slots never change: what the lock
-/// does for roots is up to the test, which is to zap them in one thread at a time.
+/// Proof that the current task holds `slots_lock`. What the lock does is up to the test, which is to
+/// change slots and to zap roots in one thread at a time.
 pub struct SlotsLocked<'vm>(&'vm Vm);
 
 impl<'vm> SlotsLocked<'vm> {

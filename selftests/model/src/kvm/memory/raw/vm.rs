@@ -11,7 +11,10 @@ use crate::{
         RwLock,
     },
     kvm::{
-        memory::{host::Host, memslot::MemSlot},
+        memory::{
+            host::Host,
+            memslot::{MemSlot, SlotState},
+        },
         types::{AddressSpace, Gfn, GfnRange, Level},
     },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
@@ -199,7 +202,10 @@ impl Vm {
         let inside = slot.range().contains(gfn);
         assert!(inside, "{gfn:?} was looked up in a slot that it is not in");
         assert!(!self.is_private(gfn), "C warns: {gfn:?} is private");
-        let mut level = self.primary.level(gfn)?.min(Level::MAX_HUGEPAGE);
+        let mut level = self
+            .primary
+            .level(slot.host_of(gfn))?
+            .min(Level::MAX_HUGEPAGE);
         while !self.may_be_huge(slot, gfn, level) {
             level = level.below()?;
         }
@@ -223,7 +229,7 @@ impl Vm {
             .next()
             .is_some();
         let inside = slot.range().start <= page.start && page.end <= slot.range().end;
-        level == Level::PG_4K || inside && !tracked
+        level == Level::PG_4K || inside && !tracked && slot.is_shown_aligned_to(level)
     }
 
     /// How many notifiers are taking away memory.
@@ -264,7 +270,8 @@ impl Vm {
 
     /// The slot of `gfn` in `address_space`.
     pub fn slot(&self, address_space: AddressSpace, gfn: Gfn) -> Option<&MemSlot> {
-        let mut slots = self.slots().iter();
+        let there = |slot: &&MemSlot| slot.state() != SlotState::Gone;
+        let mut slots = self.slots().iter().filter(there);
         slots.find(|slot| slot.address_space() == address_space && slot.range().contains(gfn))
     }
 
