@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of `test` is complete, however a stage ends."""
 
-from .checkout import CheckoutTest
+from kvmrs.commands import test
+from kvmrs.stages import vng
+
+from .checkout import REPO, CheckoutTest
 
 BROKEN = """
 import os
@@ -43,3 +46,7 @@ class StagesTest(CheckoutTest):
             r"1 passed, 4 failed, 0 skipped",
         ):
             self.assertRegex(table, rf"(?m)^{line}$")
+
+    def test_ci_boots_with_virtme_ng(self) -> None:
+        self.assertIn(vng.run, [stage for _, stage in test.STAGES])
+        self.assertEqual((REPO / ".ci" / "run").read_text().splitlines()[-1], "exec make test")

@@ -4,9 +4,12 @@
 import shutil
 import subprocess
 import unittest
+from math import ceil
 from pathlib import Path
 
-from .checkout import CheckoutTest
+from kvmrs.tools import packages
+
+from .checkout import REPO, CheckoutTest
 
 LOGGED = """
 from kvmrs.__main__ import main
@@ -21,6 +24,16 @@ raise SystemExit(main(["fmt"]))
 CARGO_FULL = "error: failed to write /x/lib.rmeta: No space left on device (os error 28)"
 CARGO_OFFLINE = "error: failed to download from the registry: [6] Could not resolve hostname"
 RUSTC = "error[E0308]: mismatched types"
+SMALL = """
+import os
+from kvmrs.__main__ import main
+from kvmrs.tools import build_machine
+sysconf = os.sysconf
+os.sysconf = lambda name: 10**6 if name == "SC_PHYS_PAGES" else sysconf(name)
+build_machine.free_bytes = lambda _: 9 * 10**9
+raise SystemExit(main(["doctor"]))
+"""
+"""A machine with 4 GB of memory and 9 GB of disk."""
 
 
 class SurroundingsTest(CheckoutTest):
@@ -67,6 +80,18 @@ class SurroundingsTest(CheckoutTest):
             self.skipTest("mounts need root")
         done = self.run_program("unshare", "-m", "sh", "-c", script)
         self.assert_refused(done, 1, "is read-only")
+
+    def test_doctor_on_a_small_machine(self) -> None:
+        said = self.run_python(SMALL).stdout
+        self.assertRegex(said, r"(?m)^MISSING  memory +4\.1 GB, 7\.5 GB needed")
+        self.assertRegex(said, r"(?m)^MISSING  disk +9 GB free in .*, 10 GB needed")
+        self.assertRegex(said, r"(?m)^ok +later +still to be fetched: .*\bbochs\b.*\bvng\b")
+
+    def test_the_readme_says_the_same(self) -> None:
+        text = " ".join((REPO / "README.md").read_text().split())
+        self.assertIn(
+            f"takes {packages.DISK_GB} GB of disk and {ceil(packages.MEMORY_GB)} GB of memory", text
+        )
 
     def test_doctor_says_all_of_it(self) -> None:
         done = self.run_command("doctor", KDIR="/nonexistent")

@@ -2,6 +2,7 @@
 """Two runs at once, and runs that are ended: each has its own verdict, and nothing is left."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import List
 from .checkout import LIMIT, CheckoutTest
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+MOMENTS = 10
 
 BOOT = """
 import sys
@@ -92,6 +94,29 @@ class TogetherTest(CheckoutTest):
                 self.assertEqual(run.wait(LIMIT), 128 + number)
                 self.assertEqual(self.left(), [])
                 self.assertEqual(self.lock_file().read_text(), "")
+
+    def test_signals_at_random_moments(self) -> None:
+        """Before and after it is up. Early ones meet a Python that knows no better than to end."""
+        seed = random.randrange(1 << 32)
+        moments, whole = random.Random(seed), 2 * self.time_to_be_up()
+        for _ in range(MOMENTS):
+            number, delay = moments.choice(SIGNALS), moments.uniform(0, whole)
+            with self.subTest(seed=seed, signal=number, delay=delay), self.start(LOCKED) as run:
+                time.sleep(delay)
+                run.send_signal(number)
+                self.assertIn(run.wait(LIMIT), (128 + number, -number, 1))
+                self.assertEqual(self.left(), [])
+                if self.lock_file().exists():
+                    self.assertEqual(self.lock_file().read_text(), "")
+
+    def time_to_be_up(self) -> float:
+        start = time.monotonic()
+        with self.start(LOCKED) as run:
+            assert run.stdout
+            run.stdout.readline()
+            took = time.monotonic() - start
+            run.terminate()
+        return took
 
     def wait_for_holder(self) -> None:
         """Until a run says in its lock file who it is."""

@@ -37,7 +37,7 @@ ACCELERATORS = {
 are over several times too soon. Where there is no PIT it takes the HPET: 13 % fast was the
 worst that was seen."""
 FIRST_CPU_UNUSED = "isolcpus=0"
-"""QEMU's emulator now and then mixes up host and guest on its first CPU (docs/testing.md). Emulated
+"""QEMU's emulator now and then mixes up host and guest on its first CPU (docs/emulators.md). Emulated
 machines have one CPU more, and programs get the others."""
 SHARE_TAG = "tools"
 CMDLINE = (

@@ -34,9 +34,7 @@ def run() -> Summary:
     return Summary(report.counts["pass"], report.counts["fail"], 0)
 
 
-def _one(
-    report: ktap.Report, name: str, check: Callable[[Terminal], None], terminal: Terminal
-) -> None:
+def _one(report: ktap.Report, name: str, check: Callable[[Terminal], None], terminal: Terminal) -> None:
     try:
         check(terminal)
         report.result(name, "pass", 0, "", [])
