@@ -71,7 +71,9 @@ def model_tests() -> None:
 def tool() -> None:
     """The tool's tests pass, and clippy has nothing to say about it."""
     crates.cargo(["test", "--locked"], "tool-tests", crates.TOOL)
-    crates.cargo(["clippy", "--locked", "--all-targets", "--", "-D", "warnings"], "tool-clippy", crates.TOOL)
+    crates.cargo(
+        ["clippy", "--locked", "--all-targets", "--", "-D", "warnings"], "tool-clippy", crates.TOOL
+    )
 
 
 def _rustfmt(options: List[str]) -> None:

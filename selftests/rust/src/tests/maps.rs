@@ -22,6 +22,9 @@ pub const TESTS: &[Test] = &[
     test("map_of_sparse_terabyte", terabyte),
 ];
 
+/// Pages that the guest writes to in the end.
+const TRIED: usize = 150;
+
 /// A line of the map that maps something.
 #[derive(Debug)]
 pub struct Run {
@@ -65,22 +68,23 @@ fn is_writable(runs: &[Run], frame: u64) -> bool {
 }
 
 /// Memory after some history: pages that were never used, logged and clean, logged and written
-/// again, taken away, in `seed`'s order. Then the guest writes to each page.
-fn faults_where_told(backend: &str, backing: Backing, seed: u32) -> Result<()> {
-    let memory = Memory::new(4 * PAGE_2M, backing)?;
+/// again, taken away. Then the guest writes to some of them.
+fn faults_where_told(backend: &str, backing: Backing, discarded: usize) -> Result<()> {
+    let memory = Memory::new(2 * PAGE_2M, backing)?;
     let slot = Slot::of(&memory);
     let pages = memory.pages(PAGE_4K);
     let _split = eager_split(true)?;
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
-    vcpu.scatter(BASE, pages / 2, 0, seed, 500)?;
+    vcpu.scatter(BASE, pages, 0, 1, 600)?;
     vm.set(&slot, LOG)?;
-    vcpu.scatter(BASE, pages, 0, seed.rotate_left(16), 300)?;
-    for page in guest::scattered(pages, !seed).take(40) {
+    vcpu.scatter(BASE, pages, 0, 2, 400)?;
+    for page in guest::scattered(pages, 3).take(discarded) {
         memory.discard(page * PAGE_4K..(page + 1) * PAGE_4K)?;
     }
     let mut map = runs(&vm.inside.map()?, 0)?;
     let mut faulted = 0;
-    for gpa in slot.range().step_by(PAGE_4K as usize) {
+    for page in guest::scattered(pages, 4).take(TRIED) {
+        let gpa = BASE + page * PAGE_4K;
         let told = !is_writable(&map, gpa / PAGE_4K);
         let faults = vcpu.faults_of(|vcpu| vcpu.fill(&(gpa..gpa + PAGE_4K), 1))?;
         ensure!(
@@ -93,17 +97,17 @@ fn faults_where_told(backend: &str, backing: Backing, seed: u32) -> Result<()> {
             faulted += 1;
         }
     }
-    let all = pages as usize;
-    ensure!((1..all).contains(&faulted), "{faulted} pages faulted");
+    ensure!((1..TRIED).contains(&faulted), "{faulted} pages faulted");
     Ok(())
 }
 
 fn small(backend: &str) -> Result<()> {
-    faults_where_told(backend, Backing::Small, 12345)
+    faults_where_told(backend, Backing::Small, 100)
 }
 
+/// Without one of its pages, the host splits a huge page, and KVM maps nothing of it any more.
 fn huge(backend: &str) -> Result<()> {
-    faults_where_told(backend, Backing::Huge, 54321)
+    faults_where_told(backend, Backing::Huge, 1)
 }
 
 fn gigantic(backend: &str) -> Result<()> {
