@@ -2,7 +2,11 @@
 
 //! What a VM hears from its host besides page tables: the books of slots that must not change.
 
-use super::{invalidations::Invalidations, memslot::MemSlot, raw::Vm};
+use super::{
+    invalidations::Invalidations,
+    memslot::{MemSlot, SlotState},
+    raw::Vm,
+};
 use crate::{
     atomic::{
         plain::{AtomicU64, Mutex},
@@ -109,7 +113,8 @@ impl AnySlots<'_> {
     pub fn in_host_range(&self, host: HostRange) -> impl Iterator<Item = (&MemSlot, GfnRange)> {
         let vm = self.vm();
         let hidden = vm.host.hidden.load(SeqCst) != 0;
-        let slots = vm.slots().iter().filter(move |_| !hidden);
+        let there = move |slot: &&MemSlot| !hidden && slot.state() != SlotState::Gone;
+        let slots = vm.slots().iter().filter(there);
         slots.filter_map(move |slot| {
             let frames = slot.frames_in(host);
             (!frames.is_empty()).then_some((slot, frames))

@@ -124,14 +124,14 @@ impl MemSlot {
         self.range
     }
 
-    /// The frames of the slot of which any byte lies in `host`. The host has frame by frame in order.
+    /// The frames of the slot of which any byte lies in `host`.
     pub fn frames_in(&self, host: HostRange) -> GfnRange {
         let start = Gfn::of_addr(host.start as u64);
         let end = Gfn::of_addr(host.end.next_multiple_of(1 << PAGE_SHIFT) as u64);
-        GfnRange::new(start.max(self.range.start), end.min(self.range.end))
+        self.frames_of(GfnRange::new(start, end))
     }
 
-    /// The host addresses of `frames`.
+    /// The host addresses of the host's `frames`.
     pub fn host_range_of(frames: GfnRange) -> HostRange {
         HostRange::new(frames.start.addr() as usize, frames.end.addr() as usize)
     }
