@@ -144,3 +144,13 @@ class Suite:
 
     def _seconds(self, backend: str) -> float:
         return sum(result["seconds"] for result in self.results.values() if result["backend"] == backend)
+
+
+class Talkative(Suite):
+    """Shows what a test has done also when it passed."""
+
+    def on_event(self, event: boot.Event) -> None:
+        super().on_event(event)
+        if event["ev"] == "result" and event["result"] == "pass":
+            for line in event["tail"]:
+                self.report.comment(line.lstrip("# "))
