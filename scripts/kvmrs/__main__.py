@@ -3,6 +3,7 @@
 
 import errno
 import importlib
+import os
 import sys
 from typing import List
 
@@ -48,6 +49,10 @@ TREE_OF_ANY_KIND = ("patch", "clean", "fmt")
 """For these, KDIR= need not be a built tree."""
 
 
+WEAKENING = ("PROPTEST_", "LOOM_", "SHUTTLE_", "MODEL_")
+"""Variables of the model's tests. A gate does not ask the user's environment how much to test."""
+
+
 def parser(given: List[str]) -> words.Parser:
     """Knows every command, and the arguments of those that are `given`."""
     whole = words.Parser(description="Builds and tests kvm_rs.")
@@ -76,6 +81,8 @@ def _no_arguments(_: words.Parser) -> None:
 
 def main(given: List[str]) -> int:
     options = parser(given).parse_args(given)
+    for name in [name for name in os.environ if name.startswith(WEAKENING)]:
+        del os.environ[name]
     children.end_with_me()
     try:
         if options.command != "doctor":

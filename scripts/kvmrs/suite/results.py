@@ -103,7 +103,7 @@ class Suite:
     def _result(self, result: Result) -> None:
         name, backend = result["test"], result["backend"]
         self.results[name, backend] = result
-        on_c = None if backend == "c" else self.results.get((name, "c"), {}).get("result")
+        on_c = None if backend == "c" else self.results.get((name, "c"))
         judged = verdict.judge(result, on_c, self.tests[name].known(backend))
         title = self._title(backend, name, result["args"])
         self.outcomes[judged.outcome] += 1

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional
 from ..base import paths
 from ..base.errors import KvmrsError
 from ..build import kselftest
+from ..machine import accel
 
 FILE = paths.REPO / "selftests" / "kselftest.toml"
 TIMEOUT = 120
@@ -65,16 +66,21 @@ def settings(file: Path = FILE) -> List[Dict[str, str]]:
 
 
 def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[str]]) -> Test:
+    """What an emulator makes of a test is no verdict on a processor; a bug of C is one everywhere."""
     words = entry.get("args", "").split() if args is None else args
     return Test(
         name,
         entry.get("timeout", timeout),
         words,
-        entry.get("fails", ""),
+        entry.get("fails", "") if entry.get("c_alone") or _emulated() else "",
         entry.get("declined", 0),
         entry.get("attempts", 1),
         entry.get("c_alone", False),
     )
+
+
+def _emulated() -> bool:
+    return accel.choose().name != "kvm"
 
 
 def names_in(file: Path, suite: List[str]) -> Dict[str, Dict[str, Any]]:
