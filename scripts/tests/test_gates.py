@@ -8,7 +8,7 @@ from typing import List, Optional
 
 from kvmrs.base.errors import KvmrsError
 from kvmrs.machine import klog
-from kvmrs.stages import model
+from kvmrs.stages import debug_kernels, model
 from kvmrs.suite import verdict
 
 from .checkout import CheckoutTest
@@ -60,10 +60,36 @@ class VerdictTest(unittest.TestCase):
             self.assertEqual(self.outcome(result, "", None), "fail")
             self.assertEqual(self.outcome(result, "", result), "fail")
 
+    def test_a_skip_is_listed_with_its_reason(self) -> None:
+        for listed, result, reason, wanted in (
+            ("no SEV", "skip", "no SEV", "skip"),
+            ("no SEV", "skip", "no TDX", "fail"),
+            ("no SEV", "pass", "", "fail"),
+            ("", "skip", "no SEV", "fail"),
+            ("", "pass", "one more attempt", "pass"),
+            (None, "skip", "no SEV", "skip"),
+        ):
+            judged = verdict.judge({"result": result, "reason": reason}, None, "", listed)
+            self.assertEqual(judged.outcome, wanted, (listed, result, reason))
+
     def test_others_are_as_on_c(self) -> None:
         self.assertEqual(self.outcome("pass", "", "fail", ""), "pass")
         self.assertEqual(self.outcome("fail", "a.c:7", "pass", ""), "fail")
         self.assertEqual(self.outcome("skip", "", "pass", ""), "fail")
+
+
+class WatchersTest(unittest.TestCase):
+    """The module on a kernel that watches."""
+
+    def test_a_module_that_nobody_watches_is_refused(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            module = Path(folder, "kvm_rs.ko")
+            module.write_bytes(b"ELF __asan_load8_noabort")
+            debug_kernels.demand_canary("kasan", module)
+            debug_kernels.demand_canary("base", module)
+            for flavor in ("kcsan", "lockdep"):
+                with self.assertRaisesRegex(KvmrsError, f"{flavor} does not watch it"):
+                    debug_kernels.demand_canary(flavor, module)
 
 
 class ModelTest(CheckoutTest):

@@ -20,7 +20,8 @@ BACKENDS = ("c", "rust")
 @dataclass
 class Test:
     """A test of the suite. `fails` is why it fails on C, if it does, and on Rust too unless
-    `c_alone`; one that fails by chance may fail, but not `attempts` times in a row."""
+    `c_alone`; one that fails by chance may fail with one of its `symptoms` in its output, but not
+    `attempts` times in a row."""
 
     name: str
     timeout: int
@@ -29,6 +30,9 @@ class Test:
     declined: int = 0
     attempts: int = 1
     c_alone: bool = False
+    symptoms: List[str] = field(default_factory=list)
+    skips: Optional[str] = None
+    """Why it is skipped; None where no list says that."""
 
     def known(self, backend: str) -> str:
         """Why the test fails on that backend, if that is known."""
@@ -43,6 +47,7 @@ class Test:
             "timeout": self.timeout,
             "declined": self.declined,
             "attempts": self.attempts,
+            "symptoms": self.symptoms,
             "explained": bool(self.fails),
         }
 
@@ -57,7 +62,11 @@ def select(
         raise KvmrsError(
             f"no such selftest: {' '.join(unknown)}", f"there are: {' '.join(sorted(suite))}"
         )
-    return [_test(name, listed.get(name, {}), timeout, args) for name in only or suite]
+    tests = [_test(name, listed.get(name, {}), timeout, args) for name in only or suite]
+    if _read(file).get("skips_listed") and _emulated():
+        for test in tests:
+            test.skips = listed.get(test.name, {}).get("skips", "")
+    return tests
 
 
 def settings(file: Path = FILE) -> List[Dict[str, str]]:
@@ -76,6 +85,7 @@ def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[st
         entry.get("declined", 0),
         entry.get("attempts", 1),
         entry.get("c_alone", False),
+        entry.get("symptoms", []),
     )
 
 

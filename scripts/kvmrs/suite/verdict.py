@@ -22,11 +22,13 @@ class Verdict:
         return self.outcome in ("fail", "timeout")
 
 
-def judge(result: Mapping[str, Any], on_c: Optional[Mapping[str, Any]], known: str) -> Verdict:
+def judge(
+    result: Mapping[str, Any], on_c: Optional[Mapping[str, Any]], known: str, skips: Optional[str] = None
+) -> Verdict:
     """Judges one result.
 
     `on_c` is the result on C in this boot (None for C itself, or if C did not run), `known` why the
-    test is listed as failing. A complaint of the runner (a VM on the wrong backend, something left
+    test is listed as failing, `skips` why it is listed as skipped (None: nobody lists that). A complaint of the runner (a VM on the wrong backend, something left
     behind) fails whatever the program says and whatever is listed.
     """
     mine, reason = result["result"], result["reason"]
@@ -35,6 +37,8 @@ def judge(result: Mapping[str, Any], on_c: Optional[Mapping[str, Any]], known: s
     theirs = on_c["result"] if on_c else mine
     if mine != theirs and (theirs == "pass" or "skip" in (mine, theirs)):
         return Verdict("fail", f"{theirs} on C, {mine} here: {reason}")
+    if skips is not None and skips != (reason if mine == "skip" else ""):
+        return Verdict("fail", f"{mine} ({reason}), but is listed as skipped for '{skips}'")
     if not known:
         return Verdict(mine, reason)
     if mine in CONTENT:
