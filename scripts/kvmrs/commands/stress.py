@@ -11,7 +11,7 @@ from ..base import words
 from ..build import kconfig
 from ..stages import debug_kernels
 from ..suite import debug_list
-from ..suite.results import Summary, Talkative
+from ..suite.results import Suite, Summary
 from ..suite.testlist import BACKENDS
 
 NAME = "stress"
@@ -43,5 +43,5 @@ def main(given: Namespace) -> int:
 def _run(flavor: str, seconds: int, options: List[str]) -> Summary:
     """One boot with nothing but the stress run; out/stress.json has its result."""
     tree = debug_kernels.ensure(flavor)
-    suite = Talkative(NAME, [debug_list.stress(seconds, *options)], ["rust"], flavor)
+    suite = Suite(NAME, [debug_list.stress(seconds, *options)], ["rust"], flavor)
     return suite.close(debug_kernels.boot_with(f"{NAME}-{flavor}", tree, suite, []))

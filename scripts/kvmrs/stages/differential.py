@@ -10,7 +10,7 @@ from typing import Optional
 from ..build import kernel, module
 from ..machine import boot, kvm_modules
 from ..suite import own_tests
-from ..suite.results import Summary, Talkative
+from ..suite.results import Suite, Summary
 from ..suite.testlist import BACKENDS
 
 NAME = "differential"
@@ -25,6 +25,6 @@ def run(seconds: int = SECONDS, seed: Optional[int] = SEED) -> Summary:
     tree = kernel.ensure()
     modules = kvm_modules.Modules(tree, module.ensure(tree))
     files = {**modules.files(), own_tests.INSIDE: own_tests.program()}
-    suite = Talkative(NAME, [own_tests.differential(seconds, seed)], list(BACKENDS))
+    suite = Suite(NAME, [own_tests.differential(seconds, seed)], list(BACKENDS))
     job = {"modules": modules.job(), "work": suite.work()}
     return suite.close(boot.run(boot.Machine(NAME, tree, files, job), suite.on_event))

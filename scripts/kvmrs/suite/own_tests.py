@@ -65,7 +65,7 @@ def differential(seconds: int, seed: Optional[int] = None) -> RustTest:
     """Compares C with the backend of the run. With C itself, it shows how quiet the machine is."""
     words = ["differential", "--seconds", str(seconds)]
     words += ["--seed", str(seed)] if seed is not None else []
-    return RustTest("differential", seconds + SHRINKING, words, mixed=True)
+    return RustTest("differential", seconds + SHRINKING, words, mixed=True, shown=True)
 
 
 def program() -> Path:

@@ -114,6 +114,9 @@ class Suite:
         if judged.failed:
             self.failures.append(f"{title}: {judged.note}")
         self.report.result(title, judged.outcome, result["seconds"], judged.note, result["tail"])
+        if judged.outcome == "pass" and test.shown:
+            for line in result["tail"]:
+                self.report.comment(line.lstrip("# "))
         if judged.outcome == "pass" and judged.note:
             self.report.comment(f"{title} needed another attempt: {judged.note}")
 
@@ -156,13 +159,3 @@ class Suite:
 
     def _seconds(self, backend: str) -> float:
         return sum(result["seconds"] for result in self.results.values() if result["backend"] == backend)
-
-
-class Talkative(Suite):
-    """Shows what a test has done also when it passed."""
-
-    def on_event(self, event: boot.Event) -> None:
-        super().on_event(event)
-        if event["ev"] == "result" and event["result"] == "pass":
-            for line in event["tail"]:
-                self.report.comment(line.lstrip("# "))

@@ -33,6 +33,8 @@ class Test:
     symptoms: List[str] = field(default_factory=list)
     skips: Optional[str] = None
     """Why it is skipped; None where no list says that."""
+    shown: bool = False
+    """What it says is shown also when it passes."""
 
     def known(self, backend: str) -> str:
         """Why the test fails on that backend, if that is known."""
