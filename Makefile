@@ -17,6 +17,7 @@ help:
 	@echo 'make demo             boot a host with kvm_rs and a Linux guest on it; shows what it did'
 	@echo 'make test             all tests: static checks, KVM selftests on C and on Rust, module life'
 	@echo 'make test-ept         KVM selftests on an emulated Intel processor, with and without A/D bits and PML'
+	@echo 'make differential     the same random histories on C and on Rust, compared (SECONDS=60 SEED=<number>)'
 	@echo 'make model            the MMU under model checkers; make model-soak (SECONDS=<n>) goes on with it'
 	@echo 'make museum           puts old bugs back and has the tests of the model find each'
 	@echo 'make mutants          changes one operator of the MMU at a time: does a test of the model see it?'
@@ -49,8 +50,10 @@ model:
 model-soak:
 	@$(kvmrs) model-soak $(SECONDS)
 
-# FLAVOR= is a file of scripts/config; SECONDS= and SEED= are the stress run's.
-PHONY += test-debug stress
+# FLAVOR= is a file of scripts/config; SECONDS= and SEED= are those of the random runs.
+PHONY += differential test-debug stress
+differential:
+	@$(kvmrs) $@ $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 test-debug:
 	@$(kvmrs) $@ $(FLAVOR) $(ARGS)
 stress:

@@ -3,6 +3,7 @@
 
 import errno
 import importlib
+import os
 import sys
 from typing import List
 
@@ -28,6 +29,7 @@ COMMANDS = {
     "life": "load and unload, refusals, VMs of both backends",
     "allocfail": "allocations that fail, on C and on Rust",
     "ownselftests": "the project's own selftests",
+    "differential": "the same random histories on C and on Rust, compared step by step",
     "museum": "puts old bugs back and has the tests find each",
     "mutants": "changes one operator of the MMU at a time",
     "model": "the MMU under model checkers",
@@ -45,6 +47,10 @@ Modules are imported when used, so that `doctor` works where nothing else does."
 
 TREE_OF_ANY_KIND = ("patch", "clean", "fmt")
 """For these, KDIR= need not be a built tree."""
+
+
+WEAKENING = ("PROPTEST_", "LOOM_", "SHUTTLE_", "MODEL_")
+"""Variables of the model's tests. A gate does not ask the user's environment how much to test."""
 
 
 def parser(given: List[str]) -> words.Parser:
@@ -75,6 +81,8 @@ def _no_arguments(_: words.Parser) -> None:
 
 def main(given: List[str]) -> int:
     options = parser(given).parse_args(given)
+    for name in [name for name in os.environ if name.startswith(WEAKENING)]:
+        del os.environ[name]
     children.end_with_me()
     try:
         if options.command != "doctor":

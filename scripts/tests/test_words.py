@@ -36,6 +36,7 @@ UNKNOWN = (
     "stress --flavor nope",
     "stress --backends rust,asm",
     "bench --only nope",
+    "differential now",
     "vng --kernel x",
 )
 NUMBERS = (
@@ -43,6 +44,8 @@ NUMBERS = (
     "stress --seconds 0",
     "stress --seed -1",
     "bench --rounds -2",
+    "differential --seconds 0",
+    "differential --seed x",
     "life --rounds -1",
     "life --rounds many",
     "model-soak -3",

@@ -9,7 +9,6 @@ from typing import List
 
 from ..base import words
 from ..build import kconfig
-from ..machine import boot
 from ..stages import debug_kernels
 from ..suite import debug_list
 from ..suite.results import Suite, Summary
@@ -41,18 +40,8 @@ def main(given: Namespace) -> int:
     return _run(given.flavor, given.seconds, options).close()
 
 
-class _Shown(Suite):
-    """Shows what the run did also when it passed."""
-
-    def on_event(self, event: boot.Event) -> None:
-        super().on_event(event)
-        if event["ev"] == "result" and event["result"] == "pass":
-            for line in event["tail"]:
-                self.report.comment(line.lstrip("# "))
-
-
 def _run(flavor: str, seconds: int, options: List[str]) -> Summary:
     """One boot with nothing but the stress run; out/stress.json has its result."""
     tree = debug_kernels.ensure(flavor)
-    suite = _Shown(NAME, [debug_list.stress(seconds, *options)], ["rust"], flavor)
+    suite = Suite(NAME, [debug_list.stress(seconds, *options)], ["rust"], flavor)
     return suite.close(debug_kernels.boot_with(f"{NAME}-{flavor}", tree, suite, []))

@@ -15,7 +15,18 @@ from typing import Callable, List, Sequence, Tuple
 
 from ..base import aside, ui
 from ..base.errors import KvmrsError
-from ..stages import allocfail, life, model, own_selftests, selftests, selftests_ept, shell, static, vng
+from ..stages import (
+    allocfail,
+    differential,
+    life,
+    model,
+    own_selftests,
+    selftests,
+    selftests_ept,
+    shell,
+    static,
+    vng,
+)
 from ..suite.results import Summary
 from ..suite.testlist import BACKENDS
 
@@ -79,6 +90,7 @@ STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
     ("kernel selftests on EPT", lambda: selftests_ept.run(selftests_ept.Options())),
     ("own selftests, C and Rust", lambda: own_selftests.run([], list(BACKENDS))),
     ("module life", life.run),
+    ("differential, C and Rust", differential.run),
     ("model checkers", model.run),
     ("failing allocations", lambda: allocfail.run(list(BACKENDS))),
     ("virtme-ng", vng.run),

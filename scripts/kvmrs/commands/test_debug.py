@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 from typing import List, Sequence, Tuple
 
 from ..base import ui, words
+from ..base.errors import KvmrsError
 from ..build import kernel, kselftest
 from ..stages import debug_kernels
 from ..suite import debug_list, ktap
@@ -35,6 +36,9 @@ def _run(flavors: Sequence[str], only: Sequence[str], backend: str) -> Summary:
     """Builds, boots once a flavor, judges."""
     kernels = [_prepare(flavor) for flavor in flavors]
     chosen = [[test for test in plan.tests if not only or test.name in only] for _, plan in kernels]
+    idle = [flavor for flavor, tests in zip(flavors, chosen) if not tests]
+    if idle:
+        raise KvmrsError(f"none of these run on {', '.join(idle)}", "name the flavor: FLAVOR=")
     report = ktap.Report(sum(map(len, chosen)))
     total = Summary(0, 0, 0)
     rows: List[Result] = []

@@ -31,7 +31,9 @@ REPORT = re.compile(
     r"DEBUG_LOCKS_WARN|Invalid wait context|sleeping function called|scheduling while atomic|"
     r"Invalid SPTE change|\bleak(?:ed|s)?\b(?! detector initialized)|Objects remaining|Bad page|Bad rss-counter|"
     r"refcount_t:|list_(?:add|del) corruption|KASAN|KCSAN|KMSAN|UBSAN|KFENCE|"
-    r"unchecked MSR access|starved for|rcu_tasks.*stall|rust_kernel: panicked|panicked at"
+    r"unchecked MSR access|starved for|rcu_tasks.*stall|rust_kernel: panicked|panicked at|"
+    r"printk messages dropped|Out of memory|out of memory|oom-killer|page allocation failure|"
+    r"expedited stalls"
 )
 
 

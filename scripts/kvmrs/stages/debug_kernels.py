@@ -2,9 +2,11 @@
 """One boot of a kernel of any flavor, with what runs on the debug kernels."""
 
 import os
+from pathlib import Path
 from typing import Dict, List
 
 from ..base import ui
+from ..base.errors import KvmrsError
 from ..build import kernel, kselftest, module
 from ..machine import boot, kvm_modules, preload
 from ..suite import own_tests
@@ -15,6 +17,8 @@ CMDLINE = "numa=fake=2 no5lvl"
 """Two nodes, so that pages can move between them. Page tables have four levels: while the kernel
 identifies its processor, KASAN takes tables of five levels for tables of four. An interrupt at that
 moment makes it report, and the kernel does not survive that."""
+CANARIES = {"lockdep": b"lock_is_held_type", "kasan": b"__asan_", "kcsan": b"__tsan_"}
+"""What the module calls where a watcher looks into it."""
 BOOT_LIMIT = 600
 SILENCE_LIMIT = 300
 
@@ -30,8 +34,10 @@ def ensure(flavor: str) -> kernel.KernelTree:
 def boot_with(
     name: str, tree: kernel.KernelTree, suite: Suite, settings: List[Dict[str, str]]
 ) -> boot.Ended:
-    """One boot of `tree` that runs the suite."""
-    modules = kvm_modules.Modules(tree, module.ensure(tree))
+    """One boot of `tree` that runs the suite. Its mode is the flavor."""
+    rust = module.ensure(tree)
+    demand_canary(suite.mode, rust)
+    modules = kvm_modules.Modules(tree, rust)
     names = [test.name for test in suite.tests.values() if not isinstance(test, RustTest)]
     files = {
         **modules.files(),
@@ -44,3 +50,10 @@ def boot_with(
         name, tree, files, job, cmdline=CMDLINE, boot_limit=BOOT_LIMIT, silence_limit=SILENCE_LIMIT
     )
     return boot.run(machine, suite.on_event)
+
+
+def demand_canary(flavor: str, rust: Path) -> None:
+    """A watcher that is awake may still not see the module: it was built without what it needs."""
+    canary = CANARIES.get(flavor, b"")
+    if canary not in rust.read_bytes():
+        raise KvmrsError(f"{rust.name} never calls {canary.decode()}: {flavor} does not watch it")

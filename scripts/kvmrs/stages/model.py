@@ -20,6 +20,8 @@ from ..suite.results import Summary
 from ..tools import toolroot
 
 LINE = re.compile(r"model: (.+): (\d+) interleavings")
+SCENARIO = re.compile(r'^    (?:explore|check)\(\s*"([^"]+)"', re.MULTILINE)
+"""Where a test names its scenario."""
 BUILD_LIMIT, LIMIT = 900, 600
 """Seconds after which a build or a stage is taken for a deadlock. `timeout` ends the tests that cargo
 started, too."""
@@ -38,6 +40,14 @@ class Stage:
     name: str
     tests: Sequence[str]
     feature: str = ""
+    ways: Sequence[str] = ()
+    """In which ways each scenario runs, as the tests name them."""
+
+    def scenarios(self) -> List[str]:
+        """Those that must run, by the names in the tests' sources."""
+        sources = [(crates.MODEL / "tests" / f"{test}.rs").read_text() for test in self.tests]
+        names = [name for source in sources for name in SCENARIO.findall(source)]
+        return [way.format(name) for name in names for way in self.ways]
 
     def cargo(self, words: Sequence[str], limit: int) -> List[str]:
         features = ["--features", self.feature] if self.feature else []
@@ -47,8 +57,8 @@ class Stage:
 
 
 HISTORIES = Stage("histories, and the machine's own threads", ("history", "stress"))
-LOOM = Stage("loom", ("loom", "loom_invalidations"), "loom")
-SHUTTLE = Stage("shuttle", ("shuttle",), "shuttle")
+LOOM = Stage("loom", ("loom", "loom_invalidations"), "loom", ("loom, {}",))
+SHUTTLE = Stage("shuttle", ("shuttle",), "shuttle", ("shuttle, {}, random", "shuttle, {}, PCT"))
 
 
 @dataclass
@@ -64,6 +74,14 @@ class Tally:
             self.counts[found[1]] += int(found[2])
             ui.say(f"    {found[1]}: {int(found[2]):,}")
 
+    def demand(self, scenarios: Sequence[str]) -> None:
+        """Fails unless each of these ran."""
+        missing = [name for name in scenarios if not self.counts[name]]
+        if missing or not scenarios:
+            raise KvmrsError(
+                f"scenarios that did not run: {'; '.join(missing) or 'all'}", "see out/logs/model-*.log"
+            )
+
     def report(self) -> None:
         for name, count in sorted(self.counts.items()):
             print(f"{name:<48}{count:>14,}")
@@ -77,6 +95,7 @@ def run() -> Summary:
         _build(stage)
         _run(stage, tally, {})
     tally.report()
+    tally.demand([*LOOM.scenarios(), *SHUTTLE.scenarios()])
     return Summary(len(tally.counts), 0, 0)
 
 

@@ -43,7 +43,7 @@ def run(only: List[str], backends: List[str]) -> Summary:
             cmdline=CMDLINE,
             qemu=["-cpu", cpu] if cpu else [],
         )
-        total += suite.close(boot.run(machine, lambda event: suite.on_event(_plain(event))), rows)
+        total += suite.close(boot.run(machine, suite.on_event), rows)
         rows += suite.rows()
     return total
 
@@ -60,8 +60,3 @@ def _c_programs(tree: kernel.KernelTree) -> Dict[str, Path]:
     programs = kselftest.ensure(tree).files()
     places = [f"{kselftest.INSIDE}/{test.name}" for test in own_tests.C_TESTS]
     return {place: programs[place] for place in places}
-
-
-def _plain(event: boot.Event) -> boot.Event:
-    """The only argument of a test is its name: nobody wants to read it twice."""
-    return {**event, "args": ""} if "args" in event else event

@@ -66,9 +66,8 @@ def plan(flavor: str, suite: List[str]) -> Plan:
 
 def stress(seconds: int, *options: str) -> RustTest:
     """The stress run; it makes VMs on both backends."""
-    return RustTest(
-        "stress", seconds + STRESS_GRACE, ["stress", "--seconds", str(seconds), *options], mixed=True
-    )
+    words = ["stress", "--seconds", str(seconds), *options]
+    return RustTest("stress", seconds + STRESS_GRACE, words, mixed=True, shown=True)
 
 
 def _watcher(name: str) -> str:

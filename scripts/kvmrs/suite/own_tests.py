@@ -3,9 +3,10 @@
 
 import json
 import subprocess
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from ..base import paths
 from ..base.errors import KvmrsError
@@ -58,6 +59,17 @@ C_TESTS = [
 """Of selftests/c; the other programs there have stages of their own."""
 
 
+SHRINKING = 600
+"""Seconds in which a history that shows a difference becomes a small one."""
+
+
+def differential(seconds: int, seed: Optional[int] = None) -> RustTest:
+    """Compares C with the backend of the run. With C itself, it shows how quiet the machine is."""
+    words = ["differential", "--seconds", str(seconds)]
+    words += ["--seed", str(seed)] if seed is not None else []
+    return RustTest("differential", seconds + SHRINKING, words, mixed=True, shown=True)
+
+
 def program() -> Path:
     """The program of selftests/rust."""
     return crates.static_program(CRATE, "kvmrs-selftests", "the project's own selftests")
@@ -74,6 +86,13 @@ def listed(program: Path) -> List[Test]:
     if done.returncode != 0:
         raise KvmrsError(done.stderr.strip() or f"{program.name} does not list its tests")
     return [RustTest(**entry) for entry in json.loads(done.stdout)]
+
+
+def on_ept(file: Path) -> List[Test]:
+    """What a list for EPT names of the program's tests, and the comparison of C and Rust."""
+    own = tomllib.loads(file.read_text())["own"]
+    tests = select(listed(program()), own["tests"])
+    return [*tests, differential(own["differential_seconds"], own["differential_seed"])]
 
 
 def select(tests: List[Test], only: List[str]) -> List[Test]:

@@ -16,7 +16,7 @@ from .testlist import Test
 Result = Dict[str, Any]
 HEARTBEAT = 20
 """Seconds between two signs of life of a test."""
-KEYS = ("test", "args", "backend", "result", "seconds", "reason", "complaint", "vms")
+KEYS = ("test", "args", "backend", "result", "seconds", "reason", "attempts", "complaint", "vms")
 
 
 @dataclass
@@ -102,14 +102,21 @@ class Suite:
 
     def _result(self, result: Result) -> None:
         name, backend = result["test"], result["backend"]
+        if result["args"] == name:
+            # One of a program's tests. Nobody wants to read its name twice.
+            result = {**result, "args": ""}
         self.results[name, backend] = result
-        on_c = None if backend == "c" else self.results.get((name, "c"), {}).get("result")
-        judged = verdict.judge(result, on_c, self.tests[name].known(backend))
+        on_c = None if backend == "c" else self.results.get((name, "c"))
+        test = self.tests[name]
+        judged = verdict.judge(result, on_c, test.known(backend), test.skips)
         title = self._title(backend, name, result["args"])
         self.outcomes[judged.outcome] += 1
         if judged.failed:
             self.failures.append(f"{title}: {judged.note}")
         self.report.result(title, judged.outcome, result["seconds"], judged.note, result["tail"])
+        if judged.outcome == "pass" and test.shown:
+            for line in result["tail"]:
+                self.report.comment(line.lstrip("# "))
         if judged.outcome == "pass" and judged.note:
             self.report.comment(f"{title} needed another attempt: {judged.note}")
 
@@ -131,6 +138,10 @@ class Suite:
         self.failures += [self._title(line) for line in ended.complaints()]
         for line in [*(f"FAILED {line}" for line in self.failures), *ended.remarks()]:
             self.report.comment(line)
+        further = {name: self._further(name) for name in self.backends}
+        if any(further.values()):
+            counts = ", ".join(f"{name} {count}" for name, count in further.items())
+            self.report.comment(self._title(f"further attempts: {counts}"))
         parts = ", ".join(f"{name} {self._seconds(name):.0f} s" for name in self.backends)
         took = self._title(f"boot and tests took {ended.seconds:.0f} s ({parts})")
         self.report.comment(
@@ -141,6 +152,10 @@ class Suite:
     def _title(self, *words: str) -> str:
         """Words about this boot."""
         return " ".join(word for word in (self.mode, *words) if word)
+
+    def _further(self, backend: str) -> int:
+        rows = [row for row in self.results.values() if row["backend"] == backend]
+        return sum(row.get("attempts", 1) - 1 for row in rows)
 
     def _seconds(self, backend: str) -> float:
         return sum(result["seconds"] for result in self.results.values() if result["backend"] == backend)

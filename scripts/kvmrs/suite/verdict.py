@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a test's result means for the run: C is the yardstick, the list knows its failures."""
+"""What a test's result means for the run: C is the yardstick, the list knows its failures.
+
+A listed test must fail, and on both backends in the same place: another failure must not hide behind
+the list, and a list that is out of date must not hide the next one."""
 
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
@@ -19,18 +22,27 @@ class Verdict:
         return self.outcome in ("fail", "timeout")
 
 
-def judge(result: Mapping[str, Any], on_c: Optional[str], known: str) -> Verdict:
+def judge(
+    result: Mapping[str, Any], on_c: Optional[Mapping[str, Any]], known: str, skips: Optional[str] = None
+) -> Verdict:
     """Judges one result.
 
-    `on_c` is how the test ended on C in this boot (None for C itself, or if C did not run),
-    `known` why it is listed as failing on C. A complaint of the runner (a VM on the wrong
-    backend, something left behind) fails whatever the program says and whatever is listed.
+    `on_c` is the result on C in this boot (None for C itself, or if C did not run), `known` why the
+    test is listed as failing, `skips` why it is listed as skipped (None: nobody lists that). A complaint of the runner (a VM on the wrong backend, something left
+    behind) fails whatever the program says and whatever is listed.
     """
     mine, reason = result["result"], result["reason"]
     if result.get("complaint"):
         return Verdict("fail", result["complaint"])
-    if mine != on_c and on_c is not None and (on_c == "pass" or "skip" in (mine, on_c)):
-        return Verdict("fail", f"{on_c} on C, {mine} here: {reason}")
-    if mine in CONTENT:
+    theirs = on_c["result"] if on_c else mine
+    if mine != theirs and (theirs == "pass" or "skip" in (mine, theirs)):
+        return Verdict("fail", f"{theirs} on C, {mine} here: {reason}")
+    if skips is not None and skips != (reason if mine == "skip" else ""):
+        return Verdict("fail", f"{mine} ({reason}), but is listed as skipped for '{skips}'")
+    if not known:
         return Verdict(mine, reason)
-    return Verdict("xfail", known) if known else Verdict(mine, reason)
+    if mine in CONTENT:
+        return Verdict("fail", f"{mine}, but is listed as failing: {known}")
+    if on_c and (theirs, on_c["reason"]) != (mine, reason):
+        return Verdict("fail", f"fails in another place than on C ({on_c['reason']}): {reason}")
+    return Verdict("xfail", known)

@@ -19,6 +19,10 @@ pub const STOP: u64 = 4096;
 /// Where the processor starts in system management mode.
 pub const SMM_CODE: u64 = 0x38000;
 
+/// Bit 1 is always set. Interrupts are on, though there are none for the guest: Bochs does not
+/// interrupt a guest for the host that was entered with interrupts off (docs/emulators.md).
+const RFLAGS: u64 = 0x202;
+
 global_asm!(
     r#"
     .pushsection .rodata.guest, "a"
@@ -126,6 +130,34 @@ kvmrs_guest_increment:
     jb 1b
     hlt
 
+    // Mixes all words into eax.
+    .globl kvmrs_guest_digest
+kvmrs_guest_digest:
+    mov %esp, %esi
+1:  rol $5, %eax
+    add (%esi), %eax
+    add %ebp, %esi
+    cmp %edi, %esi
+    jb 1b
+    hlt
+
+    // Goes to each word, which leads back; stores this instruction there first, if need be. Counts in eax.
+    .globl kvmrs_guest_visit
+kvmrs_guest_visit:
+    mov %esp, %esi
+    mov $(3f - kvmrs_guest_fill), %edx
+1:  cmpl $0x9090e2ff, (%esi)
+    je 2f
+    movl $0x9090e2ff, (%esi)
+    cmpl $0x9090e2ff, (%esi)
+    jne 4f
+2:  jmp *%esi
+3:  inc %eax
+4:  add %ebp, %esi
+    cmp %edi, %esi
+    jb 1b
+    hlt
+
     // Writes eax to esi and reads it back to edx.
     .globl kvmrs_guest_probe
 kvmrs_guest_probe:
@@ -164,6 +196,8 @@ extern "C" {
     static kvmrs_guest_scatter: u8;
     static kvmrs_guest_read: u8;
     static kvmrs_guest_increment: u8;
+    static kvmrs_guest_digest: u8;
+    static kvmrs_guest_visit: u8;
     static kvmrs_guest_probe: u8;
     static kvmrs_guest_smm: u8;
     static kvmrs_guest_end: u8;
@@ -186,6 +220,10 @@ pub enum Program {
     Read,
     /// Writes to each page, in as few instructions as that takes.
     Increment,
+    /// Makes a number of what is in each page.
+    Digest,
+    /// Executes an instruction in each page, and writes it there where it is not.
+    Visit,
     /// Writes one word and reads it.
     Probe,
 }
@@ -200,6 +238,8 @@ impl Program {
             Self::Scatter => &raw const kvmrs_guest_scatter,
             Self::Read => &raw const kvmrs_guest_read,
             Self::Increment => &raw const kvmrs_guest_increment,
+            Self::Digest => &raw const kvmrs_guest_digest,
+            Self::Visit => &raw const kvmrs_guest_visit,
             Self::Probe => &raw const kvmrs_guest_probe,
         };
         CODE + label as u64 - code().as_ptr() as u64
@@ -256,7 +296,7 @@ pub fn pass(
 ) -> kvm_regs {
     kvm_regs {
         rip: program.start(),
-        rflags: 2,
+        rflags: RFLAGS,
         rax: round.into(),
         rbx: STOP,
         rcx: pattern.mask().into(),
@@ -273,7 +313,7 @@ pub fn scatter(base: u64, pages: u64, offset: u64, seed: u32, count: u32) -> kvm
     assert!(pages.is_power_of_two() && count > 0);
     kvm_regs {
         rip: Program::Scatter.start(),
-        rflags: 2,
+        rflags: RFLAGS,
         rax: seed.into(),
         rbx: STOP,
         rcx: count.into(),
@@ -297,7 +337,7 @@ pub fn scattered(pages: u64, seed: u32) -> impl Iterator<Item = u64> {
 pub fn probe(gpa: u64, value: u32) -> kvm_regs {
     kvm_regs {
         rip: Program::Probe.start(),
-        rflags: 2,
+        rflags: RFLAGS,
         rax: value.into(),
         rsi: gpa,
         ..Default::default()

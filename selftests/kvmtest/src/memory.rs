@@ -160,6 +160,14 @@ impl Memory {
         done.expect("tests stay inside their memory");
     }
 
+    /// Everything that it holds.
+    pub fn read(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.size as usize];
+        let done = self.slice().read_slice(&mut bytes, 0);
+        done.expect("it is all there");
+        bytes
+    }
+
     fn slice(&self) -> VolatileSlice<'_> {
         // SAFETY: the mapping lives as long as `self`, and is only used in this way here. Others
         // who write to it, guests and the kernel, are what volatile accesses are for.

@@ -66,6 +66,8 @@ pub struct TestResult<'a> {
     pub seconds: f64,
     /// Why, when it did not pass.
     pub reason: String,
+    /// How often it was tried.
+    pub attempts: usize,
     /// What is wrong whatever the program says: VMs on the wrong backend, things left behind.
     pub complaint: Option<String>,
     /// The end of its output.

@@ -92,6 +92,9 @@ pub struct Test {
     /// How often it may fail before that counts: for a test that races with itself.
     #[serde(default = "one")]
     pub attempts: usize,
+    /// What its output has one of when it fails for the known reason. Other failures count at once.
+    #[serde(default)]
+    pub symptoms: Vec<String>,
     /// The list says why it fails, so there is no need to find out.
     #[serde(default)]
     pub explained: bool,

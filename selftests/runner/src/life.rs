@@ -79,6 +79,7 @@ pub fn run(life: &Life) -> Result<()> {
             },
             seconds: start.elapsed().as_secs_f64(),
             reason,
+            attempts: 1,
             complaint: None,
             tail: Vec::new(),
             vms: None,

@@ -71,7 +71,7 @@ fn prepare(job: &Job) -> Result<()> {
         backend::keep_one_vm()?;
     }
     for setting in &job.settings {
-        sysfs::write(&setting.path, &setting.value)?;
+        system::set(&setting.path, &setting.value)?;
     }
     if let Some(tag) = &job.share {
         system::mount_share(tag)?;

@@ -6,6 +6,7 @@ use crate::backend;
 use crate::child::{self, Ended, Limits};
 use crate::events::{emit, mark, Event, Outcome, TestResult};
 use crate::job::{Suite, Test};
+use crate::system;
 use anyhow::Result;
 use kvmtest::backend::C;
 use kvmtest::sysfs;
@@ -29,7 +30,7 @@ pub fn run(suite: &Suite) -> Result<()> {
         for test in &suite.tests {
             // Each time, because a test may choose too, and may end without putting it back.
             backend::choose(backend)?;
-            sysfs::write(HUGE_PAGES, &huge_pages)?;
+            system::set(HUGE_PAGES, &huge_pages)?;
             run_one(suite, test, backend, &mut on_c)?;
         }
     }
@@ -45,7 +46,12 @@ fn run_one(suite: &Suite, test: &Test, name: &str, on_c: &mut BTreeMap<String, u
         backend: name,
     });
     mark(&format!("start {name} {} {args}", test.name));
-    let (ended, mut result, reason) = attempt(suite, test)?;
+    let Attempts {
+        ended,
+        mut result,
+        reasons,
+        attempts,
+    } = attempt(suite, test)?;
     let vms = before.as_ref().map(backend::created_since).transpose()?;
     let complaint = complaint(test, name, &vms, on_c)?;
     if complaint.is_some() {
@@ -59,7 +65,8 @@ fn run_one(suite: &Suite, test: &Test, name: &str, on_c: &mut BTreeMap<String, u
         backend: name,
         result,
         seconds: ended.seconds,
-        reason,
+        reason: reasons.join("; then "),
+        attempts,
         complaint,
         tail,
         vms,
@@ -67,19 +74,30 @@ fn run_one(suite: &Suite, test: &Test, name: &str, on_c: &mut BTreeMap<String, u
     Ok(())
 }
 
-/// Runs it, and again while it fails and its list allows that. The reason of a pass is what
-/// went wrong before it.
-fn attempt(suite: &Suite, test: &Test) -> Result<(Ended, Outcome, String)> {
-    let mut reasons = Vec::new();
+/// How a test ended, the last time that it was tried. The reason of a pass is what went wrong before.
+struct Attempts {
+    ended: Ended,
+    result: Outcome,
+    reasons: Vec<String>,
+    attempts: usize,
+}
+
+/// Runs it, and again while it fails in the way for which its list allows that.
+fn attempt(suite: &Suite, test: &Test) -> Result<Attempts> {
+    let (mut reasons, mut attempts) = (Vec::new(), 0);
     loop {
+        attempts += 1;
         let ended = execute(suite, test)?;
         let (result, reason) = judge(&ended, test);
-        if !reason.is_empty() {
-            reasons.push(reason);
-        }
-        let failed = matches!(result, Outcome::Fail | Outcome::Timeout);
-        if !failed || reasons.len() >= test.attempts {
-            return Ok((ended, result, reasons.join("; then ")));
+        let again = attempts < test.attempts && has_symptom(test, result, &reason, &ended.output);
+        reasons.extend(Some(reason).filter(|reason| !reason.is_empty()));
+        if !again {
+            return Ok(Attempts {
+                ended,
+                result,
+                reasons,
+                attempts,
+            });
         }
         for line in child::tail(&ended.output, TAIL) {
             emit(&Event::Alive {
@@ -89,6 +107,13 @@ fn attempt(suite: &Suite, test: &Test) -> Result<(Ended, Outcome, String)> {
             });
         }
     }
+}
+
+/// Whether it failed for the reason for which it may be tried again.
+fn has_symptom(test: &Test, result: Outcome, reason: &str, output: &str) -> bool {
+    let mut symptoms = test.symptoms.iter();
+    matches!(result, Outcome::Fail | Outcome::Timeout)
+        && symptoms.any(|text| reason.contains(text) || output.contains(text))
 }
 
 fn execute(suite: &Suite, test: &Test) -> Result<Ended> {
@@ -189,4 +214,22 @@ fn complaint(
         }
     }
     backend::leftovers()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_symptom;
+    use crate::events::Outcome::{Fail, Pass, Timeout};
+    use crate::job::Test;
+
+    #[test]
+    fn only_the_known_failure_is_tried_again() {
+        let text = r#"{"name": "a", "program": "a", "timeout": 1, "attempts": 3,
+                       "symptoms": ["no end after", "delivered twice"]}"#;
+        let test: Test = serde_json::from_str(text).expect("a test");
+        assert!(has_symptom(&test, Fail, "a.c:7", "it was delivered twice\n"));
+        assert!(has_symptom(&test, Timeout, "no end after 1 s", ""));
+        assert!(!has_symptom(&test, Fail, "a.c:8", "it is gone\n"));
+        assert!(!has_symptom(&test, Pass, "", "it was delivered twice\n"));
+    }
 }

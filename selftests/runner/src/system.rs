@@ -2,7 +2,7 @@
 
 //! The machine itself: mounts, processes, power.
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use kvmtest::sysfs;
 use rustix::mount::{mount, mount_bind_recursive, MountFlags};
 use rustix::process::{kill_process, wait, Pid, Signal, WaitOptions};
@@ -55,6 +55,20 @@ pub fn mount_share(tag: &str) -> Result<()> {
         MountFlags::empty(),
         c"",
     )?;
+    Ok(())
+}
+
+/// Writes a setting. Of huge pages, the kernel grants as many as there is memory for in one piece, and
+/// a test with fewer of them tests something else.
+pub fn set(path: &str, value: &str) -> Result<()> {
+    sysfs::write(path, value)?;
+    if path.ends_with("/nr_hugepages") {
+        let granted = sysfs::read(path)?;
+        ensure!(
+            granted == value,
+            "{path}: {granted} pages were granted, not {value}"
+        );
+    }
     Ok(())
 }
 

@@ -4,16 +4,20 @@
 //!
 //!     kvmrs-selftests [--backend c|rust] [--json] [TEST]...
 //!     kvmrs-selftests --list
+//!     kvmrs-selftests differential [--seconds N] [--seed N]
 //!     kvmrs-selftests stress [--seconds N] [--seed N] [--backends NAME[,NAME...]]
 //!     kvmrs-selftests watcher lockdep|kmemleak|kcsan
 //!
 //! Runs the tests named, or all, and prints KTAP, or with --json one object a line. The exit code
-//! is kselftest's. --list prints what there is as JSON. The two commands are for debug kernels.
+//! is kselftest's. --list prints what there is as JSON. The commands have boots or lists of their own.
 
 mod clock;
+mod differential;
 mod harness;
 mod log;
+mod rng;
 mod stress;
+mod swap;
 mod tests;
 mod watcher;
 
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode> {
     let mut words = std::env::args().skip(1).peekable();
     match words.peek().map(String::as_str) {
+        Some("differential") => return differential::main(words.skip(1)),
         Some("stress") => return stress::main(words.skip(1)),
         Some("watcher") => return watcher::main(words.skip(1)),
         _ => {}

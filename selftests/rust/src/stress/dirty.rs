@@ -3,8 +3,8 @@
 //! A copy of the kept memory that follows the dirty log, as at a live migration's other end.
 
 use super::machine::{pages, Machine, WORDS};
-use super::rng::Rng;
 use super::seen::Effect;
+use crate::rng::Rng;
 use anyhow::{ensure, Result};
 
 /// How a VM's log is cleared.

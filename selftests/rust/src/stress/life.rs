@@ -5,8 +5,8 @@
 use super::dirty::{Clearing, Copy};
 use super::machine::Machine;
 use super::ops::{Host, Op, OPS};
-use super::rng::Rng;
 use super::seen::{Effect, Seen};
+use crate::rng::Rng;
 use anyhow::{anyhow, Context, Result};
 use kvm_bindings::kvm_regs;
 use kvmtest::guest::{Pattern, Program};

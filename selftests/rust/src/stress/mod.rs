@@ -15,15 +15,16 @@ mod life;
 mod machine;
 mod ops;
 mod refusal;
-mod rng;
+
 mod seen;
 mod summary;
 mod whole;
 
 use crate::harness;
+use crate::rng::Rng;
 use anyhow::{bail, ensure, Context, Result};
 use life::Counts;
-use rng::Rng;
+
 use seen::Seen;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

@@ -5,9 +5,9 @@
 use super::dirty::Copy;
 use super::host;
 use super::machine::{Area, Machine, ECHO_STRIDE};
-use super::rng::Rng;
 use super::seen::Effect;
 use super::whole;
+use crate::rng::Rng;
 use anyhow::{ensure, Result};
 use kvm_bindings::KVM_MEM_READONLY as READ_ONLY;
 use kvmtest::memory::{Memory, Rights, KIB, PAGE_2M, PAGE_4K};

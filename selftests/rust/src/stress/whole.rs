@@ -2,15 +2,12 @@
 
 //! What happens to the whole machine: swap, merging, balancing, reclaim, compaction.
 
-use anyhow::{ensure, Context, Result};
+use crate::swap::Swap;
+use anyhow::{Context, Result};
 use kvmtest::sysfs::{self, Setting};
 use std::fs;
-use std::io::{Error, ErrorKind};
-use std::process::Command;
+use std::io::ErrorKind;
 
-const SWAP: &str = "/dev/zram0";
-const ZRAM: &str = "/sys/block/zram0";
-const SWAP_SIZE: &str = "256M";
 const GROUP: &str = "/sys/fs/cgroup/kvmrs-stress";
 const NX: &str = "/sys/module/kvm/parameters/nx_huge_pages";
 
@@ -46,6 +43,7 @@ const EFFECTS: [(&str, &str); 8] = [
 
 /// The machine as the stress needs it. Everything is put back in the end.
 pub struct Prepared {
+    _swap: Swap,
     _settings: Vec<Setting>,
     before: Vec<u64>,
 }
@@ -53,12 +51,13 @@ pub struct Prepared {
 impl Prepared {
     /// Switches everything on.
     pub fn new() -> Result<Self> {
-        swap_on()?;
+        let swap = Swap::on()?;
         enter_group()?;
         let settings = SETTINGS
             .iter()
             .map(|(path, value)| Setting::new(path, value));
         Ok(Self {
+            _swap: swap,
             _settings: settings.collect::<Result<_>>()?,
             before: counts()?,
         })
@@ -73,36 +72,6 @@ impl Prepared {
             .map(|(now, before)| now - before);
         Ok(EFFECTS.iter().map(|(what, _)| *what).zip(since).collect())
     }
-}
-
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        // SAFETY: the path is a string with an end; the pages come back to their processes.
-        let failed = unsafe { libc::swapoff(c"/dev/zram0".as_ptr()) };
-        if failed != 0 {
-            eprintln!("# swapoff {SWAP}: {}", Error::last_os_error());
-        }
-        if let Err(error) = sysfs::write(&format!("{ZRAM}/reset"), "1") {
-            eprintln!("# {error:#}");
-        }
-    }
-}
-
-fn swap_on() -> Result<()> {
-    sysfs::write(&format!("{ZRAM}/disksize"), SWAP_SIZE)?;
-    let made = Command::new("mkswap")
-        .arg(SWAP)
-        .output()
-        .context("starting mkswap")?;
-    ensure!(
-        made.status.success(),
-        "mkswap {SWAP}: {}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-    // SAFETY: the path is a string with an end; a swap device is nobody's memory.
-    let failed = unsafe { libc::swapon(c"/dev/zram0".as_ptr(), 0) };
-    ensure!(failed == 0, "swapon {SWAP}: {}", Error::last_os_error());
-    Ok(())
 }
 
 /// A group of our own, from which memory can be reclaimed without any lack of it.
