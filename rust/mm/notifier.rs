@@ -37,13 +37,13 @@
 //!         self.clear_young(range)
 //!     }
 //!     fn clear_young(&self, range: HostRange) -> bool {
-//!         self.0.take_accessed(range)
+//!         self.0.age(range)
 //!     }
 //!     fn test_young(&self, address: usize) -> bool {
 //!         self.0.is_accessed(address)
 //!     }
 //!     fn release(&self, _sleep: MaySleep<'_>) {
-//!         self.0.unmap_all();
+//!         self.0.clear();
 //!     }
 //! }
 //!

@@ -35,10 +35,10 @@ pub(in crate::backend) unsafe extern "C" fn init(kvm: *mut bindings::kvm) -> c_i
     // SAFETY: The VM is live.
     let vm = unsafe { Vm::from_raw(kvm) };
     let task = current!();
-    // SAFETY: `uninit` comes before the VM loses its state.
     let result = task
         .mm()
         .ok_or(EINVAL)
+        // SAFETY: `uninit` comes before the VM loses its state.
         .and_then(|mm| unsafe { vm.listen(mm) });
     result.map_or_else(Error::to_errno, |()| 0)
 }

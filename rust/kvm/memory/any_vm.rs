@@ -20,7 +20,7 @@ use crate::{
         intervals::IntervalTree,
         HostRange, //
     },
-    sync::srcu,
+    sync::srcu, //
 };
 use core::{
     marker::PhantomData,

@@ -6,7 +6,7 @@ mod common;
 
 use common::{frame, Options};
 use kvmrs_model::{
-    kvm::{types::Pfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm},
+    kvm::{memory::Setup, types::Pfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm},
     machine::{npt, Machine},
     mm::HostRange,
     tdp_mmu::{notifier, visitor::GiveWay},
@@ -214,5 +214,23 @@ fn aging_takes_no_lock() {
         other.join().expect("no panic");
         drop(lock);
     });
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// One that nobody ends, and one that ends in another VM: a bug of the VMs, and no hang.
+#[test]
+fn what_has_begun_must_end_where_it_began() {
+    let (vm, vcpu) = world(1);
+    let other = Vm::new(Setup {
+        slots: common::slots(common::memory()),
+        nx_huge_pages: false,
+        cpu_dirty_log: false,
+    });
+    let frames = GfnRange::one(frame(0));
+    drop(vm.mmu_write().begin(host(0, 1), frames));
+    assert!(vm.take_bug(), "it was dropped");
+    let begun = vm.mmu_write().begun(host(0, 1)).expect("it is in the record");
+    other.mmu_write().end(begun);
+    assert!(vm.take_bug() && other.take_bug());
     kvm::destroy(&vm, vec![vcpu]);
 }

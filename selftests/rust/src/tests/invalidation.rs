@@ -135,7 +135,7 @@ fn beside_end(backend: &str) -> Result<()> {
     beside(
         || churn(&memory),
         || {
-            repeat(2000, 20, |_| {
+            repeat(1000, 8, |_| {
                 let (_vm, vcpu) = Vm::with(backend, &memory)?;
                 vcpu.populate(&(BASE..BASE + MIB))
             })
