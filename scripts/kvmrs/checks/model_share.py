@@ -33,8 +33,21 @@ def listed() -> None:
         )
 
 
+def compiled() -> Set[str]:
+    """The files that the model's sources lead to, by their names below rust/."""
+    found: Set[Path] = set()
+    left = [SOURCES / "lib.rs"]
+    while left:
+        file = left.pop().resolve()
+        if file not in found:
+            found.add(file)
+            left += _modules(file)
+    trusted = TRUSTED.resolve()
+    return {str(file.relative_to(trusted)) for file in found if trusted in file.parents}
+
+
 def _complaints(document: str) -> Iterator[str]:
-    lines, shared = _lines(TRUSTED), _compiled()
+    lines, shared = _lines(TRUSTED), compiled()
     missing = {name: count for name, count in lines.items() if name not in shared}
     rows = _ROW.findall(document)
     for name in missing:
@@ -44,9 +57,11 @@ def _complaints(document: str) -> Iterator[str]:
         yield from _far(f"rust/{row}", left_out, _sum(missing, row))
         yield from _far(f"stand-ins for rust/{row}", stand_in, _sum(_lines(SOURCES), row))
     said = _SHARE.search(document)
-    compiled, there = sum(lines.values()) - sum(missing.values()), sum(lines.values())
-    yield from _far("what the model compiles", said[1] if said else "0", compiled)
-    yield from _far("rust/", said[2] if said else "0", there)
+    all_lines = sum(lines.values())
+    yield from _far(
+        "what the model compiles", said[1] if said else "0", all_lines - sum(missing.values())
+    )
+    yield from _far("rust/", said[2] if said else "0", all_lines)
 
 
 def _far(what: str, said: str, there: int) -> Iterator[str]:
@@ -67,19 +82,6 @@ def _lines(folder: Path) -> Dict[str, int]:
     """The number of lines of each Rust file, by its name below the folder."""
     files = (file for file in sorted(folder.rglob("*.rs")) if "_generated" not in file.name)
     return {str(file.relative_to(folder)): len(file.read_text().splitlines()) for file in files}
-
-
-def _compiled() -> Set[str]:
-    """The files of rust/ that the model's sources lead to."""
-    found: Set[Path] = set()
-    left = [SOURCES / "lib.rs"]
-    while left:
-        file = left.pop().resolve()
-        if file not in found:
-            found.add(file)
-            left += _modules(file)
-    trusted = TRUSTED.resolve()
-    return {str(file.relative_to(trusted)) for file in found if trusted in file.parents}
 
 
 def _modules(file: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ last one was stopped.
 
 import hashlib
 import os
+import posixpath
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Dict, Iterator, List, NamedTuple, Tuple
 from ..base import lock, paths, proc, ui
 from ..base.errors import KvmrsError
 from ..build import model_copy
+from ..checks import model_share
 from ..tools import toolroot
 
 VERSION = "25.3.1"
@@ -48,12 +50,10 @@ OUTCOMES = {
 }
 """What becomes of mutants, and cargo-mutants' list of them."""
 
-SHARED = ("tdp_mmu/", "rust/")
-MUTATED = ("tdp_mmu/*.rs", "rust/**/*.rs")
-"""Folders of the module in the crate, and which of their files are changed."""
-
+CORE, TRUSTED = "tdp_mmu/", "rust/"
 COPIED = "model/src/"
-"""Where they are in the copy."""
+"""Where the copy has the module's files. Those of rust/ are beside the model's own that name them:
+cargo-mutants does not follow a path with `..` in it."""
 
 
 class Survivor(NamedTuple):
@@ -125,7 +125,8 @@ def _command(program: Path, words: List[str]) -> List[str]:
         f"--minimum-test-timeout={PATIENCE}",
         "--output",
         str(paths.out()),
-        *(f"--file={COPIED}{files}" for files in MUTATED),
+        f"--file={COPIED}{CORE}*.rs",
+        *(f"--file={COPIED}{name}" for name in sorted(model_share.compiled())),
         *words,
     ]
 
@@ -141,8 +142,11 @@ def _env() -> Dict[str, str]:
 def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
     """The workspace, with the module in the model's sources and the model's tests in one program."""
     wanted, tests = {}, []
-    for name, data in sources.items():
-        name = COPIED + name if name.startswith(SHARED) else name.replace("selftests/", "")
+    shared = {TRUSTED + name for name in model_share.compiled()}
+    for original, data in sources.items():
+        if original.startswith(TRUSTED) and original not in shared:
+            continue
+        name = _copied(original)
         test = re.fullmatch(r"model/tests/(\w+)\.rs", name)
         if name.startswith("model/tests/ui/") or test and test[1] in LEFT_OUT:
             continue
@@ -154,10 +158,23 @@ def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
     return {**wanted, "model/tests/all.rs": modules.encode()}
 
 
+def _copied(name: str) -> str:
+    if name.startswith(CORE):
+        return COPIED + name
+    return (
+        name.replace(TRUSTED, COPIED, 1) if name.startswith(TRUSTED) else name.replace("selftests/", "")
+    )
+
+
 def _repathed(name: str, text: str) -> str:
     if name == "model/Cargo.toml":
         return re.sub(r"\[\[test\]\]\n(?:[^\n]+\n)+", "", text)
-    return re.sub(rf'"\.\./\.\./\.\./((?:\.\./)*(?:{"|".join(SHARED)}))', r'"\1', text)
+    folder = posixpath.dirname(name)
+    return re.sub(
+        rf'"(?:\.\./)+((?:{CORE}|{TRUSTED})[^"]+)"',
+        lambda found: f'"{posixpath.relpath(_copied(found[1]), folder)}"',
+        text,
+    )
 
 
 def _same_as_last_time(sources: Dict[str, bytes]) -> bool:
@@ -182,9 +199,14 @@ def _survivors() -> Iterator[Tuple[int, Survivor]]:
     for listed in _listed("missed"):
         match = re.match(rf"{COPIED}(\S+\.rs):(\d+):(\d+): (.*)", listed)
         if match:
-            file, number = match[1], int(match[2])
+            file, number = _original(match[1]), int(match[2])
             line = (paths.REPO / file).read_text().splitlines()[number - 1].strip()
             yield number, Survivor(file, line, int(match[3]), match[4])
+
+
+def _original(name: str) -> str:
+    """The file of the checkout that the copy has in the model's sources as `name`."""
+    return name if name.startswith(CORE) else TRUSTED + name
 
 
 _ROW = re.compile(r"^\| (\S+\.rs):\d+:(\d+) \| `([^`]*)` \| `([^`]*)` \|", re.MULTILINE)
