@@ -107,7 +107,8 @@ fn recovery_leaves_alone_what_a_notifier_takes_away_and_nothing_else() {
     kvm::stop_dirty_log(&vm, slot);
     let tree = Tree::of(&vm, &vcpu.root().expect("a root"));
     let levels = [256, 768].map(|page| tree.leaf(frame(page)).expect("a leaf").1);
-    assert_eq!(levels, [Level::PG_4K, Level::PG_2M]);
+    let right = [Level::PG_4K, Level::PG_2M];
+    assert_eq!(levels, right, "a huge page in the range of a notifier");
     notifier.end(&vm);
     kvm::destroy(&vm, vec![vcpu]);
 }
