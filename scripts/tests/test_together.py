@@ -25,9 +25,8 @@ toolroot.command = lambda argv, *rest, **more: list(argv)
 SCRIPT = '''
 echo "console of $3" >&$1
 echo '{"ev": "ready", "facts": {}}' >&$2
-sleep 1
+until [ -e "$XDG_CACHE_HOME/go" ]; do sleep 0.1; done
 echo "BUG: of $3" >&$1
-sleep 1
 echo '{"ev": "end"}' >&$2
 '''
 name = sys.argv[1]
@@ -36,7 +35,8 @@ with boot.alone(machine):
     ended = boot.watch(machine, lambda lines: ["sh", "-c", SCRIPT, "sh", *map(str, lines), name], print)
 print(ended.verdict.reports)
 """
-"""A machine that complains of itself by name; every run of it has the same machine's name."""
+"""A machine that complains of itself by name, when it is told to go on; every run of it has the same
+machine's name."""
 
 LOCKED = """
 import sys
@@ -77,12 +77,15 @@ class TogetherTest(CheckoutTest):
         runs = {"one": self.start(BOOT, "one")}
         self.wait_for_holder()
         runs["two"] = self.start(BOOT, "two")
+        assert runs["two"].stdout
+        waiting = runs["two"].stdout.readline()
+        Path(self.cache, "go").touch()
         said = {name: run.communicate(timeout=LIMIT)[0] for name, run in runs.items()}
         for name, text in said.items():
             self.assertEqual(text.splitlines()[-1], f"['BUG: of {name}']", text)
-        waited = [text for text in said.values() if "waiting for another run" in text]
-        self.assertEqual(len(waited), 1, said)
-        self.assertIn("process ", waited[0])
+        self.assertIn("waiting for another run", waiting)
+        self.assertIn("process ", waiting)
+        self.assertNotIn("waiting for another run", said["one"])
 
     def test_signals_leave_nothing(self) -> None:
         for number in SIGNALS:

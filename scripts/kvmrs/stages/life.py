@@ -31,18 +31,7 @@ WITHOUT_TDP_MMU = "npt=0 ept=0"
 def run(rounds: int = ROUNDS) -> Summary:
     tree = kernel.ensure()
     rust = module.ensure(tree)
-    with tempfile.TemporaryDirectory(dir=paths.logs()) as folder:
-        foreign = _foreign(rust, Path(folder))
-        with_tdp = _boot(kvm_modules.Modules(tree, rust, CHOSEN), "life", foreign, rounds)
-        without = kvm_modules.Modules(tree, rust, CHOSEN, vendor_params=WITHOUT_TDP_MMU)
-        return with_tdp + _boot(without, "life-without-tdp", foreign, rounds)
-
-
-def _boot(modules: kvm_modules.Modules, name: str, foreign: Path, rounds: int) -> Summary:
-    tree, rust = modules.tree, modules.rust
-    files = {**modules.files(), **kselftest.ensure(tree).files(), FOREIGN: foreign}
     work = {
-        "tdp_mmu": not modules.vendor_params,
         "module": f"{kvm_modules.INSIDE}/{NAME}.ko",
         "name": NAME,
         "foreign": FOREIGN,
@@ -50,6 +39,17 @@ def _boot(modules: kvm_modules.Modules, name: str, foreign: Path, rounds: int) -
         "rounds": rounds,
         **_wrong_parameters(rust),
     }
+    ordinary = kvm_modules.Modules(tree, rust, CHOSEN)
+    without = kvm_modules.Modules(tree, rust, CHOSEN, vendor_params=WITHOUT_TDP_MMU)
+    with tempfile.TemporaryDirectory(dir=paths.logs()) as folder:
+        foreign = _foreign(rust, Path(folder))
+        first = _boot("life", ordinary, foreign, {**work, "tdp_mmu": True})
+        return first + _boot("life-without-tdp", without, foreign, {**work, "tdp_mmu": False})
+
+
+def _boot(name: str, modules: kvm_modules.Modules, foreign: Path, work: Dict[str, Any]) -> Summary:
+    tree = modules.tree
+    files = {**modules.files(), **kselftest.ensure(tree).files(), FOREIGN: foreign}
     job = {"modules": modules.job(load_rust=False), "work": {"life": work}}
     report = _Report()
     ended = boot.run(boot.Machine(name, tree, files, job), report.on_event)
