@@ -137,12 +137,17 @@ class Checkout:
         name, _, line = mention.name.partition(":")
         return all(self._has_file(each, mention.file.parent, int(line or 1)) for each in _patterns(name))
 
+    def _is_kernels(self, pattern: str) -> bool:
+        """Both have a directory tools/. The name after it says whose it is."""
+        place = "/".join(pattern.split("/")[:2])
+        return not any(paths.REPO.glob(place)) and (self.kernel / place).is_dir()
+
     def _has_file(self, pattern: str, user: Path, line: int) -> bool:
         """A path begins at the top of the checkout, the file that uses it, or any directory."""
         first, slash, _ = pattern.partition("/")
         if first in GENERATED:
             return True
-        if slash and first in self.kernel_top:
+        if slash and (first in self.kernel_top or self._is_kernels(pattern)):
             return any(self.kernel.glob(pattern))
         if slash and first in self.top:
             return any(_lines(path) >= line for path in paths.REPO.glob(pattern))

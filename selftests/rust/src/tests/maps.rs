@@ -8,7 +8,7 @@ use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
 use kvmtest::guest;
-use kvmtest::memory::{Backing, Memory, PAGE_1G, PAGE_2M, PAGE_4K};
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
 use kvmtest::sysfs;
 use kvmtest::vm::{eager_split, Slot, Vm, BASE};
 use std::collections::BTreeSet;
@@ -130,18 +130,17 @@ fn gigantic(backend: &str) -> Result<()> {
     Ok(())
 }
 
-/// A slot that is far larger than the machine, of which a few pages are there: the map has these,
-/// and neither file takes long.
+/// A slot of nearly 1 TiB, which is what guests of an emulated processor can address. A few pages
+/// of it are there: the map has these, and neither file takes long.
 fn terabyte(backend: &str) -> Result<()> {
-    const SIZE: u64 = 1 << 40;
+    const END: u64 = 1 << 40;
     const LIMIT: Duration = Duration::from_secs(5);
-    let memory = Memory::untouched(SIZE)?;
+    let memory = Memory::untouched(END - BASE)?;
     let vm = Vm::new(backend)?;
     vm.set(&Slot::of(&memory), 0)?;
     let vcpu = vm.vcpu(0)?;
-    let places = guest::scattered(1 << 20, 99).take(100);
-    // The generator has 20 bits for a place: it is one of each megabyte.
-    let gpas: BTreeSet<u64> = places.map(|place| BASE + place * (SIZE >> 20)).collect();
+    let places = guest::scattered(END / MIB, 99).map(|place| place * MIB);
+    let gpas: BTreeSet<u64> = places.filter(|gpa| *gpa >= BASE).take(100).collect();
     for gpa in &gpas {
         vcpu.populate(&(*gpa..gpa + PAGE_4K))?;
     }
