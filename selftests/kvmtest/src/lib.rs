@@ -8,6 +8,7 @@
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
 //! - [`ioctls`]: calls of KVM's by number, for who makes wrong ones
+//! - [`mark`]: marks in the stream of instructions
 //! - [`sysfs`]: the files of the kernel's settings
 
 pub mod backend;
@@ -16,6 +17,7 @@ pub mod guest;
 pub mod idle;
 pub mod inside;
 pub mod ioctls;
+pub mod mark;
 pub mod memory;
 pub mod module;
 pub mod stats;
