@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel's MMU selftests on EPT, on C and on Rust, in each mode of an Intel processor.
+"""MMU selftests on EPT, the kernel's and the project's own, on C and on Rust, in each mode of an
+Intel processor.
 
 Three boots: with accessed/dirty bits and page modification logging, without accessed/dirty
 bits (and so without that log, which needs them), and without the log alone.
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from ..base import paths, ui
+from ..base.errors import KvmrsError
 from ..build import kernel, kselftest, module
 from ..machine import bochs, boot, kvm_modules, preload
-from ..suite import ktap, testlist
+from ..suite import ktap, own_tests, testlist
 from ..suite.results import Result, Suite, Summary
 from ..tools import toolroot
 
@@ -37,7 +39,7 @@ SILENCE_LIMIT = 400
 
 INTERRUPTS = FOLDER / "take_interrupts.c"
 """Works around Bochs."""
-OWN = ("nested_stale_mmio_test",)
+OWN = ("nested_stale_mmio_test", "alloc_fail_test")
 """Programs of selftests/c that the list may name."""
 
 
@@ -55,11 +57,19 @@ def run(options: Options) -> Summary:
     bochs.ensure()
     tree = kernel.ensure()
     programs = kselftest.ensure(tree)
+    own = own_tests.on_ept(LIST)
     known = [*programs.suite, *OWN]
-    names = options.only or list(testlist.names_in(LIST, known))
-    tests = testlist.select(known, names, TIMEOUT, None, LIST)
-    preloaded = preload.files(INTERRUPTS, preload.CHECK_TABLES)
-    files = {**programs.only(names), **preloaded, "/bin/bash": toolroot.file("/bin/bash")}
+    names = _names(known, [test.name for test in own], options.only)
+    tests = [
+        *(testlist.select(known, names, TIMEOUT, None, LIST) if names else []),
+        *(test for test in own if not options.only or test.name in options.only),
+    ]
+    files = {
+        **programs.only(names),
+        **preload.files(INTERRUPTS, preload.CHECK_TABLES),
+        own_tests.INSIDE: own_tests.program(),
+        "/bin/bash": toolroot.file("/bin/bash"),
+    }
     rust = module.ensure(tree) if "rust" in options.backends else None
     report = ktap.Report(len(options.modes) * len(options.backends) * len(tests))
     boots = [
@@ -67,6 +77,17 @@ def run(options: Options) -> Summary:
         for mode in options.modes
     ]
     return _close(boots, _run_all(boots))
+
+
+def _names(known: List[str], own: List[str], only: List[str]) -> List[str]:
+    """Those that are programs of their own, out of `only` or of the list."""
+    listed = list(testlist.names_in(LIST, known))
+    unknown = [name for name in only if name not in (*known, *own)]
+    if unknown:
+        raise KvmrsError(
+            f"no such selftest: {' '.join(unknown)}", f"there are: {' '.join([*listed, *own])}"
+        )
+    return [name for name in only if name in known] if only else listed
 
 
 def _run_all(boots: List["_Boot"]) -> List[boot.Ended]:

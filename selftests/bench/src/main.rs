@@ -3,8 +3,9 @@
 //! What the operations of KVM's TDP MMU cost, on C and on Rust.
 //!
 //! Runs in a machine whose clock counts instructions. Every scenario makes a VM and times a chain
-//! of operations on it, first on one backend, then on the other, and again from the start. Each
-//! figure leaves as one JSON object a line; judging them is left to the host script.
+//! of operations on it, on one backend and then on the other. The next round begins with the other
+//! one. All of this is done with memory of three sizes. Each figure leaves as one JSON object a line,
+//! those of round 0, which is for warming up, too; judging them is left to the host script.
 //!
 //!     kvmrs-bench ROUNDS [SCENARIO]...
 
@@ -15,8 +16,10 @@ mod vm;
 use anyhow::{bail, Context, Result};
 use kvmtest::backend;
 use sample::Samples;
-use scenarios::SCENARIOS;
+use scenarios::{Scenario, SCENARIOS};
 
+/// Memory grows by these factors.
+const SCALES: [u64; 3] = [1, 2, 4];
 const BACKENDS: [&str; 2] = [backend::C, backend::RUST];
 
 fn main() -> Result<()> {
@@ -36,12 +39,22 @@ fn main() -> Result<()> {
         if !wanted.is_empty() && !wanted.iter().any(|word| word == name) {
             continue;
         }
-        for _ in 0..rounds {
-            for backend in BACKENDS {
-                scenario(&mut Samples::new(name, backend))
-                    .with_context(|| format!("scenario {name} on {backend}"))?;
+        for scale in SCALES {
+            for round in 0..=rounds {
+                run(name, scenario, scale, round)?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Both backends take turns in who is the first.
+fn run(name: &str, scenario: Scenario, scale: u64, round: u32) -> Result<()> {
+    let mut backends = BACKENDS;
+    backends.rotate_left(round as usize % 2);
+    for backend in backends {
+        scenario(&mut Samples::new(name, backend, scale, round))
+            .with_context(|| format!("scenario {name} on {backend}"))?;
     }
     Ok(())
 }

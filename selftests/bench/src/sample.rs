@@ -3,6 +3,7 @@
 //! One figure: what an operation cost this thread.
 
 use anyhow::Result;
+use kvmtest::{debugfs, mark, sysfs};
 use rustix::time::{clock_gettime, ClockId};
 use serde::Serialize;
 use std::thread::sleep;
@@ -28,8 +29,11 @@ struct Line<'a> {
     op: &'a str,
     size: &'a str,
     scan: bool,
+    scale: u64,
+    round: u32,
     pages: u64,
     instructions: u64,
+    flushes: u64,
 }
 
 /// Times operations of one run of a scenario and reports them.
@@ -37,11 +41,19 @@ pub struct Samples<'a> {
     scenario: &'a str,
     /// What the VM must run on.
     pub backend: &'a str,
+    /// Memory is so many times the smallest size.
+    pub scale: u64,
+    round: u32,
 }
 
 impl<'a> Samples<'a> {
-    pub fn new(scenario: &'a str, backend: &'a str) -> Self {
-        Self { scenario, backend }
+    pub fn new(scenario: &'a str, backend: &'a str, scale: u64, round: u32) -> Self {
+        Self {
+            scenario,
+            backend,
+            scale,
+            round,
+        }
     }
 
     /// Runs `operation` on so many pages of `size` and reports its cost.
@@ -54,21 +66,33 @@ impl<'a> Samples<'a> {
         operation: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         sleep(SETTLE);
+        let requests = flush_requests()?;
+        mark::begin();
         let start = thread_time();
         let value = operation()?;
         let instructions = thread_time() - start;
+        mark::end();
         let line = Line {
             scenario: self.scenario,
             backend: self.backend,
             op,
             size,
             scan: kind == Kind::Scan,
+            scale: self.scale,
+            round: self.round,
             pages,
             instructions,
+            // A VM that ended took its requests along.
+            flushes: flush_requests()?.saturating_sub(requests),
         };
         println!("{}", serde_json::to_string(&line)?);
         Ok(value)
     }
+}
+
+/// Flushes of TLBs that KVM has asked for, of all VMs that are there.
+fn flush_requests() -> Result<u64> {
+    sysfs::number(&debugfs::file("remote_tlb_flush_requests"))
 }
 
 /// Nanoseconds that this thread has run for, in the kernel and outside. Waiting does not count,

@@ -2,12 +2,21 @@
 
 //! A VM with one vCPU and one slot of memory to measure.
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES;
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Memory, PAGE_4K};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{self, Slot, LOG_INITIALLY_SET};
+
+/// How a fault is resolved.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Path {
+    /// By C, which gives a right back.
+    Fast,
+    /// By the backend, which maps a page.
+    Map,
+}
 
 /// The VM. Its memory is with the caller, who may take it away under the VM.
 pub struct Vm {
@@ -65,6 +74,22 @@ impl Vm {
     pub fn touch(&mut self, access: Program) -> Result<()> {
         let regs = guest::pass(access, &self.slot.range(), PAGE_4K, Pattern::Same, 0);
         self.vcpu.run(&regs).map(drop)
+    }
+
+    /// Lets the guest write to each of its `pages`, and demands that each write is a fault that goes
+    /// this way.
+    pub fn fault_in_all(&mut self, pages: u64, path: Path) -> Result<()> {
+        let before = self.vcpu.fast_faults()?;
+        let faults = self.vcpu.faults()?;
+        self.touch(Program::Increment)?;
+        let fast = self.vcpu.fast_faults()? - before;
+        let all = self.vcpu.faults()? - faults;
+        let wanted = if path == Path::Fast { pages } else { 0 };
+        ensure!(
+            all >= pages && fast == wanted,
+            "{all} faults on {pages} pages, {fast} by the fast path"
+        );
+        Ok(())
     }
 
     /// The dirty log; without [`Vm::start_logs_set`] this makes the pages clean, too.

@@ -9,6 +9,7 @@
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
 //! - [`probes`]: how often the kernel does something
 //! - [`ioctls`]: calls of KVM's by number, for who makes wrong ones
+//! - [`mark`]: marks in the stream of instructions
 //! - [`sysfs`]: the files of the kernel's settings
 
 pub mod backend;
@@ -17,6 +18,7 @@ pub mod guest;
 pub mod idle;
 pub mod inside;
 pub mod ioctls;
+pub mod mark;
 pub mod memory;
 pub mod module;
 pub mod probes;

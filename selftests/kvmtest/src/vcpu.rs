@@ -141,6 +141,11 @@ impl Vcpu {
         self.stats.get("pf_taken")
     }
 
+    /// Those that gave back a right that was taken away, and looked at nothing else.
+    pub fn fast_faults(&self) -> Result<u64> {
+        self.stats.get("pf_fast")
+    }
+
     /// Page faults during `work`.
     pub fn faults_of(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<u64> {
         let before = self.faults()?;

@@ -227,7 +227,12 @@ mod tests {
         let text = r#"{"name": "a", "program": "a", "timeout": 1, "attempts": 3,
                        "symptoms": ["no end after", "delivered twice"]}"#;
         let test: Test = serde_json::from_str(text).expect("a test");
-        assert!(has_symptom(&test, Fail, "a.c:7", "it was delivered twice\n"));
+        assert!(has_symptom(
+            &test,
+            Fail,
+            "a.c:7",
+            "it was delivered twice\n"
+        ));
         assert!(has_symptom(&test, Timeout, "no end after 1 s", ""));
         assert!(!has_symptom(&test, Fail, "a.c:8", "it is gone\n"));
         assert!(!has_symptom(&test, Pass, "", "it was delivered twice\n"));

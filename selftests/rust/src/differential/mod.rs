@@ -34,7 +34,7 @@ const CONFIRMED: u32 = 3;
 /// Histories run to find a small one.
 const TRIES: u32 = 400;
 /// So many histories with seeds in a row have every kind of step, and each has come to something.
-const MANY: u64 = 100;
+const MANY: u64 = 40;
 
 struct Options {
     seconds: u64,

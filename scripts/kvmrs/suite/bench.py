@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the benchmark measured, and what that means.
+
+An operation may cost at most 5 % more than on C, with memory of each size. Operations that find
+nothing to do must cost less. And no operation may cost more than it did, against C: the ratios of an
+earlier run are in selftests/bench/reference.json.
+"""
+
+import json
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Dict, List, Tuple
+
+from ..base import paths
+
+REFERENCE = paths.REPO / "selftests" / "bench" / "reference.json"
+MOST = 1.05
+"""What an operation may cost at most, against C."""
+SLACK = 0.05
+"""How much more than in the reference, against C. What others do differs a little from run to run."""
+SCALES = (1, 2, 4)
+"""How many times as large as the smallest size memory was."""
+LARGEST = SCALES[-1]
+
+Key = Tuple[str, str]
+
+
+@dataclass
+class Sample:
+    """Counts a page of one run of an operation."""
+
+    instructions: float
+    locked: float
+    flushes: float
+
+
+@dataclass
+class Op:
+    """One operation on pages of one size: its samples by scale and backend."""
+
+    name: str
+    size: str
+    scenario: str
+    scan: bool
+    samples: Dict[Tuple[int, str], List[Sample]] = field(default_factory=dict)
+
+    def cost(self, backend: str, scale: int = LARGEST, what: str = "instructions") -> float:
+        return median(getattr(sample, what) for sample in self.samples[scale, backend])
+
+    def ratio(self, scale: int = LARGEST) -> float:
+        return self.cost("rust", scale) / self.cost("c", scale)
+
+    def wrong(self, reference: Dict[Key, List[float]]) -> List[str]:
+        """Why this operation fails the run, if it does."""
+        before = reference.get((self.name, self.size), [])
+        found = [self._wrong_at(scale) for scale in SCALES]
+        found += [self._worse(scale, ratio) for scale, ratio in zip(SCALES, before)]
+        if not before:
+            found.append("is not in the reference")
+        return [text for text in found if text]
+
+    def _wrong_at(self, scale: int) -> str:
+        ratio = self.ratio(scale)
+        if ratio > MOST:
+            return f"{100 * (ratio - 1):.1f} % above C (memory x{scale})"
+        if self.scan and ratio >= 1:
+            return f"finds nothing to do, and is not below C (memory x{scale})"
+        return ""
+
+    def _worse(self, scale: int, before: float) -> str:
+        ratio = self.ratio(scale)
+        return f"was {before:.2f}, is {ratio:.2f} (memory x{scale})" if ratio > before + SLACK else ""
+
+    def row(self) -> Dict[str, Any]:
+        """For out/bench.json and the reference."""
+        counts = {
+            what: {backend: round(self.cost(backend, LARGEST, what), 4) for backend in ("c", "rust")}
+            for what in ("instructions", "locked", "flushes")
+        }
+        ratios = [round(self.ratio(scale), 4) for scale in SCALES]
+        return {"op": self.name, "size": self.size, "scan": self.scan, "ratios": ratios, **counts}
+
+
+def collect(events: List[Dict[str, Any]], locked: List[int]) -> List[Op]:
+    """The operations, out of samples in their order and the locked instructions of each. Round 0 was
+    for warming up."""
+    ops: Dict[Key, Op] = {}
+    for event, count in zip(events, locked, strict=True):
+        if event["round"] == 0:
+            continue
+        key = (event["op"], event["size"])
+        op = ops.setdefault(key, Op(*key, event["scenario"], event["scan"]))
+        pages = event["pages"]
+        sample = Sample(event["instructions"] / pages, count / pages, event["flushes"] / pages)
+        op.samples.setdefault((event["scale"], event["backend"]), []).append(sample)
+    return list(ops.values())
+
+
+def reference() -> Dict[Key, List[float]]:
+    """The ratios of an earlier run, by scale."""
+    rows = json.loads(REFERENCE.read_text()) if REFERENCE.exists() else []
+    return {(row["op"], row["size"]): row["ratios"] for row in rows}
+
+
+def text(ops: List[Op]) -> str:
+    """For a file."""
+    return json.dumps([op.row() for op in ops], indent=1) + "\n"

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The figures and the picture of docs/performance.md, out of a run of the benchmark."""
+
+import re
+from typing import List, Tuple
+
+from ..base import paths
+from . import bench
+
+PAGE = paths.REPO / "docs" / "performance.md"
+PICTURE = paths.REPO / "docs" / "performance.svg"
+FIGURES = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- end of the figures -->)", re.DOTALL)
+
+ROW, TOP, LEFT, UNIT = 18, 30, 230, 400
+"""Pixels: a bar with its gap, above the first, before all bars, the length of C = 1.0."""
+BAR = 12
+COLOURS = {True: "#8ab4d8", False: "#33658a"}
+"""Of scans, and of operations that change something."""
+
+
+def write(ops: List[bench.Op]) -> None:
+    """Puts the figures into the page, and draws the picture."""
+    PAGE.write_text(FIGURES.sub(lambda _: _table(ops), PAGE.read_text()))
+    PICTURE.write_text(_picture(ops))
+
+
+def _table(ops: List[bench.Op]) -> str:
+    head = (
+        "\n![Instructions of each operation on Rust, where C is 1.0](performance.svg)\n"
+        "\n| operation | page | C | Rust | ratio | x1 / x2 / x4 | locked C | locked Rust | flushes C | Rust |\n"
+        "|---|---|---|---|---|---|---|---|---|---|\n"
+    )
+    return head + "".join(_line(op) for op in ops) + "\n"
+
+
+def _line(op: bench.Op) -> str:
+    def counts(what: str, digits: int) -> Tuple[str, str]:
+        costs = [op.cost(backend, bench.LARGEST, what) for backend in ("c", "rust")]
+        return f"{costs[0]:.{digits}f}", f"{costs[1]:.{digits}f}"
+
+    ratios = " / ".join(f"{op.ratio(scale):.2f}" for scale in bench.SCALES)
+    cells = [
+        op.name,
+        op.size,
+        *counts("instructions", 1),
+        f"{op.ratio():.2f}",
+        ratios,
+        *counts("locked", 2),
+        *counts("flushes", 4),
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _picture(ops: List[bench.Op]) -> str:
+    height = TOP + ROW * len(ops) + 10
+    bars = "\n".join(_bar(op, TOP + ROW * number) for number, op in enumerate(ops))
+    one = LEFT + UNIT
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{one + 120}" height="{height}"'
+        ' font-family="sans-serif" font-size="12">\n'
+        "<title>Instructions of each operation on Rust, where C is 1.0</title>\n"
+        '<rect width="100%" height="100%" fill="#ffffff"/>\n'
+        f"{bars}\n"
+        f'<line x1="{one}" y1="{TOP - 8}" x2="{one}" y2="{height}" stroke="#c0392b"/>\n'
+        f'<text x="{one}" y="{TOP - 14}" text-anchor="middle">C = 1.0</text>\n'
+        "</svg>\n"
+    )
+
+
+def _bar(op: bench.Op, top: int) -> str:
+    width = round(UNIT * op.ratio())
+    middle = top + BAR - 2
+    return (
+        f'<text x="{LEFT - 8}" y="{middle}" text-anchor="end">{op.name} ({op.size})</text>'
+        f'<rect x="{LEFT}" y="{top}" width="{width}" height="{BAR}" fill="{COLOURS[op.scan]}"/>'
+        f'<text x="{LEFT + max(width, 0) + 6}" y="{middle}">{op.ratio():.2f}</text>'
+    )
