@@ -74,7 +74,11 @@ impl MemSlot {
     pub fn frames_in(&self, host: HostRange) -> GfnRange {
         let start = Gfn::of_addr(host.start as u64);
         let end = Gfn::of_addr(host.end.next_multiple_of(1 << PAGE_SHIFT) as u64);
-        GfnRange::new(start.max(self.range.start), end.min(self.range.end))
+        let part = GfnRange::new(start.max(self.range.start), end.min(self.range.end));
+        match part.is_empty() {
+            true => GfnRange::sized(self.range.start, 0),
+            false => part,
+        }
     }
 
     /// The host addresses of `frames`.
