@@ -8,14 +8,15 @@
 //! - no vCPU, no other CPU's TLB and no pfn cache reaches the memory, and no fault maps it. The frames
 //!   of *all* slots are known as being taken away before the first of them is zapped: a walk may give
 //!   way in the middle, and what it has passed must not come back;
-//! - memory slots do not change. So the end finds the slots that the start has found;
+//! - memory slots do not change. So the end finds the slots that the start has found, and goes by
+//!   them as C's does;
 //! - if no slot lies in the range, neither takes `mmu_lock`.
 //!
 //! The flush comes before `mmu_lock` goes. Others who find an entry zapped owe nothing for it.
 //!
-//! An end looks for its start in the record. If slots lie in the range and there is no start, the VM
-//! is broken; if there was a start it is ended, whatever slots say now. A VM that hears nothing any
-//! more, as it is being destroyed, is left with starts that never end: C resets its count of them.
+//! An end that finds slots takes its start out of the record. If there is none that it could be, the
+//! VM is broken. A VM that hears nothing any more, as it is being destroyed, is left with starts that
+//! never end: C resets its count of them.
 //!
 //! C counterpart: `kvm_mmu_notifier_*()` in `virt/kvm/kvm_main.c`.
 
@@ -28,16 +29,16 @@ use crate::{
     kvm::{
         host,
         AnySlots,
-        Begun,
-        Exclusive,
         GfnRange,
         MemSlot,
-        MmuLock,
         PendingFlush,
         SlotRange,
         Vm, //
     },
-    mm::HostRange, //
+    mm::{
+        notifier::{Ended, Released},
+        HostRange, //
+    },
 };
 
 /// The host is about to take pages of `range` away.
@@ -61,51 +62,36 @@ fn unmap(vm: &Vm, slots: &AnySlots<'_>, range: HostRange, give_way: GiveWay) -> 
     let begun = lock.begin(range, all);
     let mut flush = PendingFlush::none(vm);
     for (slot, frames) in slots.in_host_range(range) {
-        flush = unmap_part(&mut lock, &begun, slot, frames, give_way, flush);
+        let range = in_slot(slot, frames, give_way == GiveWay::WhenAsked);
+        lock.unmap_shadow(&begun, slots, range, &mut flush);
+        flush = unmap_range(&mut lock, range, flush);
+        lock.reload_apic_access_page(&begun, slot);
     }
     flush.flush();
     begun.leave_to_end();
     true
 }
 
-/// Zaps `frames` of one slot, in both MMUs.
-fn unmap_part<'vm>(
-    lock: &mut MmuLock<'vm, Exclusive>,
-    begun: &Begun<'vm>,
-    slot: &MemSlot,
-    frames: GfnRange,
-    give_way: GiveWay,
-    mut flush: PendingFlush<'vm>,
-) -> PendingFlush<'vm> {
-    let range = SlotRange {
-        may_block: give_way == GiveWay::WhenAsked,
-        ..in_slot(slot, frames)
-    };
-    lock.unmap_shadow(begun, slot, frames, range.may_block, &mut flush);
-    let flush = unmap_range(lock, range, flush);
-    lock.reload_apic_access_page(begun, slot);
-    flush
-}
-
-fn in_slot(slot: &MemSlot, range: GfnRange) -> SlotRange {
+fn in_slot(slot: &MemSlot, range: GfnRange, may_block: bool) -> SlotRange {
     SlotRange {
         range,
         address_space: slot.address_space(),
-        may_block: false,
+        may_block,
     }
 }
 
 /// The host has changed its page tables for `range`: vCPUs may map it again.
-pub fn end(vm: &Vm, range: HostRange) {
+pub fn end(vm: &Vm, ended: Ended<'_>) {
+    let range = ended.range();
     let has_slots = vm.with_slots(|slots| slots.in_host_range(range).next().is_some());
-    if has_slots || vm.has_begun(range) {
+    if has_slots {
         let mut lock = vm.mmu_write();
-        match lock.begun(range) {
+        match lock.begun(&ended) {
             Some(begun) => lock.end(begun),
             None => vm.bug(),
         }
     }
-    vm.unblock_slots_update(!has_slots);
+    vm.unblock_slots_update(ended, !has_slots);
 }
 
 /// Makes pages of `range` old, without `mmu_lock`. Returns whether any of them was accessed. A CPU may
@@ -116,7 +102,9 @@ pub fn clear_young(vm: &Vm, range: HostRange) -> bool {
         slots
             .in_host_range(range)
             .fold(false, |young, (slot, frames)| {
-                young | age_range(vm, in_slot(slot, frames)) | vm.age_shadow(slot, frames, false)
+                young
+                    | age_range(vm, in_slot(slot, frames, false))
+                    | vm.age_shadow(slot, frames, false)
             })
     })
 }
@@ -128,15 +116,16 @@ pub fn test_young(vm: &Vm, address: usize) -> bool {
         slots
             .in_host_range(HostRange::one(address))
             .any(|(slot, frames)| {
-                test_age_range(vm, in_slot(slot, frames)) || vm.age_shadow(slot, frames, true)
+                test_age_range(vm, in_slot(slot, frames, false))
+                    || vm.age_shadow(slot, frames, true)
             })
     })
 }
 
 /// The host's address space goes away, and the VM's memory with it.
-pub fn release(vm: &Vm) {
+pub fn release(vm: &Vm, released: Released<'_>) {
     vm.with_slots(|_| {
-        vm.unmap_everything();
+        vm.unmap_everything(released);
         vm.guest_memory_reclaimed();
     });
 }

@@ -10,16 +10,20 @@
 //! - [`invalidate_start`](Notifier::invalidate_start) has no result. C lets a notifier refuse where
 //!   it may not sleep, but then there must be none for the end: nobody would call it. A notifier
 //!   that wants to hear of both must not fail.
-//! - Whether a callback may sleep is a value, [`MaySleep`], that it gets or does not get.
+//! - What a callback may do is a value that it gets: to sleep is [`MaySleep`], to end a change is
+//!   [`Ended`], to let go of everything is [`Released`]. Nobody else can make one.
+//! - A start may stay without its end, if the registration or the address space goes in between.
 //!
 //! # Examples
 //!
 //! Something that maps pages and forgets all of them at each change:
 //!
 //! ```
-//! use kernel::{current, mm::MmWithUser, prelude::*};
-//! use crate::mm::{notifier::{MaySleep, Notifier, Registration}, HostRange};
+//! use crate::mm::{notifier::{Ended, MaySleep, Notifier, Registration, Released}, HostRange};
+//! use core::pin::Pin;
+//! use kernel::{mm::MmWithUser, prelude::*};
 //!
+//! /// What `Mappings` does is left out here.
 //! struct Mirror(Mappings);
 //!
 //! impl Notifier for Mirror {
@@ -30,8 +34,8 @@
 //!             self.0.trim(sleep);
 //!         }
 //!     }
-//!     fn invalidate_end(&self, range: HostRange) {
-//!         self.0.permit(range);
+//!     fn invalidate_end(&self, ended: Ended<'_>) {
+//!         self.0.permit(ended.range());
 //!     }
 //!     fn clear_flush_young(&self, range: HostRange) -> bool {
 //!         self.clear_young(range)
@@ -42,7 +46,7 @@
 //!     fn test_young(&self, address: usize) -> bool {
 //!         self.0.is_accessed(address)
 //!     }
-//!     fn release(&self, _sleep: MaySleep<'_>) {
+//!     fn release(&self, _released: Released<'_>) {
 //!         self.0.clear();
 //!     }
 //! }
@@ -76,11 +80,27 @@ impl MaySleep<'_> {
     }
 }
 
+/// The host has finished a change. It is there for one end, and is made for that alone.
+pub struct Ended<'a>(HostRange, PhantomData<&'a ()>, NotThreadSafe);
+
+impl Ended<'_> {
+    /// What was changed: the range that the start had.
+    #[inline(always)]
+    pub fn range(&self) -> HostRange {
+        self.0
+    }
+}
+
+/// Nobody runs in the address space any more, or the notifier's owner needs it no more.
+pub struct Released<'a>(PhantomData<&'a ()>, NotThreadSafe);
+
 /// What happens to an address space.
 ///
-/// Ranges are not empty. No callback may wait for what allocates memory: the host may be taking
-/// pages in order to allocate.
-pub trait Notifier: Send + Sync {
+/// Ranges are not empty: no callback hears of one that is. No callback may wait for what allocates
+/// memory: the host may be taking pages in order to allocate.
+///
+/// A registration that is leaked stays, and callbacks go on. So the notifier must not borrow.
+pub trait Notifier: Send + Sync + 'static {
     /// Pages of `range` are about to be unmapped, moved or protected. On return nobody may use them
     /// any more, and until the end of it nobody may map pages of the range again.
     ///
@@ -88,9 +108,8 @@ pub trait Notifier: Send + Sync {
     /// must not sleep.
     fn invalidate_start(&self, range: HostRange, sleep: Option<MaySleep<'_>>);
 
-    /// The pages of `range` have been changed. The range is the one that the start had. Must not
-    /// sleep.
-    fn invalidate_end(&self, range: HostRange);
+    /// The pages have been changed. Must not sleep.
+    fn invalidate_end(&self, ended: Ended<'_>);
 
     /// Makes the pages of `range` old, for TLBs too; returns whether any of them was accessed. Must
     /// not sleep.
@@ -103,12 +122,16 @@ pub trait Notifier: Send + Sync {
     fn test_young(&self, address: usize) -> bool;
 
     /// The address space is going away, or the registration is. Nobody may use any page of it after
-    /// that. Comes once, at the same time as other callbacks, which may still come afterwards.
-    fn release(&self, sleep: MaySleep<'_>);
+    /// that. May sleep. Comes once or twice, the second perhaps at the same time: a registration can
+    /// end while the address space does. Other callbacks may come meanwhile, and afterwards.
+    fn release(&self, released: Released<'_>);
 }
 
 /// The time during which a [`Notifier`] is called. It ends when the value is dropped: after that no
 /// callback runs.
+///
+/// One that is leaked is called for as long as the address space lives. C does not know whose code
+/// that is: whoever leaks one in a module must keep the module too.
 ///
 /// # Invariants
 ///
@@ -179,7 +202,9 @@ impl<T: Notifier> Registration<T> {
         let (notifier, range) = unsafe { (Self::notifier(raw), &*range) };
         let may_block = range.flags & bindings::MMU_NOTIFIER_RANGE_BLOCKABLE != 0;
         let sleep = may_block.then(MaySleep::granted);
-        notifier.invalidate_start(HostRange::new(range.start, range.end), sleep);
+        if let Some(range) = checked(range.start, range.end) {
+            notifier.invalidate_start(range, sleep);
+        }
         0
     }
 
@@ -192,7 +217,9 @@ impl<T: Notifier> Registration<T> {
     ) {
         // SAFETY: C calls back for registered notifiers only, with a valid range.
         let (notifier, range) = unsafe { (Self::notifier(raw), &*range) };
-        notifier.invalidate_end(HostRange::new(range.start, range.end));
+        if let Some(range) = checked(range.start, range.end) {
+            notifier.invalidate_end(Ended(range, PhantomData, NotThreadSafe));
+        }
     }
 
     /// # Safety
@@ -205,7 +232,8 @@ impl<T: Notifier> Registration<T> {
         end: c_ulong,
     ) -> bool {
         // SAFETY: C calls back for registered notifiers only.
-        unsafe { Self::notifier(raw) }.clear_flush_young(HostRange::new(start, end))
+        let notifier = unsafe { Self::notifier(raw) };
+        checked(start, end).is_some_and(|range| notifier.clear_flush_young(range))
     }
 
     /// # Safety
@@ -218,7 +246,8 @@ impl<T: Notifier> Registration<T> {
         end: c_ulong,
     ) -> bool {
         // SAFETY: C calls back for registered notifiers only.
-        unsafe { Self::notifier(raw) }.clear_young(HostRange::new(start, end))
+        let notifier = unsafe { Self::notifier(raw) };
+        checked(start, end).is_some_and(|range| notifier.clear_young(range))
     }
 
     /// # Safety
@@ -238,10 +267,23 @@ impl<T: Notifier> Registration<T> {
     /// As for [`Self::notifier`], during the call.
     unsafe extern "C" fn release(raw: *mut bindings::mmu_notifier, _mm: *mut bindings::mm_struct) {
         // SAFETY: C calls back for registered notifiers only.
-        unsafe { Self::notifier(raw) }.release(MaySleep::granted());
+        unsafe { Self::notifier(raw) }.release(Released(PhantomData, NotThreadSafe));
     }
 }
 
+/// The range, which [`Notifier`] promises not to be empty.
+#[inline(always)]
+fn checked(start: usize, end: usize) -> Option<HostRange> {
+    let range = HostRange::new(start, end);
+    if range.is_empty() {
+        pr_warn_once!("an mmu_notifier was called for no address\n");
+        return None;
+    }
+    Some(range)
+}
+
+// The value is pinned for ever, so the compiler takes no reference to it for the only one: `drop()`
+// may have `&mut Self` while callbacks still have `&T`.
 #[pinned_drop]
 impl<T: Notifier> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {

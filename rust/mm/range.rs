@@ -26,6 +26,12 @@ impl HostRange {
         Self::new(address, address.wrapping_add(1))
     }
 
+    /// Whether there is no address in the range.
+    #[inline(always)]
+    pub const fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+
     /// The part of the range that lies in `other` too. Empty if there is none.
     #[inline(always)]
     pub fn within(self, other: Self) -> Self {

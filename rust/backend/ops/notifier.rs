@@ -10,7 +10,7 @@ use crate::{
         Vm, //
     },
     mm::{
-        notifier::{MaySleep, Notifier},
+        notifier::{Ended, MaySleep, Notifier, Released},
         HostRange, //
     },
     tdp_mmu::{
@@ -53,6 +53,10 @@ pub(in crate::backend) unsafe extern "C" fn uninit(kvm: *mut bindings::kvm) {
     unsafe { Vm::from_raw(kvm).mute() };
 }
 
+// x86 ages without `mmu_lock`, and leaves TLBs as they are.
+const _: () = assert!(cfg!(CONFIG_KVM_MMU_LOCKLESS_AGING));
+const _: () = assert!(cfg!(CONFIG_KVM_ELIDE_TLB_FLUSH_IF_YOUNG));
+
 impl Notifier for Listener {
     #[inline(always)]
     fn invalidate_start(&self, range: HostRange, sleep: Option<MaySleep<'_>>) {
@@ -62,13 +66,12 @@ impl Notifier for Listener {
     }
 
     #[inline(always)]
-    fn invalidate_end(&self, range: HostRange) {
-        notifier::end(self.vm(), range);
+    fn invalidate_end(&self, ended: Ended<'_>) {
+        notifier::end(self.vm(), ended);
     }
 
     #[inline(always)]
     fn clear_flush_young(&self, range: HostRange) -> bool {
-        // x86 elides the flush (`CONFIG_KVM_ELIDE_TLB_FLUSH_IF_YOUNG`).
         notifier::clear_young(self.vm(), range)
     }
 
@@ -83,7 +86,7 @@ impl Notifier for Listener {
     }
 
     #[inline(always)]
-    fn release(&self, _sleep: MaySleep<'_>) {
-        notifier::release(self.vm());
+    fn release(&self, released: Released<'_>) {
+        notifier::release(self.vm(), released);
     }
 }

@@ -7,7 +7,7 @@
 //! the begin, and then what it maps is zapped, or after it, and then it sees it. The
 //! [record](crate::kvm::memory::Invalidations) has the same more precisely.
 //!
-//! Lock order: an invalidation is begun and ended inside `kvm->srcu`, and outlasts both.
+//! An invalidation is begun inside `kvm->srcu`, and outlasts both that and the lock.
 
 #![forbid(unsafe_code)]
 
@@ -18,17 +18,17 @@ use super::{
 };
 use crate::{
     kvm::{
-        memory::{MemSlot, Vm},
+        memory::{AnySlots, AnyVm, MemSlot, SlotRange, Vm},
         types::GfnRange, //
     },
-    mm::HostRange, //
+    mm::{notifier::Ended, HostRange}, //
 };
 use core::{
     mem,
     ptr, //
 };
 
-/// An invalidation that has begun. Only in it is the host's memory zapped.
+/// An invalidation that has begun. The shadow MMU's part is not zapped without one.
 ///
 /// It ends by [`MmuLock::end`], or is left to the other half of the notifier, which finds it by
 /// [`MmuLock::begun`]. One that is dropped would keep vCPUs from mapping the frames for ever, so that
@@ -69,11 +69,11 @@ impl<'vm> MmuLock<'vm, Exclusive> {
         Begun { vm, frames }
     }
 
-    /// Takes an invalidation of `host` that began earlier, to end it. `None` if none did.
+    /// Takes the invalidation that the host has `ended`. `None` if none began.
     #[inline]
-    pub fn begun(&mut self, host: HostRange) -> Option<Begun<'vm>> {
+    pub fn begun(&mut self, ended: &Ended<'_>) -> Option<Begun<'vm>> {
         let vm = self.vm();
-        let frames = vm.record().take(host)?;
+        let frames = vm.record().take(ended.range())?;
         // INVARIANT: C counts what is in the record.
         Some(Begun { vm, frames })
     }
@@ -90,27 +90,28 @@ impl<'vm> MmuLock<'vm, Exclusive> {
         vm.record().note_end(seq, frames);
     }
 
-    /// Zaps what the shadow MMU maps of `frames`. May give way if it may block. Frames outside of
-    /// `slot` mark the VM as broken.
+    /// Zaps what the shadow MMU maps of `range`, and may give way if that may block. Frames outside of
+    /// a slot, and what belongs to another VM, mark the VM as broken.
     #[inline]
     pub fn unmap_shadow(
         &mut self,
-        _begun: &Begun<'_>,
-        slot: &MemSlot,
-        frames: GfnRange,
-        may_block: bool,
+        begun: &Begun<'_>,
+        slots: &AnySlots<'_>,
+        range: SlotRange,
         flush: &mut PendingFlush<'_>,
     ) {
         let vm = self.vm();
         if !self.has_shadow_entries() {
             return;
         }
-        if !slot.range().covers(frames) {
+        let Some(slot) = slot_of(vm, begun, slots, range) else {
             return vm.bug();
+        };
+        if range.may_block {
+            // The lock may go before C returns, and C flushes the frames of this slot alone.
+            flush.settle(vm);
         }
-        // The lock may go before C returns, and C flushes the frames of this slot alone.
-        flush.settle(vm);
-        if self.unmap_in_shadow(slot, frames, may_block) {
+        if self.unmap_in_shadow(slot, range.range, range.may_block) {
             flush.add(Flush::owed());
         }
     }
@@ -120,4 +121,19 @@ impl<'vm> MmuLock<'vm, Exclusive> {
     pub fn reload_apic_access_page(&self, _begun: &Begun<'_>, slot: &MemSlot) {
         self.reload_apic_page(slot);
     }
+}
+
+/// The slot of `vm` that `range` lies in.
+fn slot_of<'s>(
+    vm: &Vm,
+    begun: &Begun<'_>,
+    slots: &'s AnySlots<'_>,
+    range: SlotRange,
+) -> Option<&'s MemSlot> {
+    let any: &AnyVm = vm;
+    if !ptr::eq(begun.vm, vm) || !ptr::eq(slots.vm(), any) || range.range.is_empty() {
+        return None;
+    }
+    let slot = slots.find(range.address_space, range.range.start)?;
+    slot.range().covers(range.range).then_some(slot)
 }

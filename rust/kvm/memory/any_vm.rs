@@ -156,6 +156,12 @@ impl<'vm> AnySlots<'vm> {
         }
     }
 
+    /// The VM whose slots they are.
+    #[inline(always)]
+    pub(in crate::kvm) fn vm(&self) -> &'vm AnyVm {
+        self.vm
+    }
+
     /// The slot that `gfn` lies in, in `address_space`.
     pub fn find(&self, address_space: AddressSpace, gfn: Gfn) -> Option<&MemSlot> {
         let vm = self.vm.as_ptr();
@@ -192,7 +198,8 @@ impl<'vm> AnySlots<'vm> {
 ///
 /// # Invariants
 ///
-/// It is the active one of its address space, and neither it nor its slots change during `'s`.
+/// It was the active one of its address space. Neither it nor its slots change during `'s`, as C
+/// changes a set that is no longer active only when nobody reads it any more.
 struct SlotSet<'s>(NonNull<bindings::kvm_memslots>, PhantomData<&'s MemSlot>);
 
 impl<'s> SlotSet<'s> {

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     kvm::{trace, types::GfnRange},
-    mm::{notifier::Registration, HostRange},
+    mm::{
+        notifier::{Ended, Registration, Released},
+        HostRange, //
+    },
     sync::{smp_mb, Write}, //
 };
 use core::ptr::NonNull;
@@ -96,12 +99,12 @@ impl Vm {
     }
 
     /// The host's change is over, and is counted, as elided if it concerned no slot. If there is no
-    /// other, wakes who wants to change slots. One that was never begun marks the VM as broken.
+    /// other, wakes who wants to change slots. One end too many marks the VM as broken.
     #[inline]
-    pub fn unblock_slots_update(&self, elided: bool) {
+    pub fn unblock_slots_update(&self, _ended: Ended<'_>, elided: bool) {
         let kvm = self.as_ptr();
-        // SAFETY: The VM is alive, and both fields are written under the lock. A pfn cache, which has
-        // another lock, reads the count first: it must see the new sequence once it sees none going on.
+        // SAFETY: The VM is alive, and both fields are written under the lock alone. C's pfn caches read
+        // them without it, the count first: they must see the new sequence once they see none going on.
         let others = unsafe {
             bindings::kvmrs_mn_invalidate_lock(kvm);
             bindings::kvmrs_count_invalidation(kvm, elided);
@@ -139,8 +142,8 @@ impl Vm {
         unsafe { bindings::kvm_arch_guest_memory_reclaimed(self.as_ptr()) };
     }
 
-    /// Zaps everything that the VM maps, in both its MMUs.
-    pub fn unmap_everything(&self) {
+    /// Zaps everything that the VM maps, in both its MMUs. No TLB is flushed, as no vCPU runs again.
+    pub fn unmap_everything(&self, _released: Released<'_>) {
         // SAFETY: The VM is alive.
         unsafe { bindings::kvm_arch_flush_shadow_all(self.as_ptr()) };
     }
@@ -149,17 +152,11 @@ impl Vm {
     /// only whether they were accessed. Returns that. Frames outside of the slot mark the VM as broken.
     #[inline]
     pub fn age_shadow(&self, slot: &MemSlot, frames: GfnRange, test_only: bool) -> bool {
-        let Some(mut range) = raw_range(slot, frames, false) else {
+        let Some(mut range) = raw_range(slot, frames, false, true) else {
             self.bug();
             return false;
         };
         // SAFETY: The VM is alive, the slot too, and the frames lie in it.
         unsafe { bindings::kvm_shadow_mmu_age_gfn_range(self.as_ptr(), &raw mut range, test_only) }
-    }
-
-    /// Whether an invalidation of `host` is going on, for the task that may have begun it.
-    #[inline]
-    pub fn has_begun(&self, host: HostRange) -> bool {
-        self.record().lists(host)
     }
 }

@@ -14,8 +14,8 @@
 //! the record, because it was C's or is long past: the record errs towards "stale", never the other
 //! way. Numbers may wrap.
 //!
-//! Writers hold `mmu_lock` for write. Who holds it for read sees no change. Without it a task sees its
-//! own entries, and of others at most that there is something.
+//! Writers hold `mmu_lock` for write. Who holds it for read sees no change. Without it nothing can be
+//! said: an entry is more than one word.
 //!
 //! The model compiles this file as it is.
 
@@ -63,7 +63,7 @@ impl Frames {
 ///
 /// # Invariants
 ///
-/// It is free if the host range is empty. Notifiers' ranges are not.
+/// It is free if the host range is empty.
 struct Active {
     start: Word,
     end: Word,
@@ -102,7 +102,8 @@ struct Ended {
     frames: Frames,
 }
 
-/// The record of one VM.
+/// The record of one VM. Has cache lines of its own: what is beside it is read by every fault.
+#[repr(align(64))]
 pub struct Invalidations {
     active: [Active; ACTIVE],
     /// How many are going on that have no place.
@@ -123,23 +124,25 @@ impl Invalidations {
         }
     }
 
-    /// An invalidation of `host` begins, which shows at `frames`.
+    /// An invalidation of `host` begins, which shows at `frames`. An empty range gets no place.
     pub fn begin(&self, host: HostRange, frames: GfnRange) {
         match self.active.iter().find(|place| place.is_free()) {
-            Some(place) => {
+            Some(place) if !host.is_empty() => {
                 place.frames.store(frames);
                 place.name(host);
             }
-            None => self
+            _ => self
                 .unlisted
                 .store(self.unlisted.load(Relaxed) + 1, Relaxed),
         }
     }
 
-    /// Takes away one of `host` that is about to end, and says which frames it shows at. `None` if
+    /// Takes away one of `host` that is about to end, and says which frames it shows at. It is one
+    /// without a place if none with a place has that range: only for who has begun one. `None` if
     /// there is none that it could be.
     pub fn take(&self, host: HostRange) -> Option<GfnRange> {
-        if let Some(place) = self.active.iter().find(|place| place.is(host)) {
+        let mine = |place: &&Active| !place.is_free() && place.is(host);
+        if let Some(place) = self.active.iter().find(mine) {
             place.name(HostRange::new(0, 0));
             return Some(place.frames.load());
         }
@@ -153,12 +156,6 @@ impl Invalidations {
         let place = self.place_of(seq);
         place.seq.store(seq, Relaxed);
         place.frames.store(frames);
-    }
-
-    /// Whether one of `host` has a place. Whoever began it may ask without `mmu_lock`.
-    #[inline]
-    pub fn lists(&self, host: HostRange) -> bool {
-        self.active.iter().any(|place| place.is(host))
     }
 
     /// How many are going on.

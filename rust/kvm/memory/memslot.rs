@@ -53,11 +53,14 @@ impl MemSlot {
         HostRange::new(start, start.wrapping_add(pages << PAGE_SHIFT))
     }
 
-    /// The frames of the slot of which any byte lies in `host`, which must overlap the slot.
+    /// The frames of the slot of which any byte lies in `host`.
     #[inline]
     pub fn frames_in(&self, host: HostRange) -> GfnRange {
         let all = self.host_range();
         let part = host.within(all);
+        if part.is_empty() {
+            return GfnRange::sized(self.range().start, 0);
+        }
         let frame = |address: usize| {
             let offset = address.wrapping_sub(all.start) as u64;
             self.range().start.add(offset >> PAGE_SHIFT)
@@ -124,15 +127,19 @@ impl SlotRange {
     }
 }
 
-/// What C's functions take for `frames` of `slot` that the host changes. `None` for frames outside of
-/// the slot, which C would look up in the slot's arrays. Private memory is not the host's.
+/// What C's functions take for `frames` of `slot` that the host changes. Private memory is not the
+/// host's.
+///
+/// `None` for no frames, or frames outside of the slot: C would look them up in the slot's arrays, and
+/// the first before it looks whether there is one.
 #[inline(always)]
 pub(in crate::kvm) fn raw_range(
     slot: &MemSlot,
     frames: GfnRange,
     may_block: bool,
+    lockless: bool,
 ) -> Option<bindings::kvm_gfn_range> {
-    let inside = slot.range().covers(frames);
+    let inside = !frames.is_empty() && slot.range().covers(frames);
     inside.then(|| bindings::kvm_gfn_range {
         slot: slot.as_ptr(),
         start: frames.start.raw(),
@@ -140,6 +147,6 @@ pub(in crate::kvm) fn raw_range(
         arg: bindings::kvm_mmu_notifier_arg { attributes: 0 },
         attr_filter: bindings::kvm_gfn_range_filter_KVM_FILTER_SHARED,
         may_block,
-        lockless: false,
+        lockless,
     })
 }

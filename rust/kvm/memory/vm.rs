@@ -70,8 +70,9 @@ impl Vm {
         if record.count() == going_on {
             return record.is_active(range);
         }
-        // Some are of C's own, and C knows only from where to where all of them are.
-        range.overlaps(self.invalidated_range())
+        // Some are of C's own, and C knows only from where to where all of them are, once it was told.
+        let known = self.invalidated_range();
+        known.is_empty() || range.overlaps(known)
     }
 
     /// The first frame that no guest physical address can reach.

@@ -50,6 +50,20 @@ fn an_end_needs_its_own_start() {
     assert_eq!(record.take(host(0, 2)), None);
 }
 
+/// A free place is no invalidation of nothing, and nothing gets no place.
+#[test]
+fn an_empty_range_names_no_place() {
+    let record = Invalidations::new();
+    let nothing = HostRange::new(0, 0);
+    assert_eq!(record.take(nothing), None);
+    record.begin(host(0, 1), frames(0, 1));
+    assert_eq!(record.take(nothing), None);
+    record.begin(nothing, frames(0, 1));
+    assert_eq!(record.count(), 2);
+    assert_eq!(record.take(nothing), Some(GfnRange::ALL));
+    assert_eq!(record.take(host(0, 1)), Some(frames(0, 1)));
+}
+
 #[test]
 fn twins_end_one_by_one() {
     let record = Invalidations::new();

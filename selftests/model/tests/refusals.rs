@@ -9,10 +9,12 @@ use kvmrs_model::{
     kvm::{
         spte::{FROZEN, NONPRESENT},
         table::{Absent, Leaf, Link, NewTable, Proof, SplitMemory, Table, TransitionError},
-        Context, Entry, Exclusive, LeafSpte, Level, Locked, Lockless, Mode, NxHugePage, Raced,
-        Shared, Spte, State, Vcpu, Vm, VmPage,
+        AddressSpace, Context, Entry, Exclusive, GfnRange, LeafSpte, Level, Locked, Lockless,
+        MemSlot, Mode, NxHugePage, PendingFlush, Raced, Shared, SlotRange, Spte, State, Vcpu, Vm,
+        VmPage,
     },
     machine::{npt, Machine},
+    mm::{notifier::Ended, HostRange},
     sync::rcu,
     tdp_mmu::{leaf::aged, visitor::Step},
     world::{cpu::Access, kvm, view},
@@ -101,6 +103,64 @@ fn only_leaves_of_the_right_level_are_mapped() {
         let huge = LeafSpte::new(NONPRESENT, Level::PG_2M);
         absent(entry).map(huge).map(|_| ())
     });
+    end(&vm, vcpu);
+}
+
+/// C looks frames up in the slot's arrays, and the first before it looks whether there is one.
+#[test]
+fn the_shadow_mmu_is_asked_for_frames_of_a_slot_alone() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    let (other, others) = mapped(Level::PG_4K);
+    vm.use_shadow();
+    let (all, end_of) = (memory(), memory().end);
+    let ask = |slots_of: &Vm, begun_in: &Vm, range: GfnRange| {
+        let mut flush = PendingFlush::none(&vm);
+        let range = SlotRange {
+            range,
+            address_space: AddressSpace::NORMAL,
+            may_block: false,
+        };
+        let host = MemSlot::host_range_of(all);
+        slots_of.with_slots(|slots| {
+            let begun = begun_in.mmu_write().begin(host, all);
+            let mut lock = vm.mmu_write();
+            lock.unmap_shadow(&begun, slots, range, &mut flush);
+            flush.flush();
+            begun.leave_to_end();
+        });
+        let mut lock = begun_in.mmu_write();
+        let begun = lock.begun(&Ended::of(&host)).expect("it began above");
+        lock.end(begun);
+        vm.take_bug()
+    };
+    assert!(!ask(&vm, &vm, all), "it may be asked for all of a slot");
+    for wrong in [
+        GfnRange::new(end_of, end_of),
+        GfnRange::new(all.start, all.start),
+        GfnRange::new(end_of, all.start),
+        GfnRange::new(all.start, end_of.add(1)),
+        GfnRange::new(all.start.prev(), end_of),
+    ] {
+        assert!(ask(&vm, &vm, wrong), "{wrong:?}");
+    }
+    assert!(ask(&other, &vm, all), "slots of another VM");
+    assert!(ask(&vm, &other, all), "an invalidation of another VM");
+    end(&vm, vcpu);
+    end(&other, others);
+}
+
+/// Addresses beside a slot show none of its frames.
+#[test]
+fn a_slot_has_no_frames_elsewhere() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    let (slot, host) = (&vm.slots()[0], MemSlot::host_range_of(memory()));
+    for beside in [
+        HostRange::new(host.end, host.end + 4096),
+        HostRange::new(0, host.start),
+    ] {
+        let frames = slot.frames_in(beside);
+        assert!(frames.is_empty() && frames.start <= frames.end);
+    }
     end(&vm, vcpu);
 }
 

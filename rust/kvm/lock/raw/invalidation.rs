@@ -50,7 +50,7 @@ impl MmuLock<'_, Exclusive> {
         frames: GfnRange,
         may_block: bool,
     ) -> bool {
-        let Some(mut range) = raw_range(slot, frames, may_block) else {
+        let Some(mut range) = raw_range(slot, frames, may_block, false) else {
             return false;
         };
         // SAFETY: The VM is alive, the slot too, and the frames lie in it. The lock is held for write.

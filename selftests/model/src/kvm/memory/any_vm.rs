@@ -13,7 +13,7 @@ pub type AnyVm = Vm;
 pub struct AnySlots<'vm>(&'vm Vm);
 
 impl<'vm> AnySlots<'vm> {
-    pub(super) fn vm(&self) -> &'vm Vm {
+    pub(in crate::kvm) fn vm(&self) -> &'vm Vm {
         self.0
     }
 

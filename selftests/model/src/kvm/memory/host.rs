@@ -14,7 +14,10 @@ use crate::{
         Ordering::SeqCst,
     },
     kvm::{types::GfnRange, AnySlots},
-    mm::HostRange,
+    mm::{
+        notifier::{Ended, Released},
+        HostRange,
+    },
 };
 
 /// What the module keeps for the VM, and what C counts.
@@ -26,6 +29,7 @@ pub(crate) struct Host {
     /// What the VM's pfn caches were told to forget.
     forgotten: Mutex<Vec<HostRange>>,
     hidden: AtomicU64,
+    shadowed: AtomicU64,
 }
 
 /// An event.
@@ -48,7 +52,7 @@ impl Vm {
     }
 
     /// One change of the host is over.
-    pub fn unblock_slots_update(&self, _elided: bool) {
+    pub fn unblock_slots_update(&self, _ended: Ended<'_>, _elided: bool) {
         let less = |changes: u64| changes.checked_sub(1);
         if self
             .host
@@ -82,7 +86,7 @@ impl Vm {
     }
 
     /// Zaps everything that the VM maps.
-    pub fn unmap_everything(&self) {
+    pub fn unmap_everything(&self, _released: Released<'_>) {
         crate::tdp_mmu::zap::zap_all(&mut self.mmu_write());
     }
 
@@ -91,14 +95,18 @@ impl Vm {
         false
     }
 
-    /// Whether an invalidation of `host` is going on.
-    pub fn has_begun(&self, host: HostRange) -> bool {
-        self.record().lists(host)
-    }
-
     /// How many invalidations the record knows.
     pub fn recorded_invalidations(&self) -> u64 {
         self.record().count()
+    }
+
+    /// The shadow MMU may have entries, from now on.
+    pub fn use_shadow(&self) {
+        self.host.shadowed.store(1, SeqCst);
+    }
+
+    pub(in crate::kvm) fn has_shadow(&self) -> bool {
+        self.host.shadowed.load(SeqCst) != 0
     }
 
     /// Slots are looked up by host address in vain, from now on or no longer: what a change of slots

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What C does for an invalidation. There is no shadow MMU, and no APIC.
+//! What C does for an invalidation. There is no APIC, and of the shadow MMU nothing but what it must
+//! not be asked.
 
 use super::MmuLock;
 use crate::kvm::{memory::MemSlot, types::GfnRange, Exclusive};
@@ -17,16 +18,26 @@ impl MmuLock<'_, Exclusive> {
     }
 
     pub(in crate::kvm::lock) fn has_shadow_entries(&self) -> bool {
-        false
+        self.vm().has_shadow()
     }
 
     pub(in crate::kvm::lock) fn unmap_in_shadow(
         &mut self,
-        _slot: &MemSlot,
-        _frames: GfnRange,
+        slot: &MemSlot,
+        frames: GfnRange,
         _may_block: bool,
     ) -> bool {
-        false
+        let inside = !frames.is_empty() && slot.range().covers(frames);
+        assert!(
+            inside,
+            "C looks up {frames:?} in a slot that they are not in"
+        );
+        let mut own = self.vm().slots().iter();
+        assert!(
+            own.any(|other| std::ptr::eq(other, slot)),
+            "another VM's slot"
+        );
+        true
     }
 
     pub(in crate::kvm::lock) fn reload_apic_page(&self, _slot: &MemSlot) {}

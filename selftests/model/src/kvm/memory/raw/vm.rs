@@ -239,8 +239,8 @@ impl Vm {
 
     /// The frames of which they do.
     pub(in crate::kvm::memory) fn invalidated_range(&self) -> GfnRange {
-        let all = GfnRange::new(Gfn::new(0), Self::gfn_end());
-        self.invalidations.range().unwrap_or(all)
+        let unknown = GfnRange::from_raw([u64::MAX; 2]);
+        self.invalidations.range().unwrap_or(unknown)
     }
 
     /// Marks the VM as broken.
