@@ -96,11 +96,16 @@ impl Cut {
         Self { block, ..self }
     }
 
-    /// How many rows have something mapped, or more.
+    /// How many rows have something mapped.
     pub fn rows(self, root: &Root) -> u64 {
         let row = self.row();
-        let rows = |run: &Run| run.last_gfn / row - run.first_gfn / row + 1;
-        mapped(root).map(rows).sum()
+        let (mut count, mut next) = (0, 0);
+        for run in mapped(root) {
+            let (first, last) = (run.first_gfn / row, run.last_gfn / row);
+            count += (last + 1).saturating_sub(first.max(next));
+            next = last + 1;
+        }
+        count
     }
 
     fn row(self) -> u64 {

@@ -75,6 +75,16 @@ fn large_memory_gets_large_cells() {
 }
 
 #[test]
+fn many_runs_can_be_in_one_row() {
+    let runs: Vec<_> = (0..1000)
+        .map(|page| (2 * page, 2 * page + 1, "4K 1 RWXADMH"))
+        .collect();
+    let map = map_of(&runs, 1 << 36);
+    let cut = Cut::fitting(&map.roots[0], 64);
+    assert_eq!((cut.block, cut.rows(&map.roots[0])), (512, 1));
+}
+
+#[test]
 fn any_space_fits() {
     let frames = 1 << 45;
     let map = map_of(&[(0, frames, "256T 512 frozen")], frames);
