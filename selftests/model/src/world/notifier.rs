@@ -77,7 +77,7 @@ impl Invalidations {
         idle
     }
 
-    /// `kvm_mmu_invalidate_begin()`, under `mmu_lock` held for write.
+    /// `kvm_mmu_invalidate_start()`, under `mmu_lock` held for write.
     pub(crate) fn begin(&self) {
         if self.in_progress.fetch_add(1, SeqCst) == 0 {
             *lock(&self.range) = None;

@@ -50,7 +50,7 @@ fn replace(vm: &Vm, slot: &MemSlot, state: SlotState) {
     drop(vm.srcu.write().unwrap_or_else(PoisonError::into_inner));
 }
 
-/// `kvm_mmu_zap_memslot()`.
+/// `kvm_mmu_zap_memslot_pages_and_flush()`.
 fn zap(vm: &Vm, slot: &MemSlot) {
     let mut lock = vm.mmu_write();
     let range = SlotRange {
