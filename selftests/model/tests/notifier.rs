@@ -6,11 +6,11 @@ mod common;
 
 use common::{frame, Options};
 use kvmrs_model::{
-    kvm::{types::Pfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm},
+    kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm},
     machine::{npt, Machine},
     mm::{notifier::Ended, HostRange},
     tdp_mmu::{notifier, visitor::GiveWay},
-    world::{breaks::ALWAYS, breaks::NEVER, cpu::Access, kvm, view},
+    world::{breaks::ALWAYS, breaks::NEVER, cpu::Access, kvm, notifier::Notifier, view},
 };
 use std::sync::Arc;
 
@@ -44,11 +44,13 @@ fn end(vm: &Vm, range: HostRange) {
     notifier::end(vm, Ended::of(&range));
 }
 
-/// Both halves, with `change` in between.
+/// Both halves, with `change` in between, of which the host knows.
 fn notify(vm: &Vm, range: HostRange, give_way: GiveWay, change: impl FnOnce()) {
-    notifier::start(vm, range, give_way);
+    let frames = [range.start, range.end].map(|address| Gfn::of_addr(address as u64));
+    let frames = GfnRange::new(frames[0], frames[1]);
+    let notifier = Notifier::start(vm, frames, give_way == GiveWay::WhenAsked);
     change();
-    end(vm, range);
+    notifier.end(vm);
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 //! The host changes its page tables: what mmu_notifiers are for, and how faults hear of them.
 //!
+//! The module has a notifier of its own, which is what runs here. Variants need one that can be made
+//! wrong: that is C's, in the model's words.
+//!
 //! A notifier has a range of the host's addresses, and each slot that shows a part of it has a range
 //! of its own. Any number of notifiers may be active, also for the same memory. As in C, there is
 //! one sequence number for the whole VM, and one range: from the lowest to the highest frame of all
@@ -15,10 +18,21 @@ use crate::{
         Ordering::SeqCst,
     },
     kvm::{
-        types::Pfn, Exclusive, Gfn, GfnRange, Locked, MmuLock, PendingFlush, Shared, SlotRange, Vm,
+        types::Pfn, Exclusive, Gfn, GfnRange, Locked, MemSlot, MmuLock, PendingFlush, Shared,
+        SlotRange, Vm,
     },
-    lockdep, tdp_mmu,
+    lockdep,
+    mm::notifier::Ended,
+    tdp_mmu::{self, notifier, visitor::GiveWay},
 };
+
+/// The variants of notifiers.
+const OTHERS: [Variant; 4] = [
+    Variant::NotifierZapsUnderRead,
+    Variant::NotifierFlushesForOthers,
+    Variant::NotifierAlwaysBlocks,
+    Variant::NotifierEndsAll,
+];
 
 /// What C keeps of a VM's notifiers.
 #[derive(Default)]
@@ -95,25 +109,39 @@ impl Invalidations {
 pub struct Notifier {
     range: GfnRange,
     slots: Vec<SlotRange>,
+    /// Whether it is the module's. A model checker would look at each word of its record, and at each
+    /// way to come there.
+    own: bool,
 }
 
 impl Notifier {
     /// `kvm_mmu_notifier_invalidate_range_start()`. Nobody gets at the memory when it returns.
     pub fn start(vm: &Vm, range: GfnRange, may_block: bool) -> Self {
         let _not = (!may_block).then(lockdep::non_block);
-        let slots = slot_ranges(vm, range, may_block);
-        let notifier = Self { range, slots };
-        if notifier.slots.is_empty() {
-            vm.primary.notify(range);
-            return notifier;
-        }
-        if vm.variants.has(Variant::NotifierZapsUnderRead) {
-            notifier.zap_under_read(vm);
-        } else {
-            notifier.zap(vm);
+        let notifier = Self {
+            range,
+            slots: slot_ranges(vm, range, may_block),
+            own: !cfg!(feature = "loom") && !OTHERS.iter().any(|other| vm.variants.has(*other)),
+        };
+        let under_read = vm.variants.has(Variant::NotifierZapsUnderRead);
+        match notifier.own {
+            true => notifier.start_own(vm, may_block),
+            false if notifier.slots.is_empty() => {}
+            false if under_read => notifier.zap_under_read(vm),
+            false => notifier.zap(vm),
         }
         vm.primary.notify(range);
         notifier
+    }
+
+    /// As the module does it.
+    fn start_own(&self, vm: &Vm, may_block: bool) {
+        let give_way = match may_block {
+            true => GiveWay::WhenAsked,
+            false => GiveWay::Never,
+        };
+        notifier::start(vm, MemSlot::host_range_of(self.range), give_way);
+        self.check_debt(vm);
     }
 
     /// As C does it: all in one hold of the lock for write.
@@ -165,6 +193,10 @@ impl Notifier {
         if owed {
             vm.flush_remote_tlbs();
         }
+        self.check_debt(vm);
+    }
+
+    fn check_debt(&self, vm: &Vm) {
         for range in &self.slots {
             vm.debt.check_range(range.range);
         }
@@ -173,6 +205,12 @@ impl Notifier {
     /// `kvm_mmu_notifier_invalidate_range_end()`. Faults may map the memory again.
     pub fn end(self, vm: &Vm) {
         vm.primary.forget(self.range);
+        if self.own {
+            if !self.slots.is_empty() {
+                self.check(&vm.mmu_write());
+            }
+            return notifier::end(vm, Ended::of(&MemSlot::host_range_of(self.range)));
+        }
         if self.slots.is_empty() {
             return;
         }
