@@ -6,11 +6,11 @@ mod common;
 
 use common::{frame, Options};
 use kvmrs_model::{
-    kvm::{memory::Setup, types::Pfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm},
+    kvm::{memory::Setup, types::Pfn, Gfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm},
     machine::{npt, Machine},
     mm::{notifier::Ended, HostRange},
     tdp_mmu::{notifier, visitor::GiveWay},
-    world::{breaks::ALWAYS, breaks::NEVER, cpu::Access, kvm, view},
+    world::{breaks::ALWAYS, breaks::NEVER, cpu::Access, kvm, notifier::Notifier, view},
 };
 use std::sync::Arc;
 
@@ -44,11 +44,13 @@ fn end(vm: &Vm, range: HostRange) {
     notifier::end(vm, Ended::of(&range));
 }
 
-/// Both halves, with `change` in between.
+/// Both halves, with `change` in between, of which the host knows.
 fn notify(vm: &Vm, range: HostRange, give_way: GiveWay, change: impl FnOnce()) {
-    notifier::start(vm, range, give_way);
+    let frames = [range.start, range.end].map(|address| Gfn::of_addr(address as u64));
+    let frames = GfnRange::new(frames[0], frames[1]);
+    let notifier = Notifier::start(vm, frames, give_way == GiveWay::WhenAsked);
     change();
-    end(vm, range);
+    notifier.end(vm);
 }
 
 #[test]
@@ -220,7 +222,11 @@ fn what_has_begun_must_end_where_it_began() {
     let frames = GfnRange::one(frame(0));
     drop(vm.mmu_write().begin(host(0, 1), frames));
     assert!(vm.take_bug(), "it was dropped");
-    let begun = vm.mmu_write().begun(host(0, 1)).expect("it is in the record");
+    let range = host(0, 1);
+    let begun = vm
+        .mmu_write()
+        .begun(&Ended::of(&range))
+        .expect("it is in the record");
     other.mmu_write().end(begun);
     assert!(vm.take_bug() && other.take_bug());
     kvm::destroy(&vm, vec![vcpu]);

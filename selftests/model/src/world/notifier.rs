@@ -2,6 +2,9 @@
 
 //! The host changes its page tables: what mmu_notifiers are for, and how faults hear of them.
 //!
+//! The module has a notifier of its own, which is what runs here. Variants need one that can be made
+//! wrong: that is C's, in the model's words.
+//!
 //! A notifier has a range of the host's addresses, and each slot that shows a part of it has a range
 //! of its own. Any number of notifiers may be active, also for the same memory. As in C, there is
 //! one sequence number for the whole VM, and one range: from the lowest to the highest frame of all
@@ -15,11 +18,22 @@ use crate::{
         Ordering::SeqCst,
     },
     kvm::{
-        memory::SlotState, types::Pfn, Exclusive, Gfn, GfnRange, Locked, MmuLock, PendingFlush,
-        Shared, SlotRange, Vm,
+        memory::SlotState, types::Pfn, Exclusive, Gfn, GfnRange, Locked, MemSlot, MmuLock,
+        PendingFlush, Shared, SlotRange, Vm,
     },
-    lockdep, tdp_mmu,
+    lockdep,
+    mm::notifier::Ended,
+    tdp_mmu::{self, notifier, visitor::GiveWay},
 };
+
+/// The variants that concern notifiers.
+const OTHERS: [Variant; 5] = [
+    Variant::NotifierZapsUnderRead,
+    Variant::NotifierFlushesForOthers,
+    Variant::NotifierAlwaysBlocks,
+    Variant::NotifierEndsAll,
+    Variant::SlotsDoNotWait,
+];
 
 /// What C keeps of a VM's notifiers.
 #[derive(Default)]
@@ -66,6 +80,24 @@ impl Invalidations {
         *lock(&self.range)
     }
 
+    /// Slots must not change until [`unblock_slots`](Self::unblock_slots).
+    pub(crate) fn block_slots(&self) {
+        *lock(&self.active) += 1;
+    }
+
+    /// Whether they must not.
+    pub(crate) fn has_blocked_slots(&self) -> bool {
+        *lock(&self.active) != 0
+    }
+
+    /// They may, unless there is another notifier. Returns whether there was one.
+    pub(crate) fn unblock_slots(&self) -> bool {
+        let mut active = lock(&self.active);
+        let less = active.checked_sub(1);
+        *active = less.unwrap_or(0);
+        less.is_some()
+    }
+
     /// Calls `change` if no notifier is active, which may not become so meanwhile. Returns whether it
     /// did.
     pub(super) fn when_idle(&self, vm: &Vm, change: impl FnOnce()) -> bool {
@@ -109,29 +141,45 @@ impl Invalidations {
 pub struct Notifier {
     range: GfnRange,
     slots: Vec<SlotRange>,
+    /// Whether it is the module's. A model checker would look at each word of its record, and at each
+    /// way to come there.
+    own: bool,
 }
 
 impl Notifier {
     /// `kvm_mmu_notifier_invalidate_range_start()`. Nobody gets at the memory when it returns.
     pub fn start(vm: &Vm, range: GfnRange, may_block: bool) -> Self {
         let _not = (!may_block).then(lockdep::non_block);
-        *lock(&vm.invalidations.active) += 1;
-        let slots = slot_ranges(vm, range, may_block);
-        let notifier = Self { range, slots };
-        if notifier.slots.is_empty() {
-            vm.primary.notify(range);
-            return notifier;
-        }
-        if vm.variants.has(Variant::NotifierZapsUnderRead) {
-            notifier.zap_under_read(vm);
+        let own = !cfg!(feature = "loom") && !OTHERS.iter().any(|other| vm.variants.has(*other));
+        if own {
+            start_own(vm, range, may_block);
         } else {
-            notifier.zap(vm);
+            vm.invalidations.block_slots();
+        }
+        let slots = slot_ranges(vm, range, may_block);
+        let notifier = Self { range, slots, own };
+        if own {
+            notifier.check_debt(vm);
+        } else {
+            notifier.zap_as_c(vm);
         }
         vm.primary.notify(range);
         notifier
     }
 
-    /// As C does it: all in one hold of the lock for write.
+    /// As C does it, or in another order that is asked for.
+    fn zap_as_c(&self, vm: &Vm) {
+        if self.slots.is_empty() {
+            return;
+        }
+        if vm.variants.has(Variant::NotifierZapsUnderRead) {
+            self.zap_under_read(vm);
+        } else {
+            self.zap(vm);
+        }
+    }
+
+    /// All in one hold of the lock for write.
     fn zap(&self, vm: &Vm) {
         let mut lock = vm.mmu_write();
         vm.invalidations.begin();
@@ -180,6 +228,10 @@ impl Notifier {
         if owed {
             vm.flush_remote_tlbs();
         }
+        self.check_debt(vm);
+    }
+
+    fn check_debt(&self, vm: &Vm) {
         for range in &self.slots {
             vm.debt.check_range(range.range);
         }
@@ -188,13 +240,19 @@ impl Notifier {
     /// `kvm_mmu_notifier_invalidate_range_end()`. Faults may map the memory again.
     pub fn end(self, vm: &Vm) {
         vm.primary.forget(self.range);
+        if self.own {
+            if !self.slots.is_empty() {
+                self.check(&vm.mmu_write());
+            }
+            return notifier::end(vm, Ended::of(&MemSlot::host_range_of(self.range)));
+        }
         if !slot_ranges(vm, self.range, true).is_empty() {
             let lock = vm.mmu_write();
             self.check(&lock);
             let all = vm.variants.has(Variant::NotifierEndsAll);
             vm.invalidations.end(all);
         }
-        *lock(&vm.invalidations.active) -= 1;
+        assert!(vm.invalidations.unblock_slots(), "it has started");
     }
 
     /// Nobody will zap the memory any more for this notifier: no tree may map what is not the host's.
@@ -215,6 +273,15 @@ impl Notifier {
             }
         }
     }
+}
+
+/// The module's start of a notifier.
+fn start_own(vm: &Vm, range: GfnRange, may_block: bool) {
+    let give_way = match may_block {
+        true => GiveWay::WhenAsked,
+        false => GiveWay::Never,
+    };
+    notifier::start(vm, MemSlot::host_range_of(range), give_way);
 }
 
 /// What each slot shows of `range`.

@@ -24,7 +24,6 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Host {
     record: OnceLock<Invalidations>,
-    changes: AtomicU64,
     reclaimed: AtomicU64,
     /// What the VM's pfn caches were told to forget.
     forgotten: Mutex<Vec<HostRange>>,
@@ -48,25 +47,19 @@ impl Vm {
 
     /// Keeps memory slots from changing.
     pub fn block_slots_update(&self) {
-        self.host.changes.fetch_add(1, SeqCst);
+        self.invalidations.block_slots();
     }
 
     /// One change of the host is over.
     pub fn unblock_slots_update(&self, _ended: Ended<'_>, _elided: bool) {
-        let less = |changes: u64| changes.checked_sub(1);
-        if self
-            .host
-            .changes
-            .fetch_update(SeqCst, SeqCst, less)
-            .is_err()
-        {
+        if !self.invalidations.unblock_slots() {
             self.bug();
         }
     }
 
     /// Whether memory slots must not change.
     pub fn slots_update_is_blocked(&self) -> bool {
-        self.host.changes.load(SeqCst) != 0
+        self.invalidations.has_blocked_slots()
     }
 
     /// Makes pfn caches forget pages of `range`.
