@@ -41,13 +41,13 @@
 //!         self.clear_young(range)
 //!     }
 //!     fn clear_young(&self, range: HostRange) -> bool {
-//!         self.0.age(range)
+//!         self.0.clear_young(range)
 //!     }
 //!     fn test_young(&self, address: usize) -> bool {
 //!         self.0.is_accessed(address)
 //!     }
 //!     fn release(&self, _released: Released<'_>) {
-//!         self.0.clear();
+//!         self.0.unmap_everything();
 //!     }
 //! }
 //!
@@ -66,6 +66,7 @@ use kernel::{
     error::to_result,
     ffi::{c_int, c_ulong},
     mm::MmWithUser,
+    pr_warn_once,
     prelude::*,
     types::{NotThreadSafe, Opaque}, //
 };

@@ -155,8 +155,8 @@ fn a_slot_has_no_frames_elsewhere() {
     let (vm, vcpu) = mapped(Level::PG_4K);
     let (slot, host) = (&vm.slots()[0], MemSlot::host_range_of(memory()));
     for beside in [
-        HostRange::new(host.end, host.end + 4096),
-        HostRange::new(0, host.start),
+        HostRange::new(host.end + 4096, host.end + 8192),
+        HostRange::new(0, host.start - 4096),
     ] {
         let frames = slot.frames_in(beside);
         assert!(frames.is_empty() && frames.start <= frames.end);

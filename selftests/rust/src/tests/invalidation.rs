@@ -27,11 +27,12 @@ pub const TESTS: &[Test] = &[
 /// Where `mmu_lock` is taken for write.
 const LOCK: &str = "_raw_write_lock";
 /// C's notifier, as far as the host calls it.
-const NOTIFIER: [&str; 5] = [
+const NOTIFIER: [&str; 6] = [
     "kvm:kvm_mmu_notifier_invalidate_range_start",
     "kvm:kvm_mmu_notifier_invalidate_range_end",
     "kvm:kvm_mmu_notifier_clear_flush_young",
     "kvm:kvm_mmu_notifier_clear_young",
+    "kvm:kvm_mmu_notifier_test_young",
     "kvm:kvm_mmu_notifier_release",
 ];
 /// Number of invalidations of a storm.
