@@ -4,8 +4,6 @@
  *
  * The marks are NOPs with a number that nothing else has: kvmtest::mark makes them. For each pair, a
  * line with the count goes to the file that the argument out= names. The machine has one processor.
- *
- * QEMU's header is no part of the distribution's packages, so what is used of it is declared here.
  */
 
 #include <stdbool.h>
@@ -14,24 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#include "qemu_plugin.h"
+
 #define API_VERSION 3
 #define NO_REGISTERS 0
 
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *dest, size_t length);
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
-					   void (*cb)(uint64_t id, struct qemu_plugin_tb *tb));
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-					    void (*cb)(unsigned int cpu, void *data),
-					    int flags, void *data);
-
 EXPORT int qemu_plugin_version = API_VERSION;
-EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv);
 
 static uint64_t locked;
 static FILE *out;
