@@ -52,7 +52,7 @@ def cargo(
     """Runs cargo in a crate; `name` is the step and its log."""
     if not (crate / "Cargo.toml").exists():
         raise KvmrsError(f"{crate} holds no crate", "the checkout is not complete: clone it again")
-    argv = ["cargo", *words, f"-j{os.cpu_count() or 1}"]
+    argv = ["cargo", words[0], f"-j{os.cpu_count() or 1}", *words[1:]]
     with ui.step(name) as shown:
         proc.run_logged(
             toolroot.command(argv, cwd=crate, env={**environment(crate), **(env or {})}), name, shown

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kvm")
+    // Tests run in the folder of their crate.
+    Path::new("tests/data/kvm").to_path_buf()
 }
 
 fn run_in(debugfs: &Path, words: &[&str]) -> Output {

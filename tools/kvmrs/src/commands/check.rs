@@ -83,10 +83,9 @@ impl Report {
 impl OfVm {
     fn text(&self) -> String {
         let Findings { violations, busy } = &self.findings;
-        let mut text: String = violations
-            .iter()
-            .map(|violation| format!("{}: {violation}\n", self.vm))
-            .collect();
+        let lines = violations.iter();
+        let lines = lines.map(|violation| format!("{}: {violation}\n", self.vm));
+        let mut text = lines.collect::<Vec<_>>().concat();
         if violations.is_empty() {
             text += &format!("{}: sound\n", self.vm);
         }
