@@ -69,6 +69,21 @@ impl Probes {
         }
         Ok(sum)
     }
+
+    /// How many were under way at the same time at most, if a call of the first function begins one
+    /// and a call of the second ends one.
+    pub fn most_at_once(&self) -> Result<i32> {
+        let text = fs::read_to_string(format!("{}/trace", self.instance))?;
+        let is = |line: &str, name: &str| i32::from(line.contains(name));
+        let steps = text
+            .lines()
+            .map(|line| is(line, ": on0: ") - is(line, ": on1: "));
+        let counts = steps.scan(0, |count, step| {
+            *count += step;
+            Some(*count)
+        });
+        Ok(counts.max().unwrap_or(0))
+    }
 }
 
 /// Adds a line to the kernel's list of probes.
