@@ -38,7 +38,7 @@ pub(super) enum Rule {
     TooLarge,
     /// A leaf lets the guest write to a page that is clean in the dirty bitmap.
     CleanWritable,
-    /// A leaf is dirty, and the page is clean in the dirty bitmap.
+    /// A leaf is dirty and writable, and the page is clean in the dirty bitmap.
     CleanDirty,
 }
 
@@ -127,16 +127,20 @@ fn of_slot(vm: &AnyVm, slots: &AnySlots<'_>, leaf: &Found<'_>) -> Option<Rule> {
 
 /// Of a small leaf in a slot that logs writes in a bitmap.
 ///
-/// Where the CPU logs (PML), it sets the dirty bit of a leaf that is writable all the time. Else,
+/// Where the CPU logs (PML), it sets the dirty bit of a leaf that is writable all the time. One that
+/// is dirty already may be write-protected as well: a fault then logs what the CPU does not. Else,
 /// and for trees that PML does not see, a clean page is write-protected.
 fn of_log(vm: &AnyVm, slot: &MemSlot, leaf: &Found<'_>) -> Option<Rule> {
     if leaf.level != Level::PG_4K || !slot.is_logged_clean(leaf.gfn) {
         return None;
     }
+    if !leaf.spte.is_writable() {
+        return None;
+    }
     if vm.has_cpu_dirty_log() && !leaf.spte.has(AD_MASK) {
         return leaf.spte.has(masks::dirty()).then_some(Rule::CleanDirty);
     }
-    leaf.spte.is_writable().then_some(Rule::CleanWritable)
+    Some(Rule::CleanWritable)
 }
 
 /// Where a rule was broken, as far as it can be found again.

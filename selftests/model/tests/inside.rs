@@ -193,6 +193,17 @@ fn a_dirty_page_that_is_clean_in_the_log() {
     });
 }
 
+/// A write to it is a fault, which logs it.
+#[test]
+fn a_dirty_page_that_is_write_protected_is_sound() {
+    let (vm, vcpu) = mapped(ept(), Level::PG_4K, true, true);
+    let root = vcpu.root().expect("a root");
+    plant::entry(&vm, &root, frame(HUGE), Level::PG_4K, |old| {
+        old.with(masks::dirty()).without(WRITABLE)
+    });
+    assert_eq!(check(&vm), [""; 0]);
+}
+
 #[test]
 fn figures_that_are_not_those_of_the_tables() {
     for (level, figure) in [(Level::PG_4K, "pages_4k"), (Level::PG_2M, "pages_2m")] {
