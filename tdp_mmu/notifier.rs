@@ -65,7 +65,7 @@ fn unmap(vm: &Vm, slots: &AnySlots<'_>, range: HostRange, give_way: GiveWay) -> 
         let range = in_slot(slot, frames, give_way == GiveWay::WhenAsked);
         lock.unmap_shadow(&begun, slots, range, &mut flush);
         flush = unmap_range(&mut lock, range, flush);
-        lock.reload_apic_access_page(&begun, slot);
+        lock.reload_apic_access_page(slot);
     }
     flush.flush();
     begun.leave_to_end();

@@ -31,7 +31,6 @@ pub use fault::{
     Vcpu, //
 };
 pub use lock::{
-    Begun,
     Exclusive,
     Flush,
     Locked,

@@ -8,7 +8,6 @@ static void __used vm_layout(void)
 	OFFSET(kvm, stat);
 	OFFSET(kvm, arch);
 	OFFSET(kvm, users_count);
-	OFFSET(kvm, mmu_invalidate_seq);
 	OFFSET(kvm, mmu_invalidate_in_progress);
 	OFFSET(kvm, mmu_invalidate_range_start);
 	OFFSET(kvm, mmu_invalidate_range_end);
@@ -48,6 +47,7 @@ static void __used vm_layout(void)
 	OFFSET(kvm_gfn_range, slot);
 	OFFSET(kvm_gfn_range, start);
 	OFFSET(kvm_gfn_range, end);
+	OFFSET(kvm_gfn_range, arg);
 	OFFSET(kvm_gfn_range, attr_filter);
 	OFFSET(kvm_gfn_range, may_block);
 	OFFSET(kvm_gfn_range, lockless);

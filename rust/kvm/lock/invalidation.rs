@@ -40,7 +40,6 @@ use core::{
 #[must_use = "an invalidation must end"]
 pub struct Begun<'vm> {
     vm: &'vm Vm,
-    frames: GfnRange,
 }
 
 impl Begun<'_> {
@@ -66,32 +65,29 @@ impl<'vm> MmuLock<'vm, Exclusive> {
         self.invalidate_start(frames);
         vm.record().begin(host, frames);
         // INVARIANT: C counts it.
-        Begun { vm, frames }
+        Begun { vm }
     }
 
     /// Takes the invalidation that the host has `ended`. `None` if none began.
     #[inline]
     pub fn begun(&mut self, ended: &Ended<'_>) -> Option<Begun<'vm>> {
         let vm = self.vm();
-        let frames = vm.record().take(ended.range())?;
         // INVARIANT: C counts what is in the record.
-        Some(Begun { vm, frames })
+        vm.record().take(ended.range()).then(|| Begun { vm })
     }
 
     /// Ends an invalidation. That of another VM is refused, and marks both as broken.
     #[inline]
     pub fn end(&mut self, begun: Begun<'vm>) {
-        let (vm, frames) = (self.vm(), begun.frames);
-        if !ptr::eq(begun.vm, vm) {
-            return vm.bug();
+        if !ptr::eq(begun.vm, self.vm()) {
+            return self.vm().bug();
         }
         mem::forget(begun);
-        let seq = self.invalidate_end();
-        vm.record().note_end(seq, frames);
+        self.invalidate_end();
     }
 
-    /// Zaps what the shadow MMU maps of `range`, and may give way if that may block. Frames outside of
-    /// a slot, and what belongs to another VM, mark the VM as broken.
+    /// Zaps what the shadow MMU maps of `range`, and may give way if that may block. If it may have any
+    /// entries, frames outside of a slot, and what belongs to another VM, mark the VM as broken.
     #[inline]
     pub fn unmap_shadow(
         &mut self,
@@ -114,12 +110,6 @@ impl<'vm> MmuLock<'vm, Exclusive> {
         if self.unmap_in_shadow(slot, range.range, range.may_block) {
             flush.add(Flush::owed());
         }
-    }
-
-    /// Makes vCPUs look up the page of the APIC again, if `slot` is what backs it.
-    #[inline]
-    pub fn reload_apic_access_page(&self, _begun: &Begun<'_>, slot: &MemSlot) {
-        self.reload_apic_page(slot);
     }
 }
 

@@ -23,15 +23,11 @@ impl MmuLock<'_, Exclusive> {
         }
     }
 
-    /// Counts one less as going on. Returns what the sequence has become.
+    /// Counts one less as going on.
     #[inline(always)]
-    pub(in crate::kvm::lock) fn invalidate_end(&mut self) -> u64 {
-        let kvm = self.vm().as_ptr();
+    pub(in crate::kvm::lock) fn invalidate_end(&mut self) {
         // SAFETY: The VM is alive, and its lock is held for write.
-        unsafe {
-            bindings::kvm_mmu_invalidate_end(kvm);
-            (*kvm).mmu_invalidate_seq as u64
-        }
+        unsafe { bindings::kvm_mmu_invalidate_end(self.vm().as_ptr()) };
     }
 
     /// Whether the shadow MMU may have entries. One that was there when the lock was taken implies it.
@@ -59,7 +55,7 @@ impl MmuLock<'_, Exclusive> {
 
     /// Makes vCPUs look up the page of the APIC again, if `slot` is what backs it.
     #[inline(always)]
-    pub(in crate::kvm::lock) fn reload_apic_page(&self, slot: &MemSlot) {
+    pub fn reload_apic_access_page(&self, slot: &MemSlot) {
         // SAFETY: Both are alive.
         unsafe { bindings::kvm_mmu_reload_apic_access_page(self.vm().as_ptr(), slot.as_ptr()) };
     }

@@ -14,8 +14,8 @@ pub mod types;
 
 pub use fault::{HostFrame, Outcome, PageFault, Vcpu};
 pub use lock::{
-    Begun, Exclusive, Flush, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced,
-    Shared, Waiver,
+    Exclusive, Flush, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced, Shared,
+    Waiver,
 };
 pub use memory::{host, AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Vm};
 pub use roots::{Root, RootFilter};

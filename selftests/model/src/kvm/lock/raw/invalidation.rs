@@ -12,9 +12,8 @@ impl MmuLock<'_, Exclusive> {
         self.vm().invalidations.add(frames);
     }
 
-    pub(in crate::kvm::lock) fn invalidate_end(&mut self) -> u64 {
+    pub(in crate::kvm::lock) fn invalidate_end(&mut self) {
         self.vm().invalidations.end(false);
-        self.vm().invalidations.snapshot()
     }
 
     pub(in crate::kvm::lock) fn has_shadow_entries(&self) -> bool {
@@ -40,5 +39,6 @@ impl MmuLock<'_, Exclusive> {
         true
     }
 
-    pub(in crate::kvm::lock) fn reload_apic_page(&self, _slot: &MemSlot) {}
+    /// There is none.
+    pub fn reload_apic_access_page(&self, _slot: &MemSlot) {}
 }
