@@ -131,10 +131,7 @@ fn of_slot(vm: &AnyVm, slots: &AnySlots<'_>, leaf: &Found<'_>) -> Option<Rule> {
 /// is dirty already may be write-protected as well: a fault then logs what the CPU does not. Else,
 /// and for trees that PML does not see, a clean page is write-protected.
 fn of_log(vm: &AnyVm, slot: &MemSlot, leaf: &Found<'_>) -> Option<Rule> {
-    if leaf.level != Level::PG_4K || !slot.is_logged_clean(leaf.gfn) {
-        return None;
-    }
-    if !leaf.spte.is_writable() {
+    if leaf.level != Level::PG_4K || !leaf.spte.is_writable() || !slot.is_logged_clean(leaf.gfn) {
         return None;
     }
     if vm.has_cpu_dirty_log() && !leaf.spte.has(AD_MASK) {

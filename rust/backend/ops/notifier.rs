@@ -20,6 +20,7 @@ use crate::{
 };
 use kernel::{
     current,
+    error::from_result,
     ffi::c_int,
     prelude::*, //
 };
@@ -34,13 +35,13 @@ use kvm_bindings as bindings;
 pub(in crate::backend) unsafe extern "C" fn init(kvm: *mut bindings::kvm) -> c_int {
     // SAFETY: The VM is live.
     let vm = unsafe { Vm::from_raw(kvm) };
-    let task = current!();
-    let result = task
-        .mm()
-        .ok_or(EINVAL)
+    from_result(|| {
+        let task = current!();
+        let mm = task.mm().ok_or(EINVAL)?;
         // SAFETY: `uninit` comes before the VM loses its state.
-        .and_then(|mm| unsafe { vm.listen(mm) });
-    result.map_or_else(Error::to_errno, |()| 0)
+        unsafe { vm.listen(mm)? };
+        Ok(0)
+    })
 }
 
 /// Takes that back.

@@ -3,7 +3,10 @@
 //! The life of a VM on this backend.
 
 use crate::kvm::VmState;
-use kernel::ffi::c_int;
+use kernel::{
+    error::from_result,
+    ffi::c_int, //
+};
 use kvm_bindings as bindings;
 
 /// Makes what the module keeps for the VM.
@@ -12,11 +15,11 @@ use kvm_bindings as bindings;
 ///
 /// `kvm` is a VM under construction, and this is the first hook that is called for it.
 pub(in crate::backend) unsafe extern "C" fn create(kvm: *mut bindings::kvm) -> c_int {
-    // SAFETY: Nobody uses the VM yet.
-    match unsafe { VmState::attach(kvm) } {
-        Ok(()) => 0,
-        Err(error) => error.to_errno(),
-    }
+    from_result(|| {
+        // SAFETY: Nobody uses the VM yet.
+        unsafe { VmState::attach(kvm)? };
+        Ok(0)
+    })
 }
 
 /// Frees it.

@@ -5,10 +5,7 @@
 //! A backend shares C's data structures. So whoever only looks at roots, tables and slots needs not
 //! know whose VM it is. What the module keeps for VMs of its own is out of reach here.
 
-use super::{
-    memslot::MemSlot,
-    raw::Vm, //
-};
+use super::memslot::MemSlot;
 use crate::{
     kvm::types::{
         AddressSpace,
@@ -25,7 +22,6 @@ use crate::{
 use core::{
     marker::PhantomData,
     mem::{offset_of, size_of},
-    ops::Deref,
     ptr::NonNull, //
 };
 use kernel::types::{
@@ -42,7 +38,7 @@ use kvm_bindings as bindings;
 #[repr(transparent)]
 pub struct AnyVm(Opaque<bindings::kvm>);
 
-// SAFETY: Every method takes the locks it needs, or reads single words.
+// SAFETY: Every method, of `Vm` too, takes the locks it needs, or accesses single words.
 unsafe impl Sync for AnyVm {}
 
 impl AnyVm {
@@ -114,18 +110,6 @@ impl AnyVm {
         // SAFETY: The locks were taken above.
         unsafe { bindings::kvmrs_let_go(self.as_ptr()) };
         found
-    }
-}
-
-/// A VM of the module's own is one of all.
-impl Deref for Vm {
-    type Target = AnyVm;
-
-    #[inline(always)]
-    fn deref(&self) -> &AnyVm {
-        // SAFETY: The VM is alive for as long as `self` is borrowed. The module's VMs have a TDP MMU
-        // and no mirror roots, because C gives no others to a backend.
-        unsafe { AnyVm::from_raw(self.as_ptr()) }
     }
 }
 

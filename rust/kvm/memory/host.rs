@@ -26,7 +26,7 @@ use kvm_bindings as bindings;
 /// # Invariants
 ///
 /// The VM is alive, and has its state, for as long as the value exists.
-pub struct Listener(NonNull<bindings::kvm>);
+pub struct Listener(NonNull<Vm>);
 
 // SAFETY: It stands for a reference to a `Vm`, which is `Sync`.
 unsafe impl Send for Listener {}
@@ -38,7 +38,7 @@ impl Listener {
     #[inline(always)]
     pub fn vm(&self) -> &Vm {
         // SAFETY: By the type's invariant.
-        unsafe { Vm::from_raw(self.0.as_ptr()) }
+        unsafe { self.0.as_ref() }
     }
 }
 
@@ -68,7 +68,7 @@ impl Vm {
     /// `mute()` must be called before the VM loses its state.
     pub unsafe fn listen(&self, mm: &MmWithUser) -> Result {
         // INVARIANT: Before the VM loses its state `mute()` drops the value.
-        let listener = Listener(NonNull::from(self).cast());
+        let listener = Listener(NonNull::from(self));
         let registration = KBox::pin_init(Registration::new(mm, listener), GFP_KERNEL_ACCOUNT)?;
         *self.state().registration().lock() = Some(registration);
         Ok(())

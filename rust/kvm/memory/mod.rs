@@ -2,7 +2,7 @@
 
 //! The VM, what the module keeps for it, and its memory slots.
 //!
-//! The model compiles `vm.rs`, and has VMs and slots of its own.
+//! The model compiles `invalidations.rs` and `vm.rs`, and has VMs and slots of its own.
 
 mod any_vm;
 pub mod host;

@@ -3,24 +3,20 @@
 //! `struct kvm`, as far as its memory management goes.
 
 use crate::kvm::{
-    memory::memslot::MemSlot,
+    memory::{any_vm::AnyVm, memslot::MemSlot},
     types::{Gfn, GfnRange, Level}, //
 };
-use kernel::types::Opaque;
+use core::ops::Deref;
 use kvm_bindings as bindings;
 
-/// A `struct kvm` on this backend. What it has in common with others is in
-/// [`AnyVm`](crate::kvm::AnyVm).
+/// A `struct kvm` on this backend.
 ///
 /// # Invariants
 ///
 /// A reference is valid while C keeps the VM alive, which it does during every call of ours. The VM
 /// has its [state](crate::kvm::VmState) meanwhile.
 #[repr(transparent)]
-pub struct Vm(Opaque<bindings::kvm>);
-
-// SAFETY: Every method takes the locks it needs, or accesses single words.
-unsafe impl Sync for Vm {}
+pub struct Vm(AnyVm);
 
 impl Vm {
     /// Borrows a VM from C.
@@ -31,15 +27,10 @@ impl Vm {
     /// `destroy`.
     #[inline(always)]
     pub unsafe fn from_raw<'a>(ptr: *mut bindings::kvm) -> &'a Self {
-        // SAFETY: The VM is alive during `'a`, and `Vm` is transparent over it.
+        // SAFETY: The VM is alive during `'a`. `Vm` is transparent over `AnyVm`, and that over the VM. C
+        // gives no VM to a backend without a TDP MMU, or with mirror roots.
         // INVARIANT: Between these two hooks it has its state.
         unsafe { &*ptr.cast() }
-    }
-
-    /// The C object.
-    #[inline(always)]
-    pub(in crate::kvm) fn as_ptr(&self) -> *mut bindings::kvm {
-        self.0.get()
     }
 
     /// Makes all vCPUs flush their TLBs before they enter the guest again, and waits until they
@@ -140,5 +131,15 @@ impl Vm {
     pub(in crate::kvm::memory) fn max_gfn() -> Gfn {
         // SAFETY: No requirements.
         Gfn::new(unsafe { bindings::kvmrs_mmu_max_gfn() })
+    }
+}
+
+/// A VM of the module's own is one of all.
+impl Deref for Vm {
+    type Target = AnyVm;
+
+    #[inline(always)]
+    fn deref(&self) -> &AnyVm {
+        &self.0
     }
 }

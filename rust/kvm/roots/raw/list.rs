@@ -126,10 +126,4 @@ impl Vm {
         // SAFETY: The VM is alive and its list initialised.
         unsafe { bindings::kvmrs_list_empty(head(self)) }
     }
-
-    /// Number of live tables, where `CONFIG_KVM_PROVE_MMU` counts them, else 0.
-    pub fn live_tables(&self) -> i64 {
-        // SAFETY: The VM is alive.
-        unsafe { bindings::kvmrs_tdp_mmu_pages_read(self.as_ptr()) }
-    }
 }
