@@ -192,9 +192,10 @@ fn a_notifier_for_memory_without_a_slot_does_nothing() {
     let snapshot = vm.invalidations.snapshot();
     let lock = vm.mmu_read();
     let elsewhere = Notifier::start(&vm, GfnRange::sized(frame(8), 8), true);
-    drop(lock);
-    assert!(!vm.invalidations.any());
+    assert!(!vm.invalidations.any() && vm.slots_update_is_blocked());
     elsewhere.end(&vm);
+    drop(lock);
+    assert!(!vm.slots_update_is_blocked() && vm.times_reclaimed() == 0);
     assert!(!vm.invalidations.is_stale(snapshot, Gfn::new(0)));
     reads(&vcpu, 0);
     kvm::destroy(&vm, vec![vcpu]);

@@ -70,9 +70,7 @@ impl Debt {
 
     /// TLBs were flushed: of all, or of `range`. The flush began at `moment`.
     pub fn settle(&self, range: Option<GfnRange>, moment: Moment) {
-        let within = |owed: &Owed| {
-            range.is_none_or(|range| range.start <= owed.range.start && owed.range.end <= range.end)
-        };
+        let within = |owed: &Owed| range.is_none_or(|range| range.covers(owed.range));
         lock(&self.0)
             .owed
             .retain(|owed| owed.entry > moment.0 || !within(owed));
@@ -91,8 +89,10 @@ impl Debt {
 
     /// Fails if anybody owes a flush of a part of `range`.
     pub fn check_range(&self, range: GfnRange) {
-        let overlaps = |owed: &Owed| owed.range.start < range.end && range.start < owed.range.end;
-        self.none(overlaps, "are gone for the notifier");
+        self.none(
+            |owed| owed.range.overlaps(range),
+            "are gone for the notifier",
+        );
     }
 
     fn none(&self, which: impl Fn(&Owed) -> bool, why: &str) {

@@ -216,11 +216,14 @@ pub fn make_private(vm: &Vm, range: GfnRange) {
     invalidate(vm, range, || vm.set_private(range));
 }
 
-/// `kvm_zap_gfn_range()`.
+/// `kvm_zap_gfn_range()`. The invalidation is C's own: the record has none of it.
 pub fn zap_range(vm: &Vm, range: GfnRange) {
     let mut lock = vm.mmu_write();
+    vm.invalidations.begin();
+    vm.invalidations.add(range);
     let flush = tdp_mmu::zap::zap_range(&mut lock, range, PendingFlush::none(vm));
     drop(flush);
+    vm.invalidations.end(false);
 }
 
 /// The "fast zap": all roots become invalid, vCPUs have to load new ones. Holds `slots_lock`.

@@ -2,8 +2,9 @@
 
 //! The host changes its page tables: what mmu_notifiers are for, and how faults hear of them.
 //!
-//! The module has a notifier of its own, which is what runs here. Variants need one that can be made
-//! wrong: that is C's, in the model's words.
+//! The module has a notifier of its own, which is what runs here, but not under loom, which would look
+//! at each word of its record. There, and for an order that C does not have, it is C's, in the model's
+//! words.
 //!
 //! A notifier has a range of the host's addresses, and each slot that shows a part of it has a range
 //! of its own. Any number of notifiers may be active, also for the same memory. As in C, there is
@@ -119,11 +120,7 @@ impl Invalidations {
     /// `kvm_mmu_invalidate_range_add()`, under `mmu_lock` held for write.
     pub(crate) fn add(&self, new: GfnRange) {
         let mut range = lock(&self.range);
-        let old = range.unwrap_or(new);
-        *range = Some(GfnRange::new(
-            old.start.min(new.start),
-            old.end.max(new.end),
-        ));
+        *range = Some(range.map_or(new, |old| old.hull(new)));
     }
 
     /// `kvm_mmu_invalidate_end()`, under `mmu_lock` held for write.

@@ -41,5 +41,5 @@ impl PagingCache {
 
 /// Whether the page, or what an entry spans, of `level` at `gfn` has frames of `range`.
 pub fn overlaps(gfn: Gfn, level: Level, range: GfnRange) -> bool {
-    gfn < range.end && range.start < gfn.add(level.pages())
+    GfnRange::sized(gfn, level.pages()).overlaps(range)
 }

@@ -57,9 +57,8 @@ impl State {
     /// Fails unless a notifier has announced that what `range` holds changes. Where nothing is,
     /// there is nothing to announce.
     fn may_change(&self, range: GfnRange) {
-        let within = |whole: &GfnRange| whole.start <= range.start && range.end <= whole.end;
         let none = self.pages.range(range.start..range.end).next().is_none();
-        let announced = none || self.announced.iter().any(within);
+        let announced = none || self.announced.iter().any(|whole| whole.covers(range));
         assert!(announced, "the host changes {range:?}, and nobody was told");
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     atomic::{
-        plain::{AtomicU64, Mutex},
+        plain::{AtomicBool, AtomicU64},
         OnceLock,
         Ordering::SeqCst,
     },
@@ -25,10 +25,8 @@ use crate::{
 pub(crate) struct Host {
     record: OnceLock<Invalidations>,
     reclaimed: AtomicU64,
-    /// What the VM's pfn caches were told to forget.
-    forgotten: Mutex<Vec<HostRange>>,
-    hidden: AtomicU64,
-    shadowed: AtomicU64,
+    hidden: AtomicBool,
+    shadowed: AtomicBool,
 }
 
 /// An event.
@@ -63,9 +61,8 @@ impl Vm {
     }
 
     /// Makes pfn caches forget pages of `range`.
-    pub fn invalidate_pfn_caches(&self, range: HostRange) {
+    pub fn invalidate_pfn_caches(&self, _range: HostRange) {
         assert!(self.slots_update_is_blocked(), "a pfn cache could refresh");
-        crate::atomic::plain::lock(&self.host.forgotten).push(range);
     }
 
     /// How often the guest lost memory.
@@ -80,7 +77,10 @@ impl Vm {
 
     /// Zaps everything that the VM maps.
     pub fn unmap_everything(&self, _released: Released<'_>) {
-        crate::tdp_mmu::zap::zap_all(&mut self.mmu_write());
+        let mut lock = self.mmu_write();
+        crate::tdp_mmu::zap::zap_all(&mut lock);
+        // In the kernel no vCPU runs again. Here they might.
+        self.flush_remote_tlbs();
     }
 
     /// There is no shadow MMU.
@@ -95,17 +95,17 @@ impl Vm {
 
     /// The shadow MMU may have entries, from now on.
     pub fn use_shadow(&self) {
-        self.host.shadowed.store(1, SeqCst);
+        self.host.shadowed.store(true, SeqCst);
     }
 
     pub(in crate::kvm) fn has_shadow(&self) -> bool {
-        self.host.shadowed.load(SeqCst) != 0
+        self.host.shadowed.load(SeqCst)
     }
 
     /// Slots are looked up by host address in vain, from now on or no longer: what a change of slots
     /// between the two halves of a notifier would do.
     pub fn hide_slots(&self, hide: bool) {
-        self.host.hidden.store(hide.into(), SeqCst);
+        self.host.hidden.store(hide, SeqCst);
     }
 }
 
@@ -113,7 +113,7 @@ impl AnySlots<'_> {
     /// The slots whose memory lies in `host`, and which of their frames do.
     pub fn in_host_range(&self, host: HostRange) -> impl Iterator<Item = (&MemSlot, GfnRange)> {
         let vm = self.vm();
-        let hidden = vm.host.hidden.load(SeqCst) != 0;
+        let hidden = vm.host.hidden.load(SeqCst);
         let there = move |slot: &&MemSlot| !hidden && slot.state() != SlotState::Gone;
         let slots = vm.slots().iter().filter(there);
         slots.filter_map(move |slot| {

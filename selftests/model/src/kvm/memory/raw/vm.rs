@@ -228,7 +228,7 @@ impl Vm {
             .range(page.start..page.end)
             .next()
             .is_some();
-        let inside = slot.range().start <= page.start && page.end <= slot.range().end;
+        let inside = slot.range().covers(page);
         level == Level::PG_4K || inside && !tracked && slot.is_shown_aligned_to(level)
     }
 
