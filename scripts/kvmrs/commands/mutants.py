@@ -125,7 +125,7 @@ def _command(program: Path, words: List[str]) -> List[str]:
         f"--minimum-test-timeout={PATIENCE}",
         "--output",
         str(paths.out()),
-        f"--file={COPIED}{CORE}*.rs",
+        f"--file={COPIED}{CORE}**/*.rs",
         *(f"--file={COPIED}{name}" for name in sorted(model_share.compiled())),
         *words,
     ]
