@@ -39,10 +39,14 @@ class StagesTest(CheckoutTest):
         table = said[said.index("stage  ") :]
         for line in (
             r"the checks +1 +0 +0 .*",
-            r"the longest +0 +1 +0 .*ValueError: a wrong value",
-            r"a wrong one +0 +1 +0 .*ValueError: a wrong value",
-            r"a dead one +0 +1 +0 .*broke off; see out/logs/a-dead-one.log",
-            r"after it +0 +1 +0 .*broke off; see .*",
+            r"the longest +0 +1 +0 .*",
+            r"a wrong one +0 +1 +0 .*",
+            r"a dead one +0 +1 +0 .*",
+            r"after it +0 +1 +0 .*",
+            r"FAILED the longest: ValueError: a wrong value",
+            r"FAILED a wrong one: ValueError: a wrong value",
+            r"FAILED a dead one: broke off; see out/logs/a-dead-one.log",
+            r"FAILED after it: broke off; see .*",
             r"1 passed, 4 failed, 0 skipped",
         ):
             self.assertRegex(table, rf"(?m)^{line}$")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""make test: every stage, each to its end, a table, and one line that sums up.
+"""make test: every stage, each to its end, a table, what failed, and one line that sums up.
 
 A stage that breaks is a failure and does not stop the others: one run tells everything. The
 longest one, a single boot, has the others beside it where the machine is big enough.
@@ -38,7 +38,6 @@ class Stage:
     name: str
     summary: Summary
     seconds: float
-    remark: str = ""
 
 
 def main(_: Namespace) -> int:
@@ -75,13 +74,13 @@ def _run(name: str, stage: Callable[[], Summary]) -> Stage:
 
 
 def _failed(name: str, remark: str, seconds: float = 0.0) -> Stage:
-    return Stage(name, Summary(0, 1, 0), seconds, remark)
+    return Stage(name, Summary(0, 1, 0, (remark,)), seconds)
 
 
 def _static() -> Summary:
     results = static.run()
-    passed = sum(result.ok for result in results)
-    return Summary(passed, len(results) - passed, 0)
+    failures = tuple(result.name for result in results if not result.ok)
+    return Summary(len(results) - len(failures), len(failures), 0, failures)
 
 
 STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
@@ -104,5 +103,8 @@ def _table(stages: List[Stage]) -> None:
         counts = stage.summary
         print(
             f"{stage.name:<32}{counts.passed:>8}{counts.failed:>8}{counts.skipped:>9}"
-            f"{ui.clock(stage.seconds):>14}  {stage.remark}".rstrip()
+            f"{ui.clock(stage.seconds):>14}"
         )
+    for stage in stages:
+        for failure in stage.summary.failures:
+            print(f"FAILED {stage.name}: {failure}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """`make shell` as somebody uses it: keys, the size of the window, the tests, the way out."""
 
-from typing import Callable, Sequence, Tuple
+from typing import Callable, List, Sequence, Tuple
 
 from ..base import paths
 from ..base.errors import KvmrsError
@@ -25,21 +25,26 @@ def run() -> Summary:
     kselftest.ensure(tree)
     terminal = Terminal([str(paths.REPO / "scripts" / "kvmrs.sh"), "shell"], ROWS, COLUMNS)
     report = ktap.Report(len(CHECKS))
+    failures: List[str] = []
     try:
         terminal.expect(PROMPT, BOOT)
         for name, check in CHECKS:
-            _one(report, name, check, terminal)
+            failures += _one(report, name, check, terminal)
     finally:
         terminal.close()
-    return Summary(report.counts["pass"], report.counts["fail"], 0)
+    return Summary(report.counts["pass"], len(failures), 0, tuple(failures))
 
 
-def _one(report: ktap.Report, name: str, check: Callable[[Terminal], None], terminal: Terminal) -> None:
+def _one(
+    report: ktap.Report, name: str, check: Callable[[Terminal], None], terminal: Terminal
+) -> List[str]:
     try:
         check(terminal)
         report.result(name, "pass", 0, "", [])
+        return []
     except KvmrsError as error:
         report.result(name, "fail", 0, error.message, error.details.splitlines())
+        return [f"{name}: {error.message}"]
 
 
 def _size(terminal: Terminal) -> None:

@@ -33,8 +33,8 @@ def run() -> Summary:
         ui.say(f"{'ok' if code == '0' else 'not ok'} {backend} {test}")
     if MARK not in said.splitlines() or len(results) != len(TESTS) * len(BACKENDS):
         raise KvmrsError("the guest did not run to its end", "see out/logs/vng.log", said[-2000:])
-    failed = sum(code != "0" for code, _, _ in results)
-    return Summary(len(results) - failed, failed, 0)
+    failures = tuple(f"{backend} {test}: exit {code}" for code, backend, test in results if code != "0")
+    return Summary(len(results) - len(failures), len(failures), 0, failures)
 
 
 def _script(folder: Path) -> str:

@@ -26,10 +26,15 @@ class Summary:
     passed: int
     failed: int
     skipped: int
+    failures: Tuple[str, ...] = ()
+    """What failed and why, as far as the stage can name it."""
 
     def __add__(self, other: "Summary") -> "Summary":
         return Summary(
-            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
+            self.passed + other.passed,
+            self.failed + other.failed,
+            self.skipped + other.skipped,
+            self.failures + other.failures,
         )
 
     def close(self) -> int:
@@ -93,7 +98,7 @@ class Suite:
         (paths.out() / f"{self.name}.json").write_text(rows + "\n")
         self._close_report(ended)
         skipped = self.outcomes["skip"] + self.outcomes["xfail"]
-        return Summary(self.outcomes["pass"], len(self.failures), skipped)
+        return Summary(self.outcomes["pass"], len(self.failures), skipped, tuple(self.failures))
 
     def rows(self) -> List[Result]:
         """What is written to out/."""
