@@ -4,7 +4,8 @@
 import unittest
 from typing import Dict, List
 
-from kvmrs.suite import bench
+from kvmrs.base.errors import KvmrsError
+from kvmrs.suite import bench, bench_page
 
 
 def events(rust: float, scale: int, rounds: int = 2) -> List[Dict[str, object]]:
@@ -57,6 +58,20 @@ class BenchTest(unittest.TestCase):
 
     def test_what_is_new_has_no_reference(self) -> None:
         self.assertEqual(self.op(80, 80, 80).wrong({}), ["is not in the reference"])
+
+    def test_a_scan_must_cost_less_than_on_c(self) -> None:
+        op = self.op(100, 99, 99)
+        reference = {("zap", "4k"): [1.0, 1.0, 1.0]}
+        self.assertEqual(op.wrong(reference), [])
+        op.scan = True
+        self.assertEqual(op.wrong(reference), ["finds nothing to do, and is not below C (memory x1)"])
+
+    def test_a_page_without_a_place_for_figures_is_an_error(self) -> None:
+        page = bench_page.PAGE.read_text()
+        self.assertIn("| zap | 4k | 100.0 |", bench_page.with_figures(page, [self.op(80, 80, 80)]))
+        for wrong in (page.replace("<!-- figures -->", ""), page + page):
+            with self.assertRaisesRegex(KvmrsError, "places for the figures"):
+                bench_page.with_figures(wrong, [self.op(80, 80, 80)])
 
     def test_each_sample_has_its_count(self) -> None:
         with self.assertRaises(ValueError):

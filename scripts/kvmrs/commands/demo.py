@@ -26,8 +26,6 @@ DISK_MIB = 320
 GUEST_MIB = 512
 ROUNDS = 1
 CYCLES = 2
-MOMENTS = ("before", "during", "after")
-"""Of dirty logging, when the guest's memory is drawn."""
 LIMIT = 90
 """Seconds that any one thing may take, on a slow and busy machine."""
 
@@ -52,7 +50,7 @@ def main(_: Namespace) -> int:
     view.close()
     ended.demand_success()
     ui.say("")
-    pictures = " ".join(str(_picture(moment).relative_to(paths.REPO)) for moment in MOMENTS)
+    pictures = " ".join(str(_picture(moment).relative_to(paths.REPO)) for moment in demo_view.MOMENTS)
     ui.say_wrapped("", f"The maps as pictures: {pictures}")
     ui.say_wrapped("", f"The host's kernel log is clean. All of this took {ui.clock(ended.seconds)}.")
     return 0

@@ -15,7 +15,7 @@ FLAGS = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", "-shared", "-fPIC"]
 
 def files(*sources: Path) -> Dict[str, Path]:
     """The libraries made of `sources`, and the file that has programs load them, for the initramfs."""
-    libraries = {f"/lib/{source.stem}.so": _library(source) for source in sources}
+    libraries = {f"/lib/{source.stem}.so": library(source) for source in sources}
     listed = paths.of_checkout("+".join(source.stem for source in sources) + ".preload")
     with tempfile.TemporaryDirectory(dir=paths.cache()) as folder:
         fresh = Path(folder, listed.name)
@@ -24,11 +24,12 @@ def files(*sources: Path) -> Dict[str, Path]:
     return {**libraries, "/etc/ld.so.preload": listed}
 
 
-def _library(source: Path) -> Path:
-    library = paths.of_checkout(f"{source.stem}.so")
+def library(source: Path) -> Path:
+    """The library made of one file of C."""
+    built = paths.of_checkout(f"{source.stem}.so")
     with ui.step(source.name) as shown, tempfile.TemporaryDirectory(dir=paths.cache()) as folder:
-        fresh = Path(folder, library.name)
+        fresh = Path(folder, built.name)
         command = toolroot.command(["clang", *FLAGS, "-o", str(fresh), str(source)])
         proc.run_logged(command, f"{source.stem}-build", shown)
-        fresh.replace(library)
-    return library
+        fresh.replace(built)
+    return built

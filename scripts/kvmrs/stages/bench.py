@@ -8,16 +8,13 @@ counts the flushes of TLBs.
 
 import json
 import re
-import tempfile
-from pathlib import Path
 from typing import Any, Dict, List
 
-from ..base import paths, proc, ui
+from ..base import paths, ui
 from ..base.errors import KvmrsError
 from ..build import crates, kernel, module
-from ..machine import boot, kvm_modules
+from ..machine import boot, kvm_modules, preload
 from ..suite import bench
-from ..tools import toolroot
 
 CRATE = paths.REPO / "selftests" / "bench"
 SCENARIOS = CRATE / "src" / "scenarios.rs"
@@ -51,7 +48,7 @@ def run(rounds: int, only: List[str]) -> List[bench.Op]:
         job,
         memory="3G",
         cpus=1,
-        qemu=["-plugin", f"{_plugin()},out={counts}"],
+        qemu=["-plugin", f"{preload.library(PLUGIN)},out={counts}"],
         counted=True,
         silence_limit=SILENCE_LIMIT,
     )
@@ -75,16 +72,3 @@ def _on_event(event: boot.Event, samples: List[Dict[str, Any]], shown: ui.step) 
         shown.progress(text=f"{sample['backend']}: {sample['op']}, memory x{sample['scale']}")
     else:
         samples.append(sample)
-
-
-def _plugin() -> Path:
-    """The plugin, compiled."""
-    library = paths.of_checkout("locked.so")
-    with ui.step(PLUGIN.name) as shown, tempfile.TemporaryDirectory(dir=paths.cache()) as folder:
-        fresh = Path(folder, library.name)
-        flags = ["-O2", "-Wall", "-Werror", "-shared", "-fPIC"]
-        proc.run_logged(
-            toolroot.command(["clang", *flags, "-o", str(fresh), str(PLUGIN)]), "bench-plugin", shown
-        )
-        fresh.replace(library)
-    return library

@@ -5,6 +5,7 @@ import re
 from typing import List, Tuple
 
 from ..base import paths
+from ..base.errors import KvmrsError
 from . import bench
 
 PAGE = paths.REPO / "docs" / "performance.md"
@@ -20,8 +21,16 @@ COLOURS = {True: "#8ab4d8", False: "#33658a"}
 
 def write(ops: List[bench.Op]) -> None:
     """Puts the figures into the page, and draws the picture."""
-    PAGE.write_text(FIGURES.sub(lambda _: _table(ops), PAGE.read_text()))
+    PAGE.write_text(with_figures(PAGE.read_text(), ops))
     PICTURE.write_text(_picture(ops))
+
+
+def with_figures(page: str, ops: List[bench.Op]) -> str:
+    """The page, with its figures replaced."""
+    text, places = FIGURES.subn(lambda _: _table(ops), page)
+    if places != 1:
+        raise KvmrsError(f"{PAGE.name} has {places} places for the figures", "it needs one")
+    return text
 
 
 def _table(ops: List[bench.Op]) -> str:
