@@ -82,14 +82,20 @@ class WatchersTest(unittest.TestCase):
     """The module on a kernel that watches."""
 
     def test_a_module_that_nobody_watches_is_refused(self) -> None:
+        calls = {
+            "kvm_rs.ko": b"__asan_load8 __tsan_read8",
+            "main.o": b"__asan_load8 __tsan_read8 lock_is_held_type",
+            "main.bc": b"__asan_load8",
+        }
         with tempfile.TemporaryDirectory() as folder:
-            module = Path(folder, "kvm_rs.ko")
-            module.write_bytes(b"ELF __asan_load8_noabort")
-            debug_kernels.demand_canary("kasan", module)
-            debug_kernels.demand_canary("base", module)
+            for name, text in calls.items():
+                Path(folder, name).write_bytes(text)
+            for flavor in ("kasan", "lockdep", "base"):
+                debug_kernels.demand_canary(flavor, Path(folder))
+            Path(folder, "main.o").write_bytes(b"")
             for flavor in ("kcsan", "lockdep"):
                 with self.assertRaisesRegex(KvmrsError, f"{flavor} does not watch it"):
-                    debug_kernels.demand_canary(flavor, module)
+                    debug_kernels.demand_canary(flavor, Path(folder))
 
 
 class ModelTest(CheckoutTest):

@@ -17,8 +17,14 @@ CMDLINE = "numa=fake=2 no5lvl"
 """Two nodes, so that pages can move between them. Page tables have four levels: while the kernel
 identifies its processor, KASAN takes tables of five levels for tables of four. An interrupt at that
 moment makes it report, and the kernel does not survive that."""
-CANARIES = {"lockdep": b"lock_is_held_type", "kasan": b"__asan_", "kcsan": b"__tsan_"}
-"""What the module calls where a watcher looks into it."""
+CANARIES = {
+    "lockdep": ("main.o", b"lock_is_held_type"),
+    "kasan": ("main.bc", b"__asan_"),
+    "kcsan": ("main.bc", b"__tsan_"),
+}
+"""What the module calls where a watcher looks into it, and in which file. main.bc is what rustc makes
+of all Rust files. Any other file has calls that clang has put into C. main.o has the helpers as well,
+which ask lockdep."""
 BOOT_LIMIT = 600
 SILENCE_LIMIT = 300
 
@@ -36,7 +42,7 @@ def boot_with(
 ) -> boot.Ended:
     """One boot of `tree` that runs the suite. Its mode is the flavor."""
     rust = module.ensure(tree)
-    demand_canary(suite.mode, rust)
+    demand_canary(suite.mode, rust.parent)
     modules = kvm_modules.Modules(tree, rust)
     names = [test.name for test in suite.tests.values() if not isinstance(test, RustTest)]
     files = {
@@ -52,8 +58,10 @@ def boot_with(
     return boot.run(machine, suite.on_event)
 
 
-def demand_canary(flavor: str, rust: Path) -> None:
+def demand_canary(flavor: str, built: Path) -> None:
     """A watcher that is awake may still not see the module: it was built without what it needs."""
-    canary = CANARIES.get(flavor, b"")
-    if canary not in rust.read_bytes():
-        raise KvmrsError(f"{rust.name} never calls {canary.decode()}: {flavor} does not watch it")
+    if flavor not in CANARIES:
+        return
+    name, canary = CANARIES[flavor]
+    if canary not in Path(built, name).read_bytes():
+        raise KvmrsError(f"{name} never calls {canary.decode()}: {flavor} does not watch it")
