@@ -8,8 +8,8 @@ from typing import List, Optional
 
 from kvmrs.base.errors import KvmrsError
 from kvmrs.machine import klog
-from kvmrs.stages import debug_kernels, model
-from kvmrs.suite import verdict
+from kvmrs.stages import debug_kernels, model, selftests_ept
+from kvmrs.suite import own_tests, testlist, verdict
 
 from .checkout import CheckoutTest
 
@@ -76,6 +76,33 @@ class VerdictTest(unittest.TestCase):
         self.assertEqual(self.outcome("pass", "", "fail", ""), "pass")
         self.assertEqual(self.outcome("fail", "a.c:7", "pass", ""), "fail")
         self.assertEqual(self.outcome("skip", "", "pass", ""), "fail")
+
+
+class ListTest(unittest.TestCase):
+    """Lists that say what is skipped."""
+
+    def skips(self, *, emulated: bool = True, args: Optional[List[str]] = None) -> List[Optional[str]]:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "list.toml")
+            file.write_text('skips_listed = true\n[test]\nsev.skips = "no SEV"\n')
+            tests = testlist.select(["sev", "other"], [], 10, args, emulated, file)
+        return [test.skips for test in tests]
+
+    def test_a_list_names_all_skips(self) -> None:
+        self.assertEqual(self.skips(), ["no SEV", ""])
+
+    def test_it_says_nothing_of_a_processor_or_of_other_arguments(self) -> None:
+        self.assertEqual(self.skips(emulated=False), [None, None])
+        self.assertEqual(self.skips(args=["-v"]), [None, None])
+
+    def test_own_tests_are_not_skipped_in_an_emulator(self) -> None:
+        for emulated, wanted in (True, ""), (False, None):
+            (test,) = own_tests.select([own_tests.Test("a", 10)], ["a"], emulated)
+            self.assertEqual(test.skips, wanted)
+
+    def test_the_lists_of_the_emulators_are_such_lists(self) -> None:
+        for file in testlist.FILE, selftests_ept.LIST:
+            self.assertTrue(testlist.read(file)["skips_listed"], file)
 
 
 class WatchersTest(unittest.TestCase):

@@ -49,6 +49,11 @@ def choose() -> Accelerator:
     return Accelerator("tcg", "/dev/kvm offers its guests neither SVM nor VMX (kvm's nested=1)")
 
 
+def emulated() -> bool:
+    """Whether the test machine has an emulated processor, with its flaws."""
+    return choose().name != "kvm"
+
+
 def _leaves(descriptor: int) -> dict:
     """CPUID as guests would see it: leaf -> (eax, ebx, ecx, edx)."""
     buffer = bytearray(struct.pack("II", ENTRIES, 0) + bytes(40 * ENTRIES))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, List
 
 from ..build import kernel, kselftest, module
-from ..machine import boot, kvm_modules, preload
+from ..machine import accel, boot, kvm_modules, preload
 from ..suite import ktap, own_tests
 from ..suite.results import Result, Suite, Summary
 
@@ -25,7 +25,8 @@ def run(only: List[str], backends: List[str]) -> Summary:
     """Builds, boots, runs, judges; out/own-selftests.json has every result."""
     tree = kernel.ensure()
     program = own_tests.program()
-    tests = own_tests.select([*own_tests.listed(program), *own_tests.C_TESTS], only)
+    known = [*own_tests.listed(program), *own_tests.C_TESTS]
+    tests = own_tests.select(known, only, accel.emulated())
     modules = kvm_modules.Modules(tree, module.ensure(tree))
     files = {**modules.files(), own_tests.INSIDE: program, **_c_programs(tree)}
     files |= {own_tests.TOOL_INSIDE: own_tests.tool(), **preload.files(preload.CHECK_TABLES)}

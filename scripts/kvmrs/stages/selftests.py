@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import List, Optional
 
 from ..build import kernel, kselftest
+from ..machine import accel
 from ..suite import kernel_tests, testlist
 from ..suite.results import Summary
 
@@ -27,5 +28,5 @@ def run(options: Options) -> Summary:
     """Builds, boots, runs, judges; out/selftests.json has every result."""
     tree = kernel.ensure()
     suite = kselftest.ensure(tree).suite
-    tests = testlist.select(suite, options.only, options.timeout, options.args)
+    tests = testlist.select(suite, options.only, options.timeout, options.args, accel.emulated())
     return kernel_tests.run("selftests", tree, tests, options.backends, testlist.settings())

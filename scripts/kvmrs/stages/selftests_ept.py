@@ -61,7 +61,7 @@ def run(options: Options) -> Summary:
     known = [*programs.suite, *OWN]
     names = _names(known, [test.name for test in own], options.only)
     tests = [
-        *(testlist.select(known, names, TIMEOUT, None, LIST) if names else []),
+        *(testlist.select(known, names, TIMEOUT, None, True, LIST) if names else []),
         *(test for test in own if not options.only or test.name in options.only),
     ]
     files = {

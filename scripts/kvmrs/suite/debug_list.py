@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """What to run on a debug kernel: selftests/debug.toml."""
 
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Dict, List
+from typing import Dict, List
 
 from ..base import paths
+from ..machine import accel
 from . import testlist
 from .own_tests import RustTest
 
@@ -26,21 +25,23 @@ class Plan:
 
 
 def flavors() -> List[str]:
-    return list(_read()["flavor"])
+    return list(testlist.read(FILE)["flavor"])
 
 
 def names() -> List[str]:
     """Everything that may run on some flavor."""
-    listed = _read()
+    listed = testlist.read(FILE)
     watchers = [_watcher(entry["watcher"]) for entry in listed["flavor"].values() if "watcher" in entry]
     return [*listed["test"], *listed["c"], *listed["own"], "stress", *watchers]
 
 
 def plan(flavor: str, suite: List[str]) -> Plan:
     """Everything for one flavor; `suite` are the kernel's tests by name."""
-    listed, special = _read(), _read()["flavor"].get(flavor, {})
+    listed = testlist.read(FILE)
+    special = listed["flavor"].get(flavor, {})
     last = [name for name, entry in listed["test"].items() if entry.get("last")]
-    tests = testlist.select(suite, list(testlist.names_in(FILE, suite)), TIMEOUT, None, FILE)
+    named = list(testlist.names_in(FILE, suite))
+    tests = testlist.select(suite, named, TIMEOUT, None, accel.emulated(), FILE)
     c_programs = [
         testlist.Test(name, entry.get("timeout", TIMEOUT)) for name, entry in listed["c"].items()
     ]
@@ -61,7 +62,7 @@ def plan(flavor: str, suite: List[str]) -> Plan:
         *watcher,
         *(test for test in tests if test.name in last),
     ]
-    return Plan(in_order, testlist.settings(FILE) + _pairs(special.get("settings", {})))
+    return Plan(in_order, testlist.settings(FILE) + testlist.pairs(special.get("settings", {})))
 
 
 def stress(seconds: int, *options: str) -> RustTest:
@@ -72,11 +73,3 @@ def stress(seconds: int, *options: str) -> RustTest:
 
 def _watcher(name: str) -> str:
     return f"{name}_watches"
-
-
-def _pairs(table: Dict[str, Any]) -> List[Dict[str, str]]:
-    return [{"path": path, "value": str(value)} for path, value in table.items()]
-
-
-def _read(file: Path = FILE) -> Dict[str, Any]:
-    return tomllib.loads(file.read_text())

@@ -3,7 +3,6 @@
 
 import json
 import subprocess
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -90,14 +89,18 @@ def listed(program: Path) -> List[Test]:
 
 def on_ept(file: Path) -> List[Test]:
     """What a list for EPT names of the program's tests, and the comparison of C and Rust."""
-    own = tomllib.loads(file.read_text())["own"]
-    tests = select(listed(program()), own["tests"])
+    own = testlist.read(file)["own"]
+    tests = select(listed(program()), own["tests"], emulated=True)
     return [*tests, differential(own["differential_seconds"], own["differential_seed"])]
 
 
-def select(tests: List[Test], only: List[str]) -> List[Test]:
+def select(tests: List[Test], only: List[str], emulated: bool) -> List[Test]:
+    """The tests to run: all, or those named. An emulator has what each of them needs."""
     names = [test.name for test in tests]
     unknown = [name for name in only if name not in names]
     if unknown:
         raise KvmrsError(f"no such selftest: {' '.join(unknown)}", f"there are: {' '.join(names)}")
-    return [test for test in tests if not only or test.name in only]
+    chosen = [test for test in tests if not only or test.name in only]
+    if emulated:
+        testlist.list_skips(chosen, {})
+    return chosen

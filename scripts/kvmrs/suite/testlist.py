@@ -5,12 +5,11 @@ choice of a run."""
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from ..base import paths
 from ..base.errors import KvmrsError
 from ..build import kselftest
-from ..machine import accel
 
 FILE = paths.REPO / "selftests" / "kselftest.toml"
 TIMEOUT = 120
@@ -55,35 +54,53 @@ class Test:
 
 
 def select(
-    suite: List[str], only: List[str], timeout: int, args: Optional[List[str]], file: Path = FILE
+    suite: List[str],
+    only: List[str],
+    timeout: int,
+    args: Optional[List[str]],
+    emulated: bool,
+    file: Path = FILE,
 ) -> List[Test]:
-    """The tests to run: all, or those named."""
+    """The tests to run: all, or those named. What an emulator makes of a test is no verdict on a
+    processor, and other arguments than the listed ones may need other things."""
     listed = names_in(file, suite)
     unknown = [name for name in only if name not in suite]
     if unknown:
         raise KvmrsError(
             f"no such selftest: {' '.join(unknown)}", f"there are: {' '.join(sorted(suite))}"
         )
-    tests = [_test(name, listed.get(name, {}), timeout, args) for name in only or suite]
-    if _read(file).get("skips_listed") and _emulated():
-        for test in tests:
-            test.skips = listed.get(test.name, {}).get("skips", "")
+    tests = [_test(name, listed.get(name, {}), timeout, args, emulated) for name in only or suite]
+    if read(file).get("skips_listed") and emulated and args is None:
+        list_skips(tests, {name: entry.get("skips", "") for name, entry in listed.items()})
     return tests
+
+
+def list_skips(tests: Iterable[Test], reasons: Mapping[str, str]) -> None:
+    """From now on each of these tests is skipped for its reason, or not at all."""
+    for test in tests:
+        test.skips = reasons.get(test.name, "")
 
 
 def settings(file: Path = FILE) -> List[Dict[str, str]]:
     """Files of /proc and /sys to write before the first test."""
-    return [{"path": path, "value": str(value)} for path, value in _read(file)["settings"].items()]
+    return pairs(read(file)["settings"])
 
 
-def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[str]]) -> Test:
-    """What an emulator makes of a test is no verdict on a processor; a bug of C is one everywhere."""
+def pairs(table: Mapping[str, Any]) -> List[Dict[str, str]]:
+    """Settings as the runner reads them."""
+    return [{"path": path, "value": str(value)} for path, value in table.items()]
+
+
+def _test(
+    name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[str]], emulated: bool
+) -> Test:
+    """A bug of C is one everywhere."""
     words = entry.get("args", "").split() if args is None else args
     return Test(
         name,
         entry.get("timeout", timeout),
         words,
-        entry.get("fails", "") if entry.get("c_alone") or _emulated() else "",
+        entry.get("fails", "") if entry.get("c_alone") or emulated else "",
         entry.get("declined", 0),
         entry.get("attempts", 1),
         entry.get("c_alone", False),
@@ -91,13 +108,9 @@ def _test(name: str, entry: Dict[str, Any], timeout: int, args: Optional[List[st
     )
 
 
-def _emulated() -> bool:
-    return accel.choose().name != "kvm"
-
-
 def names_in(file: Path, suite: List[str]) -> Dict[str, Dict[str, Any]]:
     """Entries of the list; an entry for a test that does not exist is an error."""
-    listed: Dict[str, Dict[str, Any]] = _read(file).get("test", {})
+    listed: Dict[str, Dict[str, Any]] = read(file).get("test", {})
     stale = [name for name in listed if name not in suite]
     if stale:
         raise KvmrsError(
@@ -107,5 +120,6 @@ def names_in(file: Path, suite: List[str]) -> Dict[str, Dict[str, Any]]:
     return listed
 
 
-def _read(file: Path) -> Dict[str, Any]:
+def read(file: Path) -> Dict[str, Any]:
+    """A list as it is."""
     return tomllib.loads(file.read_text())

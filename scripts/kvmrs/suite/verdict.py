@@ -28,8 +28,9 @@ def judge(
     """Judges one result.
 
     `on_c` is the result on C in this boot (None for C itself, or if C did not run), `known` why the
-    test is listed as failing, `skips` why it is listed as skipped (None: nobody lists that). A complaint of the runner (a VM on the wrong backend, something left
-    behind) fails whatever the program says and whatever is listed.
+    test is listed as failing, `skips` why it is listed as skipped (None: nobody lists that). A
+    complaint of the runner (a VM on the wrong backend, something left behind) fails whatever the
+    program says and whatever is listed.
     """
     mine, reason = result["result"], result["reason"]
     if result.get("complaint"):
@@ -38,7 +39,9 @@ def judge(
     if mine != theirs and (theirs == "pass" or "skip" in (mine, theirs)):
         return Verdict("fail", f"{theirs} on C, {mine} here: {reason}")
     if skips is not None and skips != (reason if mine == "skip" else ""):
-        return Verdict("fail", f"{mine} ({reason}), but is listed as skipped for '{skips}'")
+        said = f"{mine} ({reason})" if reason else mine
+        wanted = f"listed as skipped: {skips}" if skips else "not listed as skipped"
+        return Verdict("fail", f"{said}, but is {wanted}")
     if not known:
         return Verdict(mine, reason)
     if mine in CONTENT:
