@@ -83,8 +83,8 @@ def main(given: List[str]) -> int:
     options = parser(given).parse_args(given)
     for name in [name for name in os.environ if name.startswith(WEAKENING)]:
         del os.environ[name]
-    children.end_with_me()
     try:
+        children.end_with_me()
         if options.command != "doctor":
             _need_places(options.command)
         return options.main(options)
