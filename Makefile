@@ -16,7 +16,7 @@ PHONY := help
 help:
 	@echo 'make demo             boot a host with kvm_rs and a Linux guest on it; shows what it did'
 	@echo 'make test             all tests: static checks, KVM selftests on C and on Rust, module life'
-	@echo 'make test-ept         KVM selftests on an emulated Intel processor, with and without A/D bits and PML'
+	@echo 'make test-ept         MMU selftests on an emulated Intel processor, with and without A/D bits and PML'
 	@echo 'make differential     the same random histories on C and on Rust, compared (SECONDS=60 SEED=<number>)'
 	@echo 'make model            the MMU under model checkers; make model-soak (SECONDS=<n>) goes on with it'
 	@echo 'make museum           puts old bugs back and has the tests of the model find each'

@@ -25,7 +25,7 @@ COMMANDS = {
     "demo": "a Linux guest on kvm_rs, and what it did",
     "test": "all tests",
     "selftests": "the kernel's KVM selftests on C and on Rust",
-    "test-ept": "those of the MMU on an emulated Intel processor",
+    "test-ept": "MMU selftests on an emulated Intel processor",
     "life": "load and unload, refusals, VMs of both backends",
     "allocfail": "allocations that fail, on C and on Rust",
     "ownselftests": "the project's own selftests",

@@ -86,7 +86,7 @@ def _static() -> Summary:
 STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
     ("static checks and model tests", _static),
     ("kernel selftests, C and Rust", lambda: selftests.run(selftests.Options())),
-    ("kernel selftests on EPT", lambda: selftests_ept.run(selftests_ept.Options())),
+    ("MMU selftests on EPT", lambda: selftests_ept.run(selftests_ept.Options())),
     ("own selftests, C and Rust", lambda: own_selftests.run([], list(BACKENDS))),
     ("module life", life.run),
     ("differential, C and Rust", differential.run),

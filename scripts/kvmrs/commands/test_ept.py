@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernel's MMU selftests on EPT, on C and on Rust, in each mode of an Intel processor."""
+"""MMU selftests on an emulated Intel processor, the kernel's and the project's own, on C and on Rust,
+with and without A/D bits and PML."""
 
 from argparse import ArgumentParser, Namespace
 

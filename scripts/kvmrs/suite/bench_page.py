@@ -16,7 +16,7 @@ ROW, TOP, LEFT, UNIT = 18, 30, 230, 400
 """Pixels: a bar with its gap, above the first, before all bars, the length of C = 1.0."""
 BAR = 12
 COLOURS = {True: "#8ab4d8", False: "#33658a"}
-"""Of scans, and of operations that change something."""
+"""Of scans, and of all others."""
 
 
 def write(ops: List[bench.Op]) -> None:

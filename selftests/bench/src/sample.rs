@@ -13,12 +13,12 @@ use std::time::Duration;
 /// the next one. Sleeping costs nothing where the clock jumps over idle time.
 const SETTLE: Duration = Duration::from_millis(60);
 
-/// What an operation does with most entries that it looks at.
+/// Whether an operation has to cost less than on C.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// It changes them.
+    /// It changes entries, or does what takes both backends as long: it may cost as much.
     Work,
-    /// It finds nothing to do there.
+    /// It finds nothing to do in most entries that it looks at: it must cost less.
     Scan,
 }
 
