@@ -36,6 +36,9 @@ const NAMES: [&str; 8] = [
     "dirty pages copied",
 ];
 
+/// What even a short run is for.
+const LEAST: [Effect; 2] = [Effect::Split, Effect::Recovered];
+
 /// How often.
 #[derive(Default)]
 pub struct Seen([AtomicU64; NAMES.len()]);
@@ -53,9 +56,33 @@ impl Seen {
         }
     }
 
+    /// Whether the least that a run is for has happened.
+    pub fn is_enough(&self) -> bool {
+        let mut counts = LEAST.iter().map(|effect| &self.0[*effect as usize]);
+        counts.all(|count| count.load(Relaxed) > 0)
+    }
+
     /// By name.
     pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let counts = self.0.iter().map(|count| count.load(Relaxed));
         NAMES.into_iter().zip(counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Effect, Seen};
+
+    #[test]
+    fn a_run_must_split_and_recover() {
+        let seen = Seen::default();
+        for (effect, enough) in [
+            (Effect::Fault, false),
+            (Effect::Split, false),
+            (Effect::Recovered, true),
+        ] {
+            seen.add(effect, 1);
+            assert_eq!(seen.is_enough(), enough);
+        }
     }
 }

@@ -40,6 +40,8 @@ const EFFECTS: [(&str, &str); 8] = [
     ("huge pages split", "thp_split_pmd"),
     ("merged pages copied", "cow_ksm"),
 ];
+/// So many of these, the first ones, have to happen even in a short run.
+const LEAST: usize = 3;
 
 /// The machine as the stress needs it. Everything is put back in the end.
 pub struct Prepared {
@@ -71,6 +73,11 @@ impl Prepared {
             .zip(&self.before)
             .map(|(now, before)| now - before);
         Ok(EFFECTS.iter().map(|(what, _)| *what).zip(since).collect())
+    }
+
+    /// Whether the least that a run is for has happened.
+    pub fn is_enough(&self) -> Result<bool> {
+        Ok(self.effects()?[..LEAST].iter().all(|(_, count)| *count > 0))
     }
 }
 
