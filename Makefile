@@ -19,6 +19,7 @@ help:
 	@echo 'make test-ept         MMU selftests on an emulated Intel processor, with and without A/D bits and PML'
 	@echo 'make differential     the same random histories on C and on Rust, compared (SECONDS=60 SEED=<number>)'
 	@echo 'make model            the MMU under model checkers; make model-soak (SECONDS=<n>) goes on with it'
+	@echo 'make litmus           orders of memory accesses, under the kernel'"'"'s memory model (needs herd7)'
 	@echo 'make museum           puts old bugs back and has the tests of the model find each'
 	@echo 'make mutants          changes one operator of the MMU at a time: does a test of the model see it?'
 	@echo 'make test-debug       the MMU on kernels with lockdep, KASAN, KCSAN (FLAVOR=<one of them>)'
@@ -40,8 +41,8 @@ help:
 	@echo 'make rust-analyzer    rust-project.json for editors'
 	@echo 'make clean            removes results and built kernels; make distclean everything made'
 
-PHONY += demo test test-ept museum mutants bench shell doctor kernel static clippy fmt rust-analyzer clean
-demo test test-ept museum mutants bench shell doctor kernel static clippy fmt rust-analyzer clean:
+PHONY += demo test test-ept litmus museum mutants bench shell doctor kernel static clippy fmt rust-analyzer clean
+demo test test-ept litmus museum mutants bench shell doctor kernel static clippy fmt rust-analyzer clean:
 	@$(kvmrs) $@ $(ARGS)
 
 PHONY += model model-soak

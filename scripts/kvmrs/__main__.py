@@ -34,6 +34,7 @@ COMMANDS = {
     "mutants": "changes one operator of the MMU at a time",
     "model": "the MMU under model checkers",
     "model-soak": "goes on with that, with other random numbers",
+    "litmus": "orders of memory accesses, under the kernel's memory model",
     "test-debug": "the MMU on kernels with lockdep, KASAN, KCSAN",
     "stress": "VMs under everything at once",
     "bench": "C and Rust compared, in instructions",
