@@ -19,26 +19,57 @@
 #define MAX_FD	4096
 #define FAIL	1
 #define BUSY	"busy: "
+#define KVM_DIR	"/sys/kernel/debug/kvm"
 
-/* The thread that has made the VM behind a descriptor; KVM names directories after both. */
-static pid_t made_by[MAX_FD];
+/*
+ * Who has made the VM behind a descriptor. KVM names directories after the thread and the descriptor.
+ * A forked child has the descriptor too, but the vCPUs of its parent may run.
+ */
+static struct {
+	pid_t process;
+	pid_t thread;
+} made_by[MAX_FD];
 
-static FILE *open_check(int fd)
+static int is_mine(int fd)
 {
-	char path[64];
+	return made_by[fd].process == getpid();
+}
 
-	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/mmu_check", made_by[fd], fd);
-	return fopen(path, "r");
+static void fail(void)
+{
+	fflush(NULL);
+	_exit(FAIL);
+}
+
+/* Whether the file must be there. KVM makes no directory for a VM if there is one of the same name. */
+static int must_exist(const char *directory)
+{
+	return !access(directory, F_OK) || access(KVM_DIR, F_OK);
 }
 
 /* Without a backend nobody can tell; other errors are the concern of other tests. */
+static FILE *open_check(int fd)
+{
+	char directory[48], path[64];
+	FILE *file;
+
+	snprintf(directory, sizeof(directory), KVM_DIR "/%d-%d", made_by[fd].thread, fd);
+	snprintf(path, sizeof(path), "%s/mmu_check", directory);
+	file = fopen(path, "r");
+	if (!file && errno == ENOENT && must_exist(directory)) {
+		fprintf(stderr, "not ok # mmu_check: there is no %s\n", path);
+		fail();
+	}
+	return file;
+}
+
 static void check(int fd)
 {
 	FILE *file = open_check(fd);
 	char line[256];
 	int wrong = 0;
 
-	made_by[fd] = 0;
+	made_by[fd].process = 0;
 	if (!file)
 		return;
 
@@ -50,10 +81,8 @@ static void check(int fd)
 	}
 	fclose(file);
 
-	if (wrong) {
-		fflush(NULL);
-		_exit(FAIL);
-	}
+	if (wrong)
+		fail();
 }
 
 int ioctl(int fd, unsigned long request, ...)
@@ -68,8 +97,10 @@ int ioctl(int fd, unsigned long request, ...)
 	va_end(rest);
 
 	result = libc_ioctl(fd, request, argument);
-	if (request == KVM_CREATE_VM && result >= 0 && result < MAX_FD)
-		made_by[result] = gettid();
+	if (request == KVM_CREATE_VM && result >= 0 && result < MAX_FD) {
+		made_by[result].process = getpid();
+		made_by[result].thread = gettid();
+	}
 	return result;
 }
 
@@ -78,7 +109,7 @@ int close(int fd)
 	int (*libc_close)(int fd) = dlsym(RTLD_NEXT, "close");
 	int error = errno;
 
-	if (fd >= 0 && fd < MAX_FD && made_by[fd])
+	if (fd >= 0 && fd < MAX_FD && is_mine(fd))
 		check(fd);
 
 	errno = error;
@@ -90,7 +121,7 @@ __attribute__((destructor)) static void check_what_is_left(void)
 	int fd;
 
 	for (fd = 0; fd < MAX_FD; fd++) {
-		if (made_by[fd])
+		if (is_mine(fd))
 			check(fd);
 	}
 }
