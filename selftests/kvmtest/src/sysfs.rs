@@ -6,6 +6,11 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
 
+/// KVM's parameter that forces small pages for code.
+pub const NX_HUGE_PAGES: &str = "/sys/module/kvm/parameters/nx_huge_pages";
+/// KVM's parameter that has logs split huge pages at once.
+pub const EAGER_SPLIT: &str = "/sys/module/kvm/parameters/eager_page_split";
+
 /// Whether the kernel has this file.
 pub fn exists(path: &str) -> bool {
     Path::new(path).exists()
@@ -57,6 +62,14 @@ impl Setting {
         let old = read(path)?;
         write(path, value)?;
         Ok(Self { path, old })
+    }
+
+    /// Does so with each of these (path, value).
+    pub fn all(settings: &[(&'static str, &str)]) -> Result<Vec<Self>> {
+        settings
+            .iter()
+            .map(|(path, value)| Self::new(path, value))
+            .collect()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::inside::Inside;
 use crate::ioctls::KVM_CLEAR_DIRTY_LOG;
 use crate::memory::{Backing, Memory, PAGE_4K};
 use crate::stats::Stats;
-use crate::sysfs::Setting;
+use crate::sysfs::{Setting, EAGER_SPLIT};
 use crate::vcpu::Vcpu;
 use anyhow::{ensure, Context, Result};
 use kvm_bindings::{
@@ -35,8 +35,6 @@ pub const LOG_CLEARED_BY_GET: u64 = 0;
 pub const LOG_MANUAL: u64 = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE as u64;
 /// And a new log starts with every page dirty. KVM refuses this bit without the other.
 pub const LOG_INITIALLY_SET: u64 = LOG_MANUAL | KVM_DIRTY_LOG_INITIALLY_SET as u64;
-
-const EAGER_SPLIT: &str = "/sys/module/kvm/parameters/eager_page_split";
 
 /// What is in a slot: where the guest has it, where this process has it, its size.
 #[derive(Clone, Copy, Debug)]

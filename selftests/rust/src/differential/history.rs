@@ -7,7 +7,7 @@ use super::quiet;
 use super::side::Side;
 use crate::rng::Rng;
 use anyhow::{Context, Result};
-use kvmtest::sysfs;
+use kvmtest::sysfs::{self, EAGER_SPLIT, NX_HUGE_PAGES};
 use std::fmt::{self, Display, Formatter};
 
 /// Steps of a history.
@@ -82,8 +82,8 @@ impl History {
 /// What concerns both VMs at once.
 fn global(op: &Op) -> Result<()> {
     match op {
-        Op::Nx(on) => sysfs::write(quiet::NX, if *on { "force" } else { "off" }),
-        Op::EagerSplit(on) => sysfs::write(quiet::EAGER_SPLIT, if *on { "Y" } else { "N" }),
+        Op::Nx(on) => sysfs::write(NX_HUGE_PAGES, if *on { "force" } else { "off" }),
+        Op::EagerSplit(on) => sysfs::write(EAGER_SPLIT, if *on { "Y" } else { "N" }),
         _ => Ok(()),
     }
 }

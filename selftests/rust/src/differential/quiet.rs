@@ -4,13 +4,8 @@
 
 use crate::swap::Swap;
 use anyhow::{ensure, Result};
-use kvmtest::sysfs::{self, Setting};
+use kvmtest::sysfs::{self, Setting, EAGER_SPLIT, NX_HUGE_PAGES};
 use std::io::Error;
-
-/// Forced use of small pages for code.
-pub const NX: &str = "/sys/module/kvm/parameters/nx_huge_pages";
-/// Whether logging splits huge pages at once.
-pub const EAGER_SPLIT: &str = "/sys/module/kvm/parameters/eager_page_split";
 
 /// Recovery, merging, balancing, compaction and khugepaged do nothing. All get their old value back.
 const SETTINGS: [(&str, &str); 8] = [
@@ -29,7 +24,7 @@ const SETTINGS: [(&str, &str); 8] = [
         "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
         "4294967295",
     ),
-    (NX, "off"),
+    (NX_HUGE_PAGES, "off"),
     (EAGER_SPLIT, "Y"),
 ];
 
@@ -43,11 +38,8 @@ impl Quiet {
     /// Swap is only used when a history asks for it: memory is plenty.
     pub fn new() -> Result<Self> {
         stay_and_go_first()?;
-        let settings = SETTINGS
-            .iter()
-            .map(|(path, value)| Setting::new(path, value));
         Ok(Self {
-            _settings: settings.collect::<Result<_>>()?,
+            _settings: Setting::all(&SETTINGS)?,
             _swap: Swap::on()?,
         })
     }
@@ -55,7 +47,7 @@ impl Quiet {
 
 /// Every history begins with these.
 pub fn reset() -> Result<()> {
-    sysfs::write(NX, "off")?;
+    sysfs::write(NX_HUGE_PAGES, "off")?;
     sysfs::write(EAGER_SPLIT, "Y")
 }
 

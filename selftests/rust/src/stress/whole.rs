@@ -4,12 +4,11 @@
 
 use crate::swap::Swap;
 use anyhow::{Context, Result};
-use kvmtest::sysfs::{self, Setting};
+use kvmtest::sysfs::{self, Setting, NX_HUGE_PAGES};
 use std::fs;
 use std::io::ErrorKind;
 
 const GROUP: &str = "/sys/fs/cgroup/kvmrs-stress";
-const NX: &str = "/sys/module/kvm/parameters/nx_huge_pages";
 
 /// Read by the kernel often enough for a run of seconds. All get their old value back.
 const SETTINGS: [(&str, &str); 8] = [
@@ -26,7 +25,7 @@ const SETTINGS: [(&str, &str); 8] = [
         "/sys/module/kvm/parameters/nx_huge_pages_recovery_period_ms",
         "100",
     ),
-    (NX, "off"),
+    (NX_HUGE_PAGES, "off"),
 ];
 
 /// What the kernel counts, and the run has to have caused: otherwise it was no such run.
@@ -55,12 +54,9 @@ impl Prepared {
     pub fn new() -> Result<Self> {
         let swap = Swap::on()?;
         enter_group()?;
-        let settings = SETTINGS
-            .iter()
-            .map(|(path, value)| Setting::new(path, value));
         Ok(Self {
             _swap: swap,
-            _settings: settings.collect::<Result<_>>()?,
+            _settings: Setting::all(&SETTINGS)?,
             before: counts()?,
         })
     }
@@ -104,7 +100,7 @@ pub fn compact() -> Result<()> {
 
 /// Has KVM drop the page tables of all VMs.
 pub fn zap_everything(nx: bool) -> Result<()> {
-    sysfs::write(NX, if nx { "force" } else { "off" })
+    sysfs::write(NX_HUGE_PAGES, if nx { "force" } else { "off" })
 }
 
 fn counts() -> Result<Vec<u64>> {
