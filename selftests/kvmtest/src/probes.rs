@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 
-const TRACING: &str = "/sys/kernel/tracing";
+/// The directory of the kernel's tracer.
+pub const TRACING: &str = "/sys/kernel/tracing";
 const EVENTS: &str = "/sys/kernel/tracing/kprobe_events";
 /// What the probes are called, and where they are counted.
 const NAME: &str = "kvm_selftest";
@@ -45,8 +46,7 @@ impl Probes {
             probes.count += 1;
         }
         if whose == Whose::Mine {
-            // SAFETY: takes nothing and cannot fail.
-            let thread = unsafe { libc::gettid() };
+            let thread = rustix::thread::gettid().as_raw_nonzero();
             probes.set("filter", &format!("common_pid == {thread}"))?;
         }
         probes.set("enable", "1")?;

@@ -3,6 +3,7 @@
 //! What programs that do not end in time are doing: their threads, and KVM for them.
 
 use crate::system;
+use kvmtest::probes::TRACING;
 use kvmtest::{debugfs, sysfs};
 use rustix::process::Pid;
 use std::collections::BTreeMap;
@@ -10,7 +11,6 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-const TRACING: &str = "/sys/kernel/tracing";
 /// As long as KVM is watched.
 const WATCHED: Duration = Duration::from_secs(1);
 /// More threads than these say nothing new.

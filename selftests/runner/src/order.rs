@@ -3,9 +3,9 @@
 //! In which order the kernel calls a function and lets a module go.
 
 use anyhow::Result;
+use kvmtest::probes::TRACING;
 use kvmtest::sysfs;
 
-const TRACING: &str = "/sys/kernel/tracing";
 const PROBE: &str = "kvm_rs/watched";
 const EVENTS: [&str; 3] = [PROBE, "module/module_put", "module/module_free"];
 

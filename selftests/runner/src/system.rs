@@ -3,6 +3,7 @@
 //! The machine itself: mounts, processes, power.
 
 use anyhow::{ensure, Context, Result};
+use kvmtest::probes::TRACING;
 use kvmtest::sysfs;
 use rustix::mount::{mount, mount_bind_recursive, MountFlags};
 use rustix::process::{kill_process, wait, Pid, Signal, WaitOptions};
@@ -23,7 +24,7 @@ const BASICS: [(&str, &str, &CStr); 10] = [
     ("tmpfs", "/dev/shm", c""),
     ("tmpfs", "/tmp", c""),
     ("debugfs", "/sys/kernel/debug", c""),
-    ("tracefs", "/sys/kernel/tracing", c""),
+    ("tracefs", TRACING, c""),
     ("cgroup2", "/sys/fs/cgroup", c""),
     ("hugetlbfs", "/dev/hugepages", c""),
 ];
