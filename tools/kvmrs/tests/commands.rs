@@ -71,6 +71,14 @@ fn map_as_picture() {
 }
 
 #[test]
+fn what_is_no_block_is_refused() {
+    for block in ["40960", "4096", "2ä", "2m", "M", "", "3M", "2K", "4096T"] {
+        let text = error_in(&data(), &["map", "431", "--plain", "--block", block]);
+        assert!(text.contains("not a "), "{block}: {text}");
+    }
+}
+
+#[test]
 fn check_all_and_one() {
     let report = json(&["check", "--json"], 1);
     assert_eq!(report["vms"][0]["vm"], "431-11");

@@ -79,17 +79,14 @@ fn explore(vm: &Vm, mut map: Map, options: &Options) -> Result<()> {
 
 /// Frames of a cell: a power of two, because rows begin at multiples of what they span.
 fn block(text: &str) -> Result<u64> {
-    let (digits, unit) = text.split_at(text.len().saturating_sub(1));
-    let shift = match unit {
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        "T" => 40,
-        _ => 0,
-    };
-    let count: u64 = digits.parse().context("not a size such as 2M")?;
+    let units = [("K", 10), ("M", 20), ("G", 30), ("T", 40)];
+    let known = units.iter().find_map(|(unit, shift)| {
+        let count = text.strip_suffix(unit)?.parse().ok()?;
+        Some((count, *shift))
+    });
+    let (count, shift): (u64, u32) = known.context("not a size such as 2M")?;
     let bytes = count
-        .checked_mul(1 << shift)
+        .checked_mul(1_u64 << shift)
         .filter(|bytes| bytes.is_power_of_two());
     let frames = bytes.map_or(0, |bytes| bytes >> FRAME_SHIFT);
     ensure!(
