@@ -4,8 +4,10 @@
 
 use crate::debugfs;
 use anyhow::{ensure, Result};
+use std::fmt::{self, Display, Formatter};
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 
 /// Begins the line that says that a VM changes too fast to be checked.
@@ -50,7 +52,7 @@ impl Inside {
         File::open(self.path("mmu_map"))
     }
 
-    /// The map, a line for each root and for each run of entries that map alike.
+    /// The map, a line for each root and for each [`Run`].
     pub fn map(&self) -> Result<Vec<String>> {
         let mut text = String::new();
         self.open_map()?.read_to_string(&mut text)?;
@@ -74,5 +76,76 @@ impl Inside {
         let wrong = self.wrong()?.unwrap_or_default();
         ensure!(wrong.is_empty(), "mmu_check: {}", wrong.join("; "));
         Ok(())
+    }
+}
+
+/// A line of the map that maps something: entries in a row that map alike (docs/inside.md).
+#[derive(Debug, PartialEq)]
+pub struct Run {
+    /// Frames of the guest.
+    pub frames: Range<u64>,
+    /// The name of the size of one entry.
+    pub size: String,
+    /// Number of entries.
+    pub count: u64,
+    /// What they let the guest do, and what is known of them.
+    pub bits: String,
+}
+
+impl Run {
+    /// `None` for a line that maps nothing.
+    pub fn of(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [frames, size, count, bits] = words[..] else {
+            return None;
+        };
+        let (first, last) = frames.strip_prefix("0x")?.split_once("-0x")?;
+        let frame = |digits| u64::from_str_radix(digits, 16).ok();
+        Some(Self {
+            frames: frame(first)?..frame(last)? + 1,
+            size: size.into(),
+            count: count.parse().ok()?,
+            bits: bits.into(),
+        })
+    }
+
+    /// The guest can write.
+    pub fn is_writable(&self) -> bool {
+        self.bits.contains('W')
+    }
+}
+
+impl Display for Run {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            size, count, bits, ..
+        } = self;
+        let Range { start, end } = self.frames;
+        write!(to, "{start:#x}-{:#x} {size} {count} {bits}", end - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Run;
+
+    #[test]
+    fn a_run_is_read_and_written_alike() {
+        let run = Run::of("  0x40000-0x401ff 4K 512 R-XADMH").expect("a line of the map");
+        assert_eq!(run.frames, 0x40000..0x40200);
+        assert_eq!((run.size.as_str(), run.count), ("4K", 512));
+        assert!(!run.is_writable());
+        assert_eq!(run.to_string(), "0x40000-0x401ff 4K 512 R-XADMH");
+    }
+
+    #[test]
+    fn other_lines_are_no_runs() {
+        for line in [
+            "root level=5 as_id=0 role=0x5",
+            "  0x4-0x1ff absent",
+            "0x0-0x0 4K one RWX",
+        ] {
+            assert_eq!(Run::of(line), None);
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 //! What can be seen of a VM from outside after a step.
 
+use kvmtest::inside::Run;
+
 /// Figures of the VM.
 pub const VM_FIGURES: [&str; 5] = [
     "pages_4k",
@@ -66,75 +68,34 @@ fn only_in(map: &[String], other: &[String]) -> String {
 
 /// The map without the column for dirty pages; runs that are alike now are joined.
 pub fn without_dirty(map: Vec<String>) -> Vec<String> {
-    let mut runs: Vec<Run> = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
+    let mut last: Option<Run> = None;
     for line in map {
-        let run = Run::of(&line);
-        match runs.last_mut() {
-            Some(last) if last.is_continued_by(&run) => {
-                last.end = run.end;
-                last.count += run.count;
-            }
-            _ => runs.push(run),
+        let mut run = Run::of(&line).map(clean);
+        if let Some(joined) = last.as_ref().zip(run.as_ref()).and_then(join) {
+            lines.pop();
+            run = Some(joined);
         }
+        lines.push(run.as_ref().map_or(line, Run::to_string));
+        last = run;
     }
-    runs.iter().map(Run::line).collect()
+    lines
 }
 
-/// A line of the map: leaves that map alike, or anything else, which stays as it is.
-struct Run {
-    start: u64,
-    end: u64,
-    count: u64,
-    size: String,
-    kind: String,
+fn clean(run: Run) -> Run {
+    let bits = run.bits.replace('D', "-");
+    Run { bits, ..run }
 }
 
-impl Run {
-    fn of(line: &str) -> Self {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        Self::of_leaves(&words).unwrap_or(Self {
-            start: 0,
-            end: 0,
-            count: 0,
-            size: String::new(),
-            kind: line.into(),
-        })
-    }
-
-    fn of_leaves(words: &[&str]) -> Option<Self> {
-        let [range, size, count, rights] = words else {
-            return None;
-        };
-        let (start, end) = range.split_once('-')?;
-        let frame = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
-        Some(Self {
-            start: frame(start)?,
-            end: frame(end)?,
-            count: count.parse().ok()?,
-            size: (*size).into(),
-            kind: rights.replace('D', "-"),
-        })
-    }
-
-    fn is_continued_by(&self, next: &Self) -> bool {
-        self.count != 0
-            && next.start == self.end + 1
-            && (&self.size, &self.kind) == (&next.size, &next.kind)
-    }
-
-    fn line(&self) -> String {
-        let Self {
-            start,
-            end,
-            count,
-            size,
-            kind,
-        } = self;
-        if *count == 0 {
-            return kind.clone();
-        }
-        format!("{start:#x}-{end:#x} {size} {count} {kind}")
-    }
+/// Both as one run, if the second continues the first.
+fn join((one, two): (&Run, &Run)) -> Option<Run> {
+    let alike = (&one.size, &one.bits) == (&two.size, &two.bits);
+    (alike && one.frames.end == two.frames.start).then(|| Run {
+        frames: one.frames.start..two.frames.end,
+        size: one.size.clone(),
+        count: one.count + two.count,
+        bits: one.bits.clone(),
+    })
 }
 
 #[cfg(test)]

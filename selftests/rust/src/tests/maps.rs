@@ -8,11 +8,11 @@ use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
 use kvmtest::guest;
+use kvmtest::inside::Run;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
 use kvmtest::sysfs;
 use kvmtest::vm::{eager_split, Slot, Vm, BASE};
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
@@ -25,17 +25,6 @@ pub const TESTS: &[Test] = &[
 /// Pages that the guest writes to in the end.
 const TRIED: usize = 150;
 
-/// A line of the map that maps something.
-#[derive(Debug)]
-pub struct Run {
-    /// Frames of the guest.
-    pub frames: Range<u64>,
-    /// The name of the size of one entry.
-    pub size: String,
-    /// The guest can write.
-    pub writable: bool,
-}
-
 /// What the only root of an address space maps.
 pub fn runs(map: &[String], space: u8) -> Result<Vec<Run>> {
     let of_space = format!(" as_id={space} ");
@@ -43,27 +32,13 @@ pub fn runs(map: &[String], space: u8) -> Result<Vec<Run>> {
     lines.next().context("the address space has no root")?;
     let lines = lines.take_while(|line| !line.starts_with("root "));
     let mapped = lines.filter(|line| !line.ends_with(" absent"));
-    mapped.map(|line| run(line).context(line.clone())).collect()
-}
-
-fn run(line: &str) -> Result<Run> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let [frames, size, _, bits] = words[..] else {
-        bail!("a strange number of columns");
-    };
-    let (first, last) = frames.split_once("-0x").context("no range")?;
-    let first = u64::from_str_radix(first.trim_start_matches("0x"), 16)?;
-    let last = u64::from_str_radix(last, 16)?;
-    Ok(Run {
-        frames: first..last + 1,
-        size: size.into(),
-        writable: bits.contains('W'),
-    })
+    let run = |line: &String| Run::of(line).context(line.clone());
+    mapped.map(run).collect()
 }
 
 /// Whether the map says that the guest can write to `frame`.
 fn is_writable(runs: &[Run], frame: u64) -> bool {
-    let mut writable = runs.iter().filter(|run| run.writable);
+    let mut writable = runs.iter().filter(|run| run.is_writable());
     writable.any(|run| run.frames.contains(&frame))
 }
 
@@ -124,7 +99,7 @@ fn gigantic(backend: &str) -> Result<()> {
     let last = map.last().context("nothing is mapped")?;
     let frames = BASE / PAGE_4K..(BASE + PAGE_1G) / PAGE_4K;
     ensure!(
-        last.frames == frames && last.size == "1G" && last.writable,
+        last.frames == frames && last.size == "1G" && last.is_writable(),
         "the map is {map:x?}"
     );
     Ok(())
