@@ -69,20 +69,21 @@ pub struct Row {
 }
 
 impl Row {
-    /// Of a VM whose figures were `before` so long ago.
+    /// Of a VM whose figures were `before` so long ago. A figure that was not there before
+    /// counts as 0, and so do all those of a new VM. Without an earlier look there is no rate.
     pub fn of(
         vm: String,
         program: Option<String>,
         figures: Figures,
-        before: Option<(&Figures, Duration)>,
+        before: Option<(Option<&Figures>, Duration)>,
     ) -> Self {
         let per_second = before.map(|(before, time)| {
             let seconds = time.as_secs_f64().max(f64::MIN_POSITIVE);
             let grown = |(name, value): (&String, &i64)| {
-                let old = *before.get(name)?;
-                Some((name.clone(), value.wrapping_sub(old) as f64 / seconds))
+                let old = before.and_then(|before| before.get(name)).unwrap_or(&0);
+                (name.clone(), value.wrapping_sub(*old) as f64 / seconds)
             };
-            figures.iter().filter_map(grown).collect()
+            figures.iter().map(grown).collect()
         });
         Self {
             vm,
@@ -92,8 +93,8 @@ impl Row {
         }
     }
 
-    /// The text for a column; `-` if KVM does not count it. Without a time before, what grows
-    /// is shown since the VM began.
+    /// The text for a column; `-` if KVM does not count it. Without a rate, what grows is
+    /// shown since the VM began.
     pub fn cell(&self, column: &Column) -> String {
         let now = column.sum(|name| self.figures.get(name).map(|value| *value as f64));
         let rates = self.per_second.as_ref();

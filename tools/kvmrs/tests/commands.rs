@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The whole tool, on a directory like KVM's in debugfs.
+//! The whole tool, on a directory like KVM's in debugfs, written by hand.
 
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn data() -> PathBuf {
     // Tests run in the folder of their crate.
     Path::new("tests/data/kvm").to_path_buf()
 }
 
-fn run_in(debugfs: &Path, words: &[&str]) -> Output {
+fn tool(debugfs: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kvmrs"));
-    let command = command.arg("--debugfs").arg(debugfs).args(words);
-    command.output().expect("the tool was built")
+    command.arg("--debugfs").arg(debugfs).args(words);
+    command
+}
+
+fn run_in(debugfs: &Path, words: &[&str]) -> Output {
+    tool(debugfs, words).output().expect("the tool was built")
 }
 
 fn run(words: &[&str], code: i32) -> String {
@@ -98,6 +103,28 @@ fn top_once() {
     // Beyond the names: what KVM lacks is not shown as zero.
     let expected = ["513", "0", "0", "520", "-", "7", "-", "2.5", "61"];
     assert_eq!(cells[cells.len() - expected.len()..], expected, "{text}");
+}
+
+#[test]
+fn top_shows_rates_of_a_new_vm() {
+    let folder = std::env::temp_dir().join(format!("kvmrs-top-{}", std::process::id()));
+    let later = folder.join("later");
+    std::fs::create_dir_all(&later).expect("a folder");
+    std::fs::write(later.join("pf_taken"), "7\n").expect("a figure");
+    let mut command = tool(&folder, &["top", "--json", "--interval", "0.01"]);
+    let mut top = command.stdout(Stdio::piped()).spawn().expect("a process");
+    let lines = BufReader::new(top.stdout.take().expect("a pipe")).lines();
+    let mut looks = lines.map(|line| -> Value {
+        serde_json::from_str(&line.expect("a line")).expect("one JSON object")
+    });
+    assert_eq!(looks.next(), Some(serde_json::json!({ "vms": [] })));
+    std::fs::rename(&later, folder.join("5-6")).expect("a VM");
+    let vm = looks.find_map(|look| look["vms"].get(0).cloned());
+    top.kill().expect("it runs");
+    top.wait().expect("it ran");
+    std::fs::remove_dir_all(&folder).expect("the folder");
+    let rate = vm.expect("a VM")["per_second"]["pf_taken"].as_f64();
+    assert!(rate > Some(0.0), "{rate:?}");
 }
 
 #[test]

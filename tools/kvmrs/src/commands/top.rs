@@ -63,12 +63,19 @@ fn show(table: &Table, options: &Options) -> Result<()> {
     }
 }
 
-/// The figures of the look before.
+/// The look before.
 #[derive(Default)]
-struct Before(BTreeMap<String, (Figures, Instant)>);
+struct Before {
+    /// By the names of the VMs.
+    figures: BTreeMap<String, Figures>,
+    /// None if there was none yet.
+    at: Option<Instant>,
+}
 
 impl Before {
     fn look(&mut self, debugfs: &Path) -> Result<Table> {
+        let now = Instant::now();
+        let time = self.at.replace(now).map(|at| now - at);
         let mut table = Table { vms: Vec::new() };
         let mut seen = BTreeMap::new();
         for vm in vms::all(debugfs)? {
@@ -76,14 +83,12 @@ impl Before {
             let Some(figures) = vm.figures()? else {
                 continue;
             };
-            let now = Instant::now();
-            seen.insert(vm.name.clone(), (figures.clone(), now));
-            let before = self.0.get(&vm.name);
-            let before = before.map(|(figures, time)| (figures, now - *time));
+            seen.insert(vm.name.clone(), figures.clone());
+            let before = time.map(|time| (self.figures.get(&vm.name), time));
             let program = vm.program();
             table.vms.push(Row::of(vm.name, program, figures, before));
         }
-        self.0 = seen;
+        self.figures = seen;
         Ok(table)
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests of the parts, on text as KVM writes it.
+//! Tests of the parts, on text in KVM's formats, written by hand.
 
 mod changes;
 mod check;
+mod figures;
 mod grid;
 mod map;
 
