@@ -47,6 +47,7 @@ impl KernelLog {
             None => bail!("the kernel log does not say '{text}', but: {}", seen.trim()),
         }
     }
+
     /// How many of the new messages have this text.
     pub fn count(&mut self, text: &str) -> usize {
         self.rest()

@@ -9,7 +9,6 @@ use kvm_bindings::{kvm_regs, KVM_MEM_LOG_DIRTY_PAGES as LOG};
 use kvm_ioctls::VcpuExit;
 use kvmtest::guest::{self, Pattern};
 use kvmtest::memory::{Memory, Rights, PAGE_4K};
-use kvmtest::stats::Stats;
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{Slot, Vm};
 use std::collections::BTreeMap;
@@ -19,7 +18,6 @@ use std::ops::Range;
 pub struct Side {
     vm: Vm,
     vcpu: Vcpu,
-    vcpu_stats: Stats,
     memory: Memory,
     slots: BTreeMap<u32, (Slot, u32)>,
     /// There was a log. From then on dirty bits may differ on purpose: where a fault splits a huge page
@@ -36,10 +34,8 @@ impl Side {
         if setup.by_range {
             vm.delete_slots_by_range()?;
         }
-        let vcpu = vm.vcpu(0)?;
         Ok(Self {
-            vcpu_stats: Stats::of(&vcpu.fd)?,
-            vcpu,
+            vcpu: vm.vcpu(0)?,
             vm,
             memory,
             slots: BTreeMap::new(),
@@ -163,7 +159,7 @@ impl Side {
     /// Everything that can be seen now.
     pub fn view(&self) -> Result<View> {
         let vm = VM_FIGURES.iter().map(|name| self.vm.stats.get(name));
-        let vcpu = VCPU_FIGURES.iter().map(|name| self.vcpu_stats.get(name));
+        let vcpu = VCPU_FIGURES.iter().map(|name| self.vcpu.stats.get(name));
         let map = self.vm.inside.map()?;
         Ok(View {
             figures: vm.chain(vcpu).collect::<Result<_>>()?,
