@@ -71,7 +71,7 @@ pub struct Cut {
 
 impl Cut {
     /// The finest cut with which the root needs no more than [`ROWS`] rows.
-    pub fn fitting(root: &Root, columns: u64) -> Self {
+    fn fitting(root: &Root, columns: u64) -> Self {
         let block = SMALLEST;
         let mut cut = Self { block, columns };
         while cut.rows(root) > ROWS && cut.block < LARGEST {
@@ -113,8 +113,30 @@ impl Cut {
     }
 }
 
-/// The rows of the picture and the gaps between them.
-pub fn bands(root: &Root, cut: Cut) -> Vec<Band> {
+/// A root, cut.
+pub struct Grid {
+    /// How.
+    pub cut: Cut,
+    /// The rows of the picture and the gaps between them.
+    pub bands: Vec<Band>,
+}
+
+impl Grid {
+    /// Cells of a row, unless a screen has room for another number.
+    pub const COLUMNS: u64 = 64;
+
+    /// With cells of `block` frames, or as it fits.
+    pub fn of(root: &Root, block: Option<u64>, columns: u64) -> Self {
+        let cut = match block {
+            Some(block) => Cut { block, columns },
+            None => Cut::fitting(root, columns),
+        };
+        let bands = bands(root, cut);
+        Self { cut, bands }
+    }
+}
+
+fn bands(root: &Root, cut: Cut) -> Vec<Band> {
     let rows = rows(root, cut);
     let end = root.runs.last().map_or(0, |run| run.last_gfn + 1);
     let mut bands = Vec::new();

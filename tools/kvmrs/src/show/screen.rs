@@ -5,7 +5,7 @@
 use super::paint::{colour, letter, LEGEND};
 use super::text::{address, heading};
 use crate::figures::{Row, COLUMNS};
-use crate::grid::{bands, bytes, Band, Cut, Kind};
+use crate::grid::{bytes, Band, Cut, Grid, Kind};
 use crate::map::{Map, Root};
 use anyhow::Result;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -140,21 +140,21 @@ impl Place {
             let text = format!("VM {} has no page tables: it has not run yet", self.vm);
             return frame.render_widget(text, head);
         };
-        let cut = self.cut_for(root, body);
+        let Grid { cut, bands } = self.grid(root, body);
         let title = format!("VM {}  {}", self.vm, heading(root, cut).trim_end());
         frame.render_widget(title.bold(), head);
-        let bands = bands(root, cut);
         self.top = self.top.min(bands.len().saturating_sub(1));
         let lines: Vec<Line<'_>> = bands[self.top..].iter().map(line).collect();
         frame.render_widget(Paragraph::new(lines), body);
     }
 
     /// Rows are as wide as the screen, a power of two.
-    fn cut_for(&mut self, root: &Root, body: Rect) -> Cut {
+    fn grid(&mut self, root: &Root, body: Rect) -> Grid {
         let width = u64::from(body.width.saturating_sub(LABEL)).max(8);
-        let columns = 1 << width.ilog2();
-        let cut = self.cut.unwrap_or_else(|| Cut::fitting(root, columns));
-        *self.cut.insert(Cut { columns, ..cut })
+        let block = self.cut.map(|cut| cut.block);
+        let grid = Grid::of(root, block, 1 << width.ilog2());
+        self.cut = Some(grid.cut);
+        grid
     }
 }
 

@@ -4,12 +4,10 @@
 
 use super::paint::{colour, LEGEND};
 use super::text::{address, heading};
-use crate::grid::{bands, bytes, Band, Cut, Kind};
+use crate::grid::{bytes, Band, Grid, Kind};
 use crate::map::{Map, Root};
 use std::fmt::Write;
 
-/// Cells of a row.
-const COLUMNS: u64 = 64;
 /// Width and height of a cell, with the line around it.
 const CELL: u64 = 11;
 /// Without that line.
@@ -19,7 +17,7 @@ const LINE: u64 = 18;
 /// Where cells begin, right of the addresses.
 const LEFT: u64 = 120;
 const MARGIN: u64 = 14;
-const WIDTH: u64 = LEFT + COLUMNS * CELL + MARGIN;
+const WIDTH: u64 = LEFT + Grid::COLUMNS * CELL + MARGIN;
 const PER_LINE: usize = 6;
 
 /// The whole map of the VM called `name`.
@@ -45,12 +43,11 @@ struct Picture {
 
 impl Picture {
     fn root(&mut self, root: &Root, block: Option<u64>) {
-        let mut cut = Cut::fitting(root, COLUMNS);
-        cut.block = block.unwrap_or(cut.block);
+        let Grid { cut, bands } = Grid::of(root, block, Grid::COLUMNS);
         self.text(MARGIN, heading(root, cut).trim_end());
         self.y += LINE / 2;
-        for band in bands(root, cut) {
-            self.band(&band);
+        for band in &bands {
+            self.band(band);
         }
         self.y += 2 * LINE;
     }

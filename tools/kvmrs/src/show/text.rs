@@ -5,11 +5,8 @@
 use super::paint::{letter, LEGEND};
 use crate::changes::{Change, Changed, Presence, RootChanges};
 use crate::figures::{Row, COLUMNS};
-use crate::grid::{bands, bytes, Band, Cut, FRAME_SHIFT};
+use crate::grid::{bytes, Band, Cut, Grid, FRAME_SHIFT};
 use crate::map::{Map, Root, Size};
-
-/// Cells of a row.
-pub const COLUMNS_OF_MAP: u64 = 64;
 
 /// The whole map, cut into cells of `block` frames, or as it fits.
 pub fn map(map: &Map, block: Option<u64>) -> String {
@@ -18,11 +15,10 @@ pub fn map(map: &Map, block: Option<u64>) -> String {
     }
     let mut text = String::new();
     for root in &map.roots {
-        let mut cut = Cut::fitting(root, COLUMNS_OF_MAP);
-        cut.block = block.unwrap_or(cut.block);
+        let Grid { cut, bands } = Grid::of(root, block, Grid::COLUMNS);
         text += &heading(root, cut);
-        for band in bands(root, cut) {
-            text += &line(&band);
+        for band in &bands {
+            text += &line(band);
             text.push('\n');
         }
         text.push('\n');
