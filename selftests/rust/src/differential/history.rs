@@ -4,7 +4,7 @@
 
 use super::op::{Op, Setup};
 use super::quiet;
-use super::side::Side;
+use super::side::{Answer, Side};
 use crate::rng::Rng;
 use anyhow::{Context, Result};
 use kvmtest::sysfs::{self, EAGER_SPLIT, NX_HUGE_PAGES};
@@ -54,7 +54,7 @@ impl History {
     pub fn run(
         &self,
         backends: [&str; 2],
-        mut heard: impl FnMut(&Op, &str),
+        mut heard: impl FnMut(&Op, &Answer),
     ) -> Result<Option<Difference>> {
         quiet::reset()?;
         let mut sides = [
@@ -88,12 +88,12 @@ fn global(op: &Op) -> Result<()> {
     }
 }
 
-fn differences(sides: &[Side; 2], answers: &[String; 2], names: [&str; 2]) -> Result<Vec<String>> {
+fn differences(sides: &[Side; 2], answers: &[Answer; 2], names: [&str; 2]) -> Result<Vec<String>> {
     let [one, two] = [sides[0].view()?, sides[1].view()?];
     let mut what = one.differences(&two, names);
     if answers[0] != answers[1] {
         let answers = names.iter().zip(answers);
-        what.extend(answers.map(|(name, answer)| format!("the answer on {name}: {answer}")));
+        what.extend(answers.map(|(name, answer)| format!("the answer on {name}: {answer:?}")));
     }
     Ok(what)
 }

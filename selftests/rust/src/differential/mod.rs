@@ -25,6 +25,7 @@ use anyhow::{bail, ensure, Context, Result};
 use history::{Difference, History};
 use kvmtest::backend::{self, C};
 use quiet::Quiet;
+use side::Answer;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -48,7 +49,7 @@ struct Tally {
     steps: u64,
     /// Differences that did not come again.
     once: u64,
-    /// Kind of step -> how often it was no error.
+    /// Kind of step -> how often it was neither refused nor left out.
     done: BTreeMap<String, u64>,
 }
 
@@ -112,10 +113,10 @@ fn confirm(history: &History, backends: [&str; 2]) -> Result<Option<Difference>>
 }
 
 impl Tally {
-    fn hear(&mut self, op: &op::Op, answer: &str) {
+    fn hear(&mut self, op: &op::Op, answer: &Answer) {
         self.steps += 1;
         let done = self.done.entry(op.kind()).or_default();
-        *done += u64::from(!answer.starts_with("error"));
+        *done += u64::from(answer.is_ok());
     }
 
     fn show(&self) {
@@ -165,4 +166,20 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
         }
     }
     Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::op::Op;
+    use super::Tally;
+
+    #[test]
+    fn what_is_left_out_is_not_done() {
+        let mut tally = Tally::default();
+        let op = Op::Prefault(0..1);
+        tally.hear(&op, &Err("left out".into()));
+        assert_eq!(tally.done["Prefault"], 0);
+        tally.hear(&op, &Ok("done".into()));
+        assert_eq!((tally.done["Prefault"], tally.steps), (1, 2));
+    }
 }

@@ -14,6 +14,9 @@ use kvmtest::vm::{Slot, Vm};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+/// What a step came to. What was refused, or left out, says why.
+pub type Answer = Result<String, String>;
+
 /// A VM with one vCPU, and the slots that it has.
 pub struct Side {
     vm: Vm,
@@ -44,9 +47,8 @@ impl Side {
     }
 
     /// Does a step, and says what came of it. A refusal is an answer like another.
-    pub fn step(&mut self, op: &Op) -> String {
-        let answer = self.try_step(op);
-        answer.unwrap_or_else(|error| format!("error: {error:#}"))
+    pub fn step(&mut self, op: &Op) -> Answer {
+        self.try_step(op).map_err(|error| format!("{error:#}"))
     }
 
     fn try_step(&mut self, op: &Op) -> Result<String> {
@@ -59,7 +61,7 @@ impl Side {
             Op::Flags(id, flags) => self.change(*id, |slot, _| (slot, *flags))?,
             Op::GetLog(id) => return self.get_log(*id),
             Op::ClearLog(id, pages, bits) => self.clear_log(*id, pages, *bits)?,
-            Op::Prefault(range) => return self.prefault(range),
+            Op::Prefault(range) => self.prefault(range)?,
             Op::Advise(advice, part) => self.memory.advise(part.clone(), *advice)?,
             Op::Protect(rights, part) => self.memory.protect(part.clone(), *rights)?,
             Op::Guest(program, range, stride, round) => {
@@ -116,16 +118,13 @@ impl Side {
 
     /// C marks what it maps in advance as dirty, and Rust does not (docs/upstream/03-prefault-ring.md). So
     /// where there is a log this is left out.
-    fn prefault(&self, range: &Range<u64>) -> Result<String> {
+    fn prefault(&self, range: &Range<u64>) -> Result<()> {
         let logged = self.slots.values().any(|(slot, flags)| {
             let there = slot.range();
             flags & LOG != 0 && there.start < range.end && range.start < there.end
         });
-        if logged {
-            return Ok("left out: a slot is logged".into());
-        }
-        self.vcpu.populate(range)?;
-        Ok("done".into())
+        ensure!(!logged, "left out: a slot is logged");
+        self.vcpu.populate(range)
     }
 
     /// Runs the guest until it halts or cannot go on. What it reads where no memory is depends on the
@@ -133,9 +132,9 @@ impl Side {
     fn run(&mut self, regs: &kvm_regs) -> Result<String> {
         self.vcpu.fd.set_regs(regs)?;
         let mut exits = Vec::new();
-        loop {
+        let ended = loop {
             match self.vcpu.fd.run() {
-                Ok(VcpuExit::Hlt) => break,
+                Ok(VcpuExit::Hlt) => break Ok(()),
                 Ok(VcpuExit::MmioRead(gpa, data)) => {
                     exits.push(format!("reads {gpa:#x}"));
                     data.copy_from_slice(&(gpa as u32).rotate_left(7).to_le_bytes());
@@ -145,15 +144,12 @@ impl Side {
                 }
                 Ok(other) => bail!("{exits:?}, then {other:?}"),
                 Err(error) if error.errno() == libc::EINTR => {}
-                Err(error) => {
-                    exits.push(format!("KVM_RUN: {error}"));
-                    break;
-                }
+                Err(error) => break Err(error),
             }
-        }
-        let regs = self.vcpu.fd.get_regs()?;
-        let registers = [regs.rip, regs.rax, regs.rsi];
-        Ok(format!("rip, rax, rsi {registers:x?}, exits {exits:?}"))
+        };
+        let seen = format!("exits {exits:?}, {:x?}", self.vcpu.fd.get_regs()?);
+        ended.with_context(|| format!("KVM_RUN: {seen}"))?;
+        Ok(seen)
     }
 
     /// Everything that can be seen now.
