@@ -3,7 +3,7 @@
 //! What `mmu_map` says, line by line.
 
 use anyhow::{bail, ensure, Context, Result};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
@@ -101,22 +101,17 @@ pub struct Bits {
 }
 
 /// What an entry spans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Size {
     /// 4 KiB.
-    #[serde(rename = "4K")]
     Small,
     /// 2 MiB.
-    #[serde(rename = "2M")]
     Huge,
     /// 1 GiB.
-    #[serde(rename = "1G")]
     Gigantic,
     /// 512 GiB; no page has this size.
-    #[serde(rename = "512G")]
     Level4,
     /// 256 TiB; no page has this size.
-    #[serde(rename = "256T")]
     Level5,
 }
 
@@ -262,6 +257,12 @@ impl Size {
 impl Display for Size {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         out.pad(SIZES[*self as usize].1)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
