@@ -4,6 +4,7 @@
 //! check finds nothing wrong.
 
 use super::{mixed, test};
+use crate::beside::beside;
 use crate::clock::repeat;
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
@@ -18,8 +19,6 @@ use kvmtest::vm::{eager_split, Slot, Vm, BASE};
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
 
 pub const TESTS: &[Test] = &[
     test("inside_map", map),
@@ -130,41 +129,29 @@ fn while_busy(backend: &str) -> Result<()> {
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
     let second = vm.vcpu(1)?;
     let scatter = guest::scatter(BASE, memory.pages(PAGE_4K), 0, 7, u32::MAX);
-    let ended = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let readers = [(); 3].map(|()| scope.spawn(|| read_until(&vm.inside, &ended)));
-        let changes = vm.during(&mut [(&mut vcpu, scatter)], || {
-            repeat(2000, 8, |token| {
-                vm.set(&slot, if token % 2 == 0 { LOG } else { 0 })?;
-                vm.set(&passing, 0)?;
-                second.populate(&passing.range())?;
-                let place = u64::from(token) * PAGE_2M % memory.size();
-                memory.discard(place..place + PAGE_2M)?;
-                vm.delete(&passing)
-            })
-        });
-        ended.store(true, Relaxed);
-        let reads = readers.map(|reader| reader.join().expect("readers do not panic"));
-        for reads in reads {
-            ensure!(reads? > 0, "a reader never came to the end");
-        }
-        changes.map(drop)
+    let read = || read_both(&vm.inside);
+    let change = |token: u32| {
+        vm.set(&slot, if token % 2 == 0 { LOG } else { 0 })?;
+        vm.set(&passing, 0)?;
+        second.populate(&passing.range())?;
+        let place = u64::from(token) * PAGE_2M % memory.size();
+        memory.discard(place..place + PAGE_2M)?;
+        vm.delete(&passing)
+    };
+    beside(3, read, || {
+        vm.during(&mut [(&mut vcpu, scatter)], || repeat(2000, 8, change))
     })
+    .map(drop)
 }
 
-/// Reads both files until the others have ended; gives how often.
-fn read_until(inside: &Inside, ended: &AtomicBool) -> Result<u32> {
-    let mut reads = 0;
-    while !ended.load(Relaxed) {
-        let map = inside.map()?;
-        let strange = map
-            .iter()
-            .find(|line| !line.starts_with("root ") && !line.starts_with("  0x"));
-        ensure!(strange.is_none(), "a strange line: {strange:?}");
-        inside.is_sound()?;
-        reads += 1;
-    }
-    Ok(reads)
+/// Reads both files.
+fn read_both(inside: &Inside) -> Result<()> {
+    let map = inside.map()?;
+    let strange = map
+        .iter()
+        .find(|line| !line.starts_with("root ") && !line.starts_with("  0x"));
+    ensure!(strange.is_none(), "a strange line: {strange:?}");
+    inside.is_sound()
 }
 
 /// The files say which memory of the host a guest has.

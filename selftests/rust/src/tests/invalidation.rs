@@ -3,6 +3,7 @@
 //! What an invalidation costs others, and what may happen while it goes on.
 
 use super::test;
+use crate::beside::beside;
 use crate::clock::repeat;
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
@@ -13,7 +14,6 @@ use kvmtest::probes::{Probes, Whose};
 use kvmtest::vm::{Slot, Vm, BASE};
 use std::io::Error;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
 pub const TESTS: &[Test] = &[
@@ -92,23 +92,6 @@ fn whose(backend: &str) -> Result<()> {
     Ok(())
 }
 
-/// Goes on with `work` in another thread while `host` runs.
-fn beside<T>(work: impl Fn() -> Result<()> + Sync, host: impl FnOnce() -> Result<T>) -> Result<T> {
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let worker = scope.spawn(|| -> Result<()> {
-            while !over.load(SeqCst) {
-                work()?;
-            }
-            Ok(())
-        });
-        let done = host();
-        over.store(true, SeqCst);
-        worker.join().expect("the worker does not panic")?;
-        done
-    })
-}
-
 /// Takes all of the memory's rights away, and gives them back: long invalidations, page by page.
 fn churn(memory: &Memory) -> Result<()> {
     let all = 0..memory.size();
@@ -123,6 +106,7 @@ fn beside_slots(backend: &str) -> Result<()> {
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
     let slot = Slot::of(&memory);
     beside(
+        1,
         || churn(&memory),
         || {
             repeat(1000, 50, |_| {
@@ -139,6 +123,7 @@ fn beside_slots(backend: &str) -> Result<()> {
 fn beside_end(backend: &str) -> Result<()> {
     let memory = Memory::new(8 * MIB, Backing::Small)?;
     beside(
+        1,
         || churn(&memory),
         || {
             repeat(1000, 8, |_| {
