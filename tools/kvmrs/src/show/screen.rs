@@ -4,14 +4,14 @@
 
 use super::paint::{colour, letter, LEGEND};
 use super::text::{address, heading};
-use crate::figures::{Row, COLUMNS};
+use crate::figures::{Column, Row, COLUMNS};
 use crate::grid::{bytes, Band, Cut, Grid, Kind};
 use crate::map::{Map, Root};
 use anyhow::Result;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
-use ratatui::text::{Line, Span};
+use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Paragraph, Table};
 use ratatui::{DefaultTerminal, Frame};
 use std::time::{Duration, Instant};
@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 const LABEL: u16 = 15;
 /// Rows below the map: keys, and two of the legend.
 const FOOT: u16 = 3;
+/// The column of the programs, after that of the VMs and before all figures.
+const PROGRAM: usize = 1;
+/// The kernel keeps no more of a program's name.
+const LONGEST_PROGRAM: u16 = 15;
 
 /// A terminal that goes back to what it was when this is dropped.
 pub struct Screen(DefaultTerminal);
@@ -192,20 +196,61 @@ fn foot_lines() -> Vec<Line<'static>> {
         .collect()
 }
 
-fn draw_top(frame: &mut Frame<'_>, rows: &[Row]) {
-    let titles = ["VM", "program"].into_iter();
-    let titles = titles.chain(COLUMNS.iter().map(|column| column.title));
-    let lines = rows.iter().map(|row| {
-        let program = row.program.clone().unwrap_or("-".into());
-        let names = [row.vm.clone(), program].into_iter();
-        let figures = COLUMNS.iter().map(|column| row.cell(column));
-        ratatui::widgets::Row::new(names.chain(figures).collect::<Vec<_>>())
-    });
-    let widths = [14; 2].into_iter().chain([9; COLUMNS.len()]);
-    let table = Table::new(lines, widths.map(Constraint::Length))
-        .header(titles.collect::<ratatui::widgets::Row<'_>>().bold());
+/// The table of `kvmrs top`.
+pub fn draw_top(frame: &mut Frame<'_>, rows: &[Row]) {
     let areas = [Constraint::Min(1), Constraint::Length(1)];
     let [body, foot] = Layout::vertical(areas).areas(frame.area());
-    frame.render_widget(table, body);
+    frame.render_widget(table(rows), body);
     frame.render_widget("q: quit".dim(), foot);
+}
+
+/// A number that is cut is a wrong one. So columns are as wide as what is in them, units stand below
+/// titles, and programs have no more than the room that is left.
+fn table(rows: &[Row]) -> Table<'static> {
+    let lines = std::iter::once(titles()).chain(rows.iter().map(cells));
+    let lines: Vec<Vec<String>> = lines.collect();
+    let widths = (0..2 + COLUMNS.len()).map(|column| match column {
+        PROGRAM => Constraint::Max(LONGEST_PROGRAM),
+        _ => Constraint::Length(width(lines.iter().map(|line| line[column].as_str()))),
+    });
+    let widths: Vec<Constraint> = widths.collect();
+    let mut lines = lines.into_iter().map(table_row);
+    let titles = lines.next().unwrap_or_default().height(2).bold();
+    Table::new(lines, widths).header(titles)
+}
+
+fn titles() -> Vec<String> {
+    let names = ["VM".into(), "program".into()].into_iter();
+    names.chain(COLUMNS.iter().map(title)).collect()
+}
+
+fn title(column: &Column) -> String {
+    match column.title.split_once(' ') {
+        Some((what, unit)) => format!("{what}\n{unit}"),
+        None => column.title.replace('/', "\n/"),
+    }
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let program = row.program.clone().unwrap_or("-".into());
+    let names = [row.vm.clone(), program].into_iter();
+    names
+        .chain(COLUMNS.iter().map(|column| row.cell(column)))
+        .collect()
+}
+
+fn width<'a>(texts: impl Iterator<Item = &'a str>) -> u16 {
+    let lines = texts.flat_map(str::lines);
+    lines.map(|line| line.len() as u16).max().unwrap_or(0)
+}
+
+/// Names are on the left, figures on the right.
+fn table_row(cells: Vec<String>) -> ratatui::widgets::Row<'static> {
+    let texts = cells.into_iter().enumerate();
+    texts
+        .map(|(column, cell)| match Text::from(cell) {
+            text if column > PROGRAM => text.right_aligned(),
+            text => text,
+        })
+        .collect()
 }

@@ -7,6 +7,7 @@ mod check;
 mod figures;
 mod grid;
 mod map;
+mod screen;
 
 use crate::map::Map;
 
