@@ -10,10 +10,9 @@ use kvmtest::memory::{Backing, Memory, PAGE_2M, PAGE_4K};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{eager_split, Slot, Vm, BASE};
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     test("tool_map", map),
@@ -24,6 +23,10 @@ pub const TESTS: &[Test] = &[
 
 /// Where the initramfs has the tool.
 const TOOL: &str = "/tests/kvmrs";
+/// Frames of the memory that is watched.
+const PAGES: u64 = 2 * PAGE_2M / PAGE_4K;
+/// What is not seen in so many looks is not seen at all.
+const LOOKS: usize = 100;
 
 fn tool(words: &[&str]) -> Result<Output> {
     if !Path::new(TOOL).exists() {
@@ -102,35 +105,35 @@ fn watch(backend: &str) -> Result<()> {
     let _split = eager_split(true)?;
     let (vm, _vcpu) = prepared(backend, &memory)?;
     let slot = Slot::of(&memory);
-    let lost = changes(&vm, || vm.set(&slot, LOG))?;
-    ensure!(lost["lost"] == 1024, "logging: {lost}");
-    let regained = changes(&vm, || vm.set(&slot, 0))?;
-    ensure!(regained["regained"] == 1024, "no logging: {regained}");
+    let lost = changes(&vm, "lost", || vm.set(&slot, LOG))?;
+    ensure!(lost == PAGES, "logging: {lost} frames");
+    let regained = changes(&vm, "regained", || vm.set(&slot, 0))?;
+    ensure!(regained == PAGES, "no logging: {regained} frames");
     Ok(())
 }
 
-/// How many frames changed in which way, by what `change` did.
-fn changes(vm: &Vm, change: impl FnOnce() -> Result<()>) -> Result<Value> {
+/// How many frames changed in this way, as the tool saw it, by what `change` did to all [`PAGES`].
+fn changes(vm: &Vm, way: &str, change: impl FnOnce() -> Result<()>) -> Result<u64> {
     tool(&["--version"])?;
-    let words = [
-        "watch",
-        vm.inside.name(),
-        "--json",
-        "--interval",
-        "3",
-        "--count",
-        "1",
-    ];
-    let watching = Command::new(TOOL)
-        .args(words)
-        .stdout(Stdio::piped())
-        .spawn()?;
-    // The first look is long over by then, and the second one is not near.
-    sleep(Duration::from_millis(1500));
+    let words = ["watch", vm.inside.name(), "--json", "--interval", "0.2"];
+    let mut command = Command::new(TOOL);
+    let mut watching = command.args(words).stdout(Stdio::piped()).spawn()?;
+    let out = watching.stdout.take().context("no output")?;
+    let mut looks = BufReader::new(out).lines();
+    // The tool compares two looks for a line, so it has seen what there was before the change.
+    looks.next().context("no line")??;
     change()?;
-    let output = watching.wait_with_output()?;
-    let mut moment: Value = serde_json::from_slice(&output.stdout)?;
-    Ok(moment["roots"][0]["frames"].take())
+    let mut frames = 0;
+    for line in looks.take(LOOKS) {
+        let moment: Value = serde_json::from_str(&line?)?;
+        frames += moment["roots"][0]["frames"][way].as_u64().unwrap_or(0);
+        if frames >= PAGES {
+            break;
+        }
+    }
+    watching.kill()?;
+    watching.wait()?;
+    Ok(frames)
 }
 
 fn errors(backend: &str) -> Result<()> {
