@@ -7,9 +7,10 @@
 //! looks again while the VM holds still, and reports what breaks the same rule still.
 //!
 //! The page statistics and the number of tables are compared at the end of each pass. If they
-//! differ, another pass counts again. What is reported are figures that KVM did not change during
-//! two passes, and that were off by the same both times. If there are no two such passes, the VM is
-//! too busy, and the check says so.
+//! differ, more passes count again, between moments at which the VM holds still: whoever has changed
+//! an entry, and not yet the figures, holds `mmu_lock` until both are done. What is reported are
+//! figures that KVM did not change during two passes in a row, and that were off by the same both
+//! times. If there are no two such passes, the VM is too busy, and the check says so.
 
 use super::{
     rules::{self, Place, Rule},
@@ -88,7 +89,7 @@ impl Suspects {
 pub(super) struct Check {
     scan: Scan,
     suspects: Suspects,
-    /// The figures when the present pass began; nobody knows before.
+    /// The figures when the present pass began; nobody asks at the first.
     at_begin: Option<Counted>,
     /// What the present pass has found.
     found: Figures,
@@ -120,7 +121,6 @@ impl Check {
         if text.len() != 0 {
             return Progress::More;
         }
-        self.at_begin.get_or_insert_with(|| counted(vm));
         let step = vm.with_slots(|slots| {
             let mut inspector = Inspector {
                 vm,
@@ -139,7 +139,10 @@ impl Check {
 
     /// Compares the figures at the end of a pass, and begins another one if that is of use.
     fn compare(&mut self, vm: &AnyVm, text: &mut Text<'_>) {
-        let counted = counted(vm);
+        let counted = match self.passes {
+            0 => counted(vm),
+            _ => vm.hold_still(|_| counted(vm)),
+        };
         let off = difference(&counted, &self.found);
         let off_now = (self.at_begin == Some(counted)).then_some(off);
         self.passes += 1;
@@ -152,13 +155,13 @@ impl Check {
         } else if self.passes == PASSES {
             text.line(format_args!("busy: the figures change all the time"));
         } else {
-            self.begin_pass(off_now);
+            self.begin_pass(vm, off_now);
         }
     }
 
-    fn begin_pass(&mut self, off_before: Option<Figures>) {
+    fn begin_pass(&mut self, vm: &AnyVm, off_before: Option<Figures>) {
         self.off_before = off_before;
-        self.at_begin = None;
+        self.at_begin = Some(vm.hold_still(|_| counted(vm)));
         self.found = [0; 4];
         self.scan = Scan::default();
         self.done = false;

@@ -16,6 +16,8 @@ use kvmrs_model::{
     world::{cpu::Access, kvm, plant, view},
 };
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 /// A frame at the begin of a huge page of the host.
 const HUGE: u64 = 256;
@@ -239,6 +241,27 @@ fn figures_that_change() {
     assert_eq!(lines, "busy: the figures change all the time\n");
     vm.count_pages(Level::PG_4K, -1);
     vm.count_pages(Level::PG_2M, -changes);
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// A task that is interrupted between an entry and the figures holds `mmu_lock`.
+#[test]
+fn figures_of_a_change_under_way() {
+    let (vm, vcpu) = small();
+    let changing = vm.mmu_write();
+    vm.count_pages(Level::PG_4K, 1);
+    let machine = Machine::current();
+    let lines = thread::scope(|scope| {
+        let checked = scope.spawn(|| {
+            machine.enter();
+            check(&vm)
+        });
+        thread::sleep(Duration::from_millis(100));
+        vm.count_pages(Level::PG_4K, -1);
+        drop(changing);
+        checked.join().expect("the check does not panic")
+    });
+    assert_eq!(lines, [""; 0]);
     kvm::destroy(&vm, vec![vcpu]);
 }
 
