@@ -44,10 +44,12 @@ pub fn run(debugfs: &Path, options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     before.look(debugfs)?;
+    // Rates of less time would say little.
+    sleep(options.interval);
     if options.json || !stdout().is_terminal() || !stdin().is_terminal() {
         loop {
-            sleep(options.interval);
             show(&before.look(debugfs)?, options)?;
+            sleep(options.interval);
         }
     }
     let mut screen = Screen::take()?;
