@@ -49,6 +49,13 @@ pub fn write(path: &str, value: &str) -> Result<()> {
     fs::write(path, value).with_context(|| format!("writing '{value}' to {path}"))
 }
 
+/// The value itself, or that of a list in brackets: `always [madvise] never`, `full (lazy)`.
+fn chosen(text: &str) -> &str {
+    let mut words = text.split_whitespace();
+    let marked = words.find_map(|word| word.strip_prefix(['[', '('])?.strip_suffix([']', ')']));
+    marked.unwrap_or(text)
+}
+
 /// A setting that gets its old value back in the end.
 #[must_use = "the old value is back when this is dropped"]
 pub struct Setting {
@@ -59,7 +66,7 @@ pub struct Setting {
 impl Setting {
     /// Writes `value` for as long as the object lives.
     pub fn new(path: &'static str, value: &str) -> Result<Self> {
-        let old = read(path)?;
+        let old = chosen(&read(path)?).to_string();
         write(path, value)?;
         Ok(Self { path, old })
     }
@@ -83,7 +90,14 @@ impl Drop for Setting {
 
 #[cfg(test)]
 mod tests {
-    use super::number_of;
+    use super::{chosen, number_of};
+
+    #[test]
+    fn one_of_a_list_is_chosen() {
+        assert_eq!(chosen("always [madvise] never"), "madvise");
+        assert_eq!(chosen("full (lazy)"), "lazy");
+        assert_eq!(chosen("0 10"), "0 10");
+    }
 
     #[test]
     fn names_may_begin_alike() {

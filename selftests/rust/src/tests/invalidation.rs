@@ -11,6 +11,7 @@ use kvmtest::backend::RUST;
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
+use kvmtest::sysfs::{self, Setting};
 use kvmtest::vm::{Slot, Vm, BASE};
 use std::io::Error;
 use std::ops::Range;
@@ -40,6 +41,9 @@ const NOTIFIER: [&str; 6] = [
 const HALVES: [&str; 2] = ["kvm:kvm_mmu_invalidate_start", "kvm:kvm_mmu_invalidate_end"];
 /// How many that are going on the module has places for.
 const PLACES: i32 = 8;
+/// When threads are interrupted in the kernel: "full" is at once, also in the middle of an
+/// invalidation. Else most are interrupted behind it, and few are under way at the same time.
+const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 /// Number of invalidations of a storm.
 const STORM: u64 = 10_000;
 
@@ -229,6 +233,8 @@ fn many(backend: &str) -> Result<()> {
     let memory = &memory;
     let halves = Probes::work_here().then(|| Probes::new(&HALVES, Whose::All));
     let halves = halves.transpose()?;
+    let preempt = sysfs::exists(PREEMPT).then(|| Setting::new(PREEMPT, "full"));
+    let _preempt = preempt.transpose()?;
     vm.during(&mut [(&mut vcpu, advance)], || {
         thread::scope(|scope| {
             let storms = (1..=THREADS)
