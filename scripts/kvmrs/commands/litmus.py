@@ -45,7 +45,7 @@ def main(options: Namespace) -> int:
 
 
 def _all() -> List[Path]:
-    return sorted(TESTS.glob("*.litmus"))
+    return sorted(TESTS.glob("*.litmus"), key=lambda path: path.stem)
 
 
 def _known(start: str) -> str:
