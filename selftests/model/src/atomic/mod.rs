@@ -35,6 +35,14 @@ pub mod plain {
     }
 }
 
+/// What comes with every operation of the kernel's that returns what it has replaced. Here a load behind
+/// it may otherwise return what was there before: `SeqCst` orders nothing but `SeqCst`, and in loom not
+/// even that.
+#[inline(always)]
+pub fn full_barrier() {
+    fence(Ordering::SeqCst);
+}
+
 /// As [`plain::lock`], for a checked lock.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

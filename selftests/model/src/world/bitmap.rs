@@ -3,7 +3,7 @@
 //! A slot's dirty bitmap. Setting a bit is one step and taking a word is another, as in C: others may
 //! run in between.
 
-use crate::atomic::{AtomicU64, OnceLock, Ordering::SeqCst};
+use crate::atomic::{full_barrier, AtomicU64, OnceLock, Ordering::SeqCst};
 
 /// The bitmap, which has no memory until logging begins.
 #[derive(Default)]
@@ -48,7 +48,11 @@ impl Bitmap {
         let word = &self.words()[word as usize];
         match word.load(SeqCst) {
             0 => 0,
-            _ => word.swap(0, SeqCst),
+            _ => {
+                let taken = word.swap(0, SeqCst);
+                full_barrier();
+                taken
+            }
         }
     }
 }

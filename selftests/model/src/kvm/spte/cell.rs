@@ -3,7 +3,7 @@
 //! The memory of one page-table entry: an atomic that notices when its table was freed.
 
 use super::value::{Spte, NONPRESENT};
-use crate::atomic::{access_in_section, word, Ordering, Word};
+use crate::atomic::{access_in_section, full_barrier, word, Ordering, Word};
 
 /// What entries of a freed table hold. No entry of a live one ever does.
 const POISON: u64 = u64::MAX;
@@ -49,7 +49,9 @@ impl SpteCell {
     #[inline(always)]
     pub(in crate::kvm) fn swap(&self, new: Spte) -> Spte {
         access_in_section(self.address());
-        replaced(self.0.swap(new.raw(), Ordering::SeqCst), new)
+        let old = self.0.swap(new.raw(), Ordering::SeqCst);
+        full_barrier();
+        replaced(old, new)
     }
 
     #[inline(always)]
@@ -60,6 +62,7 @@ impl SpteCell {
             .compare_exchange(old.raw(), new.raw(), order.0, order.1)
         {
             Ok(old) => {
+                full_barrier();
                 replaced(old, new);
                 Ok(())
             }
