@@ -8,6 +8,7 @@ use crate::kvm::{
     spte::{masks, AD_DISABLED, AD_WRPROT_ONLY, PAGE_SIZE, READABLE, WRITABLE},
     table::EntrySnapshot,
     Access,
+    Current,
     Gfn,
     HostFrame,
     LeafSpte,
@@ -34,12 +35,32 @@ pub(crate) const GEN_BITS: u32 = 18;
 /// How far MMIO entries move the address bits that the L1TF mitigation inverts.
 pub(crate) const L1TF_SHIFT: u32 = 5;
 
-/// A leaf for a fault.
-pub struct NewLeaf {
-    /// The entry to install.
-    pub leaf: LeafSpte,
+/// A leaf for a fault. It is put in its place by [`install`](Self::install) alone, so that what it lets
+/// the guest write to is in the dirty log.
+pub struct NewLeaf<'a> {
+    leaf: LeafSpte,
+    slot: &'a MemSlot,
+    vcpu: &'a Vcpu,
+    gfn: Gfn,
     /// Whether it must not be writable because somebody tracks writes to the frame.
     pub write_protected: bool,
+}
+
+impl NewLeaf<'_> {
+    /// The value of the entry.
+    #[inline(always)]
+    pub fn spte(&self) -> Spte {
+        self.leaf.spte()
+    }
+
+    /// Lets `put` put the leaf in its place.
+    #[inline(always)]
+    pub fn install<E>(&self, put: impl FnOnce(LeafSpte) -> Result<(), E>) -> Result<(), E> {
+        if !self.spte().is_writable() {
+            return put(self.leaf);
+        }
+        self.vcpu.log_write(self.slot, self.gfn, || put(self.leaf))
+    }
 }
 
 /// Whether dirty logging has to go by write protection in the tree with `role`: there are no dirty
@@ -56,16 +77,16 @@ fn logs_nested_writes(vm: &Vm, role: Role) -> bool {
 
 /// Makes the leaf for a fault at the entry `at` (`make_spte`).
 ///
-/// Marks the frame dirty in the slot's log if the leaf is writable. A prefetched leaf of a logged
-/// slot is not: nobody has written yet, and pre-faulting does not stop when a dirty ring is full.
-/// The fast page-fault path makes it writable at the first write, and logs that.
-pub fn for_fault(
-    vcpu: &Vcpu,
-    fault: &PageFault<'_>,
-    slot: &MemSlot,
+/// A prefetched leaf of a logged slot is not writable: nobody has written yet, and pre-faulting does not
+/// stop when a dirty ring is full. The fast page-fault path makes it writable at the first write, and
+/// logs that.
+pub fn for_fault<'a>(
+    fault: &Current<'_, 'a>,
+    slot: &'a MemSlot,
     role: Role,
     at: &EntrySnapshot<'_>,
-) -> NewLeaf {
+) -> NewLeaf<'a> {
+    let vcpu = fault.vcpu();
     let vm = vcpu.vm();
     let (gfn, level, old) = (at.gfn, at.level, at.spte);
     let mut frame = HostFrame::new(fault.pfn());
@@ -88,7 +109,7 @@ pub fn for_fault(
             // What was writable stays so: pfns do not change under a leaf, and the shadow MMU was
             // told when the old leaf became writable.
             let was_writable = old.is_leaf(level) && old.is_writable();
-            write_protected = !was_writable && fault.must_write_protect(vcpu, slot, gfn);
+            write_protected = !was_writable && fault.must_write_protect(slot, gfn);
             if !write_protected {
                 bits |= masks::mmu_writable();
                 if !(prefetch && slot.is_dirty_tracked()) {
@@ -105,12 +126,12 @@ pub fn for_fault(
     if vcpu.reserved_bits(leaf.spte(), level) != 0 {
         vm.bug();
     }
-    if leaf.spte().is_writable() && slot.is_dirty_tracked() {
-        vcpu.mark_page_dirty(slot, gfn);
-    }
     frame.track_mmio_mapping(vcpu);
     NewLeaf {
         leaf,
+        slot,
+        vcpu,
+        gfn,
         write_protected,
     }
 }
@@ -182,7 +203,7 @@ fn mmio_generation(generation: u64) -> u64 {
 
 /// Whether the entry `spte` already grants what `fault` is about.
 #[inline]
-pub fn permits(vcpu: &Vcpu, fault: &PageFault<'_>, spte: Spte) -> bool {
+pub fn permits(fault: &PageFault<'_>, spte: Spte) -> bool {
     // In entries and in sets of rights the lowest two bits mean the same.
     let mut access = Access::new((spte.raw() & (READABLE | WRITABLE)) as u32);
     if masks::nx() != 0 {
@@ -200,7 +221,7 @@ pub fn permits(vcpu: &Vcpu, fault: &PageFault<'_>, spte: Spte) -> bool {
             access = access.with(Access::USER);
         }
     }
-    vcpu.permits(fault.error_code(), access)
+    fault.vcpu().permits(fault.error_code(), access)
 }
 
 /// The leaf at `index` of the table that maps what the huge page `huge` of the level above mapped.
@@ -265,7 +286,8 @@ fn access_tracked(leaf: Spte) -> Spte {
         .without(masks::acc_track() | masks::accessed())
 }
 
-fn access_restored(leaf: Spte) -> Spte {
+/// The leaf with the rights that it had before it was made inaccessible.
+pub(super) fn access_restored(leaf: Spte) -> Spte {
     let saved = leaf.raw() >> SAVED_SHIFT & SAVED_ACCESS;
     leaf.without(masks::acc_track() | SAVED_ACCESS << SAVED_SHIFT)
         .with(saved)

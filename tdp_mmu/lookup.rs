@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walks to one frame without `mmu_lock`, for the fast page-fault path and MMIO checks in C.
+//! Walks to one frame without `mmu_lock`, for faults and for MMIO checks in C.
 //!
 //! C counterparts: `kvm_tdp_mmu_get_walk()`, `kvm_tdp_mmu_fast_pf_get_last_sptep()`.
 
@@ -10,6 +10,7 @@ use crate::{
         Context,
         Entry,
         Gfn,
+        Lockless,
         State,
         VmPage, //
     },
@@ -18,21 +19,34 @@ use crate::{
 
 /// Calls `visit` for each entry on the way from `root` to `gfn`, absent ones included. There is
 /// none if `root` does not span `gfn`.
-#[inline]
+///
+/// Returns the state of the last one.
+#[inline(always)]
 pub fn for_each_on_path<'r>(
     rcu: &'r impl Rcu,
     root: &'r VmPage<'_>,
     gfn: Gfn,
     mut visit: impl FnMut(EntrySnapshot<'r>),
-) {
-    let Some((cx, mut table)) = Context::enter(root.vm(), rcu, root) else {
-        return;
-    };
-    while let Some(entry) = Entry::read(cx, table, gfn) {
+) -> Option<State<'r, Lockless>> {
+    let (cx, mut table) = Context::enter(root.vm(), rcu, root)?;
+    loop {
+        let entry = Entry::read(cx, table, gfn)?;
         visit(entry.snapshot());
-        let State::Link(link) = entry.state() else {
-            return;
-        };
-        table = link.table();
+        match entry.state() {
+            State::Link(link) => table = link.table(),
+            last => return Some(last),
+        }
     }
+}
+
+/// The last entry on the way, where it is and its state.
+#[inline(always)]
+pub fn last_on_path<'r>(
+    rcu: &'r impl Rcu,
+    root: &'r VmPage<'_>,
+    gfn: Gfn,
+) -> Option<(EntrySnapshot<'r>, State<'r, Lockless>)> {
+    let mut last = None;
+    let state = for_each_on_path(rcu, root, gfn, |at| last = Some(at))?;
+    Some((last?, state))
 }

@@ -2,8 +2,8 @@
 
 //! Page faults: build the way down to the goal level and map the frame there.
 //!
-//! The fault comes here with `mmu_lock` held for read and a pfn that was found to be current under
-//! it. Whoever loses a race for an entry, or finds it frozen, lets the guest fault again.
+//! The fault comes here with a page that is still what the host has there, and stays so, as `mmu_lock` is
+//! held for read. Whoever loses a race for an entry, or finds it frozen, lets the guest fault again.
 //!
 //! C counterpart: `kvm_tdp_mmu_map()`.
 
@@ -16,17 +16,16 @@ use crate::{
     kvm::{
         table::{report, Absent, Leaf, LinkError, NewTable, Table, TransitionError},
         Context,
+        Counted,
+        Current,
         Entry,
         LeafSpte,
-        MmuLock,
         NxHugePage,
         Outcome,
-        PageFault,
         Raced,
         Shared,
         Spte,
         State,
-        Vcpu,
         VmPage, //
     },
     sync::rcu, //
@@ -57,18 +56,13 @@ impl<T> From<LinkError<T>> for Retry {
     }
 }
 
-/// Resolves `fault` in the tree of `root`, which `vcpu` has loaded.
-pub fn map(
-    vcpu: &Vcpu,
-    lock: &MmuLock<'_, Shared>,
-    root: &VmPage<'_>,
-    fault: &mut PageFault<'_>,
-) -> Outcome {
-    fault.adjust_level(vcpu);
+/// Resolves `fault` in the tree of `root`, which its vCPU has loaded.
+pub fn map(root: &VmPage<'_>, fault: &mut Current<'_, '_>) -> Outcome {
+    fault.adjust_level();
     fault.trace(root.role().access());
 
     let rcu = rcu::read_lock();
-    let Some((cx, mut table)) = Context::enter(lock, &rcu, root) else {
+    let Some((cx, mut table)) = Context::enter(fault.lock(), &rcu, root) else {
         return Outcome::Retry;
     };
     while let Some(entry) = Entry::read(cx, table, fault.gfn()) {
@@ -77,10 +71,10 @@ pub fn map(
             fault.adjust_for_nx(link);
         }
         if table.level() == fault.goal_level() {
-            return map_at_goal(vcpu, fault, state).unwrap_or(Outcome::Retry);
+            return map_at_goal(fault, state).unwrap_or(Outcome::Retry);
         }
         // No goal lies below the lowest level, so the walk ends.
-        match step_down(vcpu, fault, state) {
+        match step_down(fault, state) {
             Ok(below) => table = below,
             Err(Retry) => return Outcome::Retry,
         }
@@ -93,7 +87,7 @@ pub fn map(
 ///
 /// A frame without a slot is emulated, as one above the host's MAXPHYADDR is. If there is a slot,
 /// userspace has made it where the vCPU cannot get at it.
-fn out_of_reach(fault: &PageFault<'_>) -> Outcome {
+fn out_of_reach(fault: &Current<'_, '_>) -> Outcome {
     match fault.slot() {
         Some(_) => Outcome::OutOfReach,
         None => Outcome::Emulate,
@@ -101,20 +95,12 @@ fn out_of_reach(fault: &PageFault<'_>) -> Outcome {
 }
 
 /// The table below an entry above the goal, made if it is not there.
-fn step_down<'r>(
-    vcpu: &Vcpu,
-    fault: &PageFault<'_>,
-    state: State<'r, Shared>,
-) -> Result<Table<'r>, Retry> {
+fn step_down<'r>(fault: &Current<'_, '_>, state: State<'r, Shared>) -> Result<Table<'r>, Retry> {
     let (cx, level, table) = match state {
         State::Link(link) => return Ok(link.table()),
         State::Frozen => return Err(Retry),
-        State::Absent(absent) => (
-            absent.cx(),
-            absent.level(),
-            link_table(vcpu, fault, absent)?,
-        ),
-        State::Leaf(leaf) => (leaf.cx(), leaf.level(), split_leaf(vcpu, fault, leaf)?),
+        State::Absent(absent) => (absent.cx(), absent.level(), link_table(fault, absent)?),
+        State::Leaf(leaf) => (leaf.cx(), leaf.level(), split_leaf(fault, leaf)?),
     };
     if fault.nx_huge_page() == NxHugePage::Disallowed && fault.req_level() >= level {
         cx.page_of(table).track_possible_nx_huge_page();
@@ -122,48 +108,36 @@ fn step_down<'r>(
     Ok(table)
 }
 
-fn link_table<'r>(
-    vcpu: &Vcpu,
-    fault: &PageFault<'_>,
-    absent: Absent<'r, Shared>,
-) -> Result<Table<'r>, Retry> {
+fn link_table<'r>(fault: &Current<'_, '_>, absent: Absent<'r, Shared>) -> Result<Table<'r>, Retry> {
     let cx = absent.cx();
-    let new = NewTable::for_entry(vcpu.alloc_table(), &absent, fault.nx_huge_page());
+    let new = NewTable::for_entry(fault.vcpu().alloc_table(), &absent, fault.nx_huge_page());
     let (change, table) = absent.link(new)?;
     account(&cx, change);
     Ok(table)
 }
 
-fn split_leaf<'r>(
-    vcpu: &Vcpu,
-    fault: &PageFault<'_>,
-    huge: Leaf<'r, Shared>,
-) -> Result<Table<'r>, Retry> {
+fn split_leaf<'r>(fault: &Current<'_, '_>, huge: Leaf<'r, Shared>) -> Result<Table<'r>, Retry> {
     let dirty = match fault.slot() {
         Some(slot) if slot.is_dirty_tracked() => DirtyBits::Clear,
         _ => DirtyBits::Copy,
     };
-    let memory = vcpu.alloc_table();
+    let memory = fault.vcpu().alloc_table();
     Ok(split_for_fault(huge, memory, fault.nx_huge_page(), dirty)?)
 }
 
 /// Maps the frame, or marks it as MMIO, at the entry of the goal level.
-fn map_at_goal(
-    vcpu: &Vcpu,
-    fault: &PageFault<'_>,
-    state: State<'_, Shared>,
-) -> Result<Outcome, Retry> {
+fn map_at_goal(fault: &Current<'_, '_>, state: State<'_, Shared>) -> Result<Outcome, Retry> {
     match state {
         State::Frozen => Err(Retry),
-        State::Leaf(leaf) if is_spurious(vcpu, fault, leaf.spte()) => Ok(Outcome::Spurious),
-        state if fault.slot().is_none() => mark_mmio(vcpu, fault, state),
-        State::Absent(absent) => map_with(vcpu, fault, absent, |absent, leaf| {
+        State::Leaf(leaf) if is_spurious(fault, leaf.spte()) => Ok(Outcome::Spurious),
+        state if fault.slot().is_none() => mark_mmio(fault, state),
+        State::Absent(absent) => map_with(fault, absent, |absent, leaf| {
             let cx = absent.cx();
             account(&cx, absent.map(leaf)?);
             Ok(())
         }),
-        State::Leaf(leaf) => map_with(vcpu, fault, leaf, update_leaf),
-        State::Link(link) => map_with(vcpu, fault, link, |link, leaf| {
+        State::Leaf(leaf) => map_with(fault, leaf, update_leaf),
+        State::Link(link) => map_with(fault, link, |link, leaf| {
             let (vm, gfn, level) = (link.cx().vm(), link.gfn(), link.level());
             // CPUs may still walk the table that goes; they must stop before RCU frees it.
             collapse_link(link, leaf)?.gfn(vm, gfn, level);
@@ -173,12 +147,12 @@ fn map_at_goal(
 }
 
 /// Whether the leaf that is there already gives the guest what it asked for.
-fn is_spurious(vcpu: &Vcpu, fault: &PageFault<'_>, spte: Spte) -> bool {
-    if !fault.is_prefetch() && !leaf::permits(vcpu, fault, spte) {
+fn is_spurious(fault: &Current<'_, '_>, spte: Spte) -> bool {
+    if !fault.is_prefetch() && !leaf::permits(fault, spte) {
         return false;
     }
     if fault.slot().is_some() && fault.pfn() != spte.pfn() {
-        vcpu.vm().bug();
+        fault.vcpu().vm().bug();
     }
     true
 }
@@ -186,8 +160,7 @@ fn is_spurious(vcpu: &Vcpu, fault: &PageFault<'_>, spte: Spte) -> bool {
 /// Makes the leaf for the fault and lets `install` put it in `place`.
 #[inline(always)]
 fn map_with<'r, P>(
-    vcpu: &Vcpu,
-    fault: &PageFault<'_>,
+    fault: &Current<'_, '_>,
     place: P,
     install: impl FnOnce(P, LeafSpte) -> Result<(), Retry>,
 ) -> Result<Outcome, Retry>
@@ -198,11 +171,11 @@ where
         return Err(Retry);
     };
     let (role, at) = (place.cx().role(), place.snapshot());
-    let new = leaf::for_fault(vcpu, fault, slot, role, &at);
+    let new = leaf::for_fault(fault, slot, role, &at);
 
-    let spurious = new.leaf.spte() == at.spte;
+    let spurious = new.spte() == at.spte;
     if !spurious {
-        install(place, new.leaf)?;
+        new.install(|leaf| install(place, leaf))?;
     }
     report::spte_set(&at);
     Ok(match (new.write_protected && fault.is_write(), spurious) {
@@ -228,11 +201,7 @@ fn update_leaf(leaf: Leaf<'_, Shared>, new: LeafSpte) -> Result<(), Retry> {
 ///
 /// Present entries do not turn into MMIO entries: they are zapped and flushed, and the next fault
 /// finds the entry absent.
-fn mark_mmio(
-    vcpu: &Vcpu,
-    fault: &PageFault<'_>,
-    state: State<'_, Shared>,
-) -> Result<Outcome, Retry> {
+fn mark_mmio(fault: &Current<'_, '_>, state: State<'_, Shared>) -> Result<Outcome, Retry> {
     let absent = match state {
         State::Absent(absent) => absent,
         State::Frozen => return Err(Retry),
@@ -247,7 +216,7 @@ fn mark_mmio(
             return Err(Retry);
         }
     };
-    let cx = absent.cx();
+    let (cx, vcpu) = (absent.cx(), fault.vcpu());
     let place = absent.snapshot();
     let mmio = leaf::mmio(vcpu, fault.slots(), place.gfn, cx.role().access());
     if mmio != place.spte {
@@ -258,7 +227,7 @@ fn mark_mmio(
         report::spte_set(&place);
         return Ok(Outcome::Fixed);
     }
-    vcpu.count_mmio_spte();
+    vcpu.count(Counted::MmioEntry);
     report::mmio_marked(&place, mmio);
     Ok(Outcome::Emulate)
 }

@@ -6,7 +6,8 @@
 //!
 //! | holder of            | may                                                            |
 //! |----------------------|----------------------------------------------------------------|
-//! | RCU                  | read; age a leaf by compare-and-exchange                       |
+//! | RCU                  | read; age a leaf, or restore its rights, by                    |
+//! |                      | compare-and-exchange                                           |
 //! | `mmu_lock` for read  | any transition, by compare-and-exchange                        |
 //! | `mmu_lock` for write | zap, clear, track, split, collapse; by exchange where hardware  |
 //! |                      | or the fast page-fault path may set bits, else by a store      |
@@ -15,9 +16,6 @@
 //! fault which found the table before cannot leave anything behind in it. Tables are freed by RCU.
 //! `mmu_lock` for read does not protect the list of roots or the list of pages that stand in the
 //! way of huge ones; `tdp_mmu_pages_lock` does, and is taken inside RCU sections.
-//!
-//! The fast page-fault path stays in C. It sets the W bit of a leaf, or restores an access-tracked
-//! one, by compare-and-exchange in an RCU section, and never anything else.
 //!
 //! One file for each thing that the rest of KVM asks for; [`walk`] is how they get at entries.
 //!
@@ -30,6 +28,8 @@ pub mod age;
 mod change;
 pub mod dirty;
 pub mod each_root;
+pub mod fast;
+pub mod fault;
 pub mod inside;
 pub mod leaf;
 pub mod lookup;

@@ -18,10 +18,12 @@
 
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
+#include "mmu/page_track.h"
 #include "mmu/spte.h"
 #include "mmu/tdp_mmu.h"
 #include "kvm_mm.h"
 #include "vm_backend.h"
+#include "x86.h"
 
 #ifdef __BINDGEN__
 #include "mmu/mmutrace.h"

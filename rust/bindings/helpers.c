@@ -22,6 +22,7 @@
 #define __kvmrs_helper __always_inline
 #endif
 
+#include "helpers/fault.c"
 #include "helpers/lock.c"
 #include "helpers/rcu.c"
 #include "helpers/spte.c"

@@ -16,6 +16,11 @@
 #include "mmu/spte.h"
 #include "mmu/mmutrace.h"
 
+__DEFINE_RUST_DO_TRACE(fast_page_fault,
+		       TP_PROTO(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault,
+				u64 *sptep, u64 old_spte, int ret),
+		       TP_ARGS(vcpu, fault, sptep, old_spte, ret))
+
 __DEFINE_RUST_DO_TRACE(kvm_mmu_get_page,
 		       TP_PROTO(struct kvm_mmu_page *sp, bool created),
 		       TP_ARGS(sp, created))

@@ -25,9 +25,13 @@ mod trace;
 pub mod types;
 
 pub use fault::{
+    Counted,
+    Current,
     HostFrame,
     Outcome,
     PageFault,
+    Resolved,
+    Snapshot,
     Vcpu, //
 };
 pub use lock::{

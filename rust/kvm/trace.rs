@@ -11,7 +11,8 @@
 use kvm_bindings::{
     gfn_t,
     kvm_mmu_page,
-    kvm_page_fault, //
+    kvm_page_fault,
+    kvm_vcpu, //
 };
 
 /// Fires an event if it is enabled. To be used in an `unsafe` block: the arguments must be what
@@ -45,6 +46,23 @@ macro_rules! fire {
 /// Always safe to call, but `unsafe` as firing an event is.
 #[cfg(not(CONFIG_TRACEPOINTS))]
 unsafe fn ignore<T>(_args: T) {}
+
+/// A fault was resolved without `mmu_lock`, or could not be.
+///
+/// # Safety
+///
+/// `vcpu`, `fault` and `sptep` are valid for reads.
+#[inline(always)]
+pub(in crate::kvm) unsafe fn fast_page_fault(
+    vcpu: *mut kvm_vcpu,
+    fault: *mut kvm_page_fault,
+    sptep: *mut u64,
+    old: u64,
+    ret: i32,
+) {
+    // SAFETY: The event reads what the pointers point to, which is valid.
+    unsafe { fire!(fast_page_fault(vcpu, fault, sptep, old, ret)) };
+}
 
 /// A new page table came into use.
 ///

@@ -4,14 +4,9 @@
 
 use crate::{
     kvm::{
-        spte::NONPRESENT,
-        Context,
         Gfn,
         Level,
-        MmuLock,
-        Outcome,
         PageFault,
-        Shared,
         SlotsHeld,
         Vcpu, //
     },
@@ -21,29 +16,24 @@ use crate::{
 use kernel::ffi::c_int;
 use kvm_bindings as bindings;
 
-/// Maps the page that a fault asks for (`kvm_tdp_mmu_map`).
+/// Handles a fault from its start to its end (`kvm_tdp_mmu_page_fault`).
 ///
 /// # Safety
 ///
-/// `vcpu` is a current vCPU with filled memory caches; `fault` is its fault, with a pfn that is
-/// current. `mmu_lock` is held for read, and `kvm->srcu`, under which the fault's slot was found.
-pub(in crate::backend) unsafe extern "C" fn map(
+/// `vcpu` is a current vCPU, and `fault` is its fault, for which no page was looked up. `kvm->srcu` is
+/// held, and the fault's slot was found under it. The task may sleep.
+pub(in crate::backend) unsafe extern "C" fn page_fault(
     vcpu: *mut bindings::kvm_vcpu,
     fault: *mut bindings::kvm_page_fault,
 ) -> c_int {
     // SAFETY: The vCPU is current.
     let vcpu = unsafe { Vcpu::from_raw(vcpu) };
-    // SAFETY: `mmu_lock` is held for read.
-    let lock = unsafe { MmuLock::<Shared>::assume_held(vcpu.vm()) };
     // SAFETY: `kvm->srcu` is held.
     let slots = unsafe { SlotsHeld::assume(vcpu.vm()) };
-    // SAFETY: The slot was found under the `kvm->srcu` that is held still, and `mmu_lock` is held.
-    let mut fault = unsafe { PageFault::from_raw(fault, &slots) };
-    let outcome = match vcpu.root() {
-        Some(root) => tdp_mmu::map::map(vcpu, &lock, &root, &mut fault),
-        None => Outcome::Retry,
-    };
-    outcome as c_int
+    // SAFETY: The fault is the vCPU's, without a page. Its slot was found under the `kvm->srcu` that is
+    // held still.
+    let fault = unsafe { PageFault::from_raw(vcpu, fault, &slots) };
+    tdp_mmu::fault::page_fault(fault).as_raw()
 }
 
 /// Reads the entries on the way to `addr`; returns the level of the last, -1 if there is no root or
@@ -76,39 +66,4 @@ pub(in crate::backend) unsafe extern "C" fn get_walk(
         });
     }
     leaf
-}
-
-/// The last entry on the way to `gfn`, whose value goes to `spte`, for C's fast page-fault path
-/// (`kvm_tdp_mmu_fast_pf_get_last_sptep`).
-///
-/// # Safety
-///
-/// `vcpu` is a current vCPU, and an RCU read-side section is open for as long as the result is used.
-/// `spte` can be written to.
-pub(in crate::backend) unsafe extern "C" fn fast_pf_get_last_sptep(
-    vcpu: *mut bindings::kvm_vcpu,
-    gfn: u64,
-    spte: *mut u64,
-) -> *mut u64 {
-    // SAFETY: The vCPU is current.
-    let vcpu = unsafe { Vcpu::from_raw(vcpu) };
-    // SAFETY: The caller's RCU section outlasts this function.
-    let rcu = unsafe { CallerHolds::new() };
-    let mut last = core::ptr::null_mut();
-    if let Some(root) = vcpu.root() {
-        tdp_mmu::lookup::for_each_on_path(&rcu, &root, Gfn::new(gfn), |place| {
-            last = place.cell.as_ptr();
-            // SAFETY: `spte` can be written to.
-            unsafe { *spte = place.spte.raw() };
-        });
-        if last.is_null() {
-            // The root does not span the frame: an absent entry, which C does not write.
-            if let Some((_, table)) = Context::enter(root.vm(), &rcu, &root) {
-                last = table.cell(0).as_ptr();
-                // SAFETY: `spte` can be written to.
-                unsafe { *spte = NONPRESENT.raw() };
-            }
-        }
-    }
-    last
 }

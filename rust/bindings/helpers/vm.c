@@ -12,6 +12,16 @@ __kvmrs_helper bool kvmrs_slot_dirty_track_enabled(const struct kvm_memory_slot 
 	return kvm_slot_dirty_track_enabled(slot);
 }
 
+__kvmrs_helper bool kvmrs_slot_is_invalid(const struct kvm_memory_slot *slot)
+{
+	return slot->flags & KVM_MEMSLOT_INVALID;
+}
+
+__kvmrs_helper bool kvmrs_slot_is_apic_access_page(const struct kvm_memory_slot *slot)
+{
+	return slot->id == APIC_ACCESS_PAGE_PRIVATE_MEMSLOT;
+}
+
 __kvmrs_helper bool kvmrs_mem_is_private(struct kvm *kvm, gfn_t gfn)
 {
 	/*

@@ -13,9 +13,11 @@ static void __used fault_constants(void)
 	CONST(u64, PFERR_USER_MASK);
 	CONST(u64, PFERR_FETCH_MASK);
 
+	CONST(i32, RET_PF_CONTINUE);
 	CONST(i32, RET_PF_RETRY);
 	CONST(i32, RET_PF_EMULATE);
 	CONST(i32, RET_PF_WRITE_PROTECTED);
+	CONST(i32, RET_PF_INVALID);
 	CONST(i32, RET_PF_FIXED);
 	CONST(i32, RET_PF_SPURIOUS);
 
@@ -36,6 +38,8 @@ static void __used fault_layout(void)
 	OFFSET(kvm_page_fault, prefetch);
 	OFFSET(kvm_page_fault, exec);
 	OFFSET(kvm_page_fault, write);
+	OFFSET(kvm_page_fault, present);
+	OFFSET(kvm_page_fault, rsvd);
 	OFFSET(kvm_page_fault, is_tdp);
 	OFFSET(kvm_page_fault, is_private);
 	OFFSET(kvm_page_fault, nx_huge_page_workaround_enabled);
@@ -47,5 +51,6 @@ static void __used fault_layout(void)
 	OFFSET(kvm_page_fault, slot);
 	OFFSET(kvm_page_fault, mmu_seq);
 	OFFSET(kvm_page_fault, pfn);
+	OFFSET(kvm_page_fault, refcounted_page);
 	OFFSET(kvm_page_fault, map_writable);
 }

@@ -14,7 +14,12 @@ static void __used vcpu_layout(void)
 	OFFSET(kvm_vcpu_arch, mmu_external_spt_cache);
 
 	SIZE(kvm_vcpu_stat);
+	OFFSET(kvm_vcpu_stat, pf_fast);
 	OFFSET(kvm_vcpu_stat, pf_mmio_spte_created);
+	OFFSET(kvm_vcpu_stat, pf_retry_invalidated);
+	OFFSET(kvm_vcpu_stat, pf_retry_obsolete);
+	OFFSET(kvm_vcpu_stat, pf_retry_memslot);
+	OFFSET(kvm_vcpu_stat, pf_retry_raced);
 
 	SIZE(kvm_mmu);
 	OFFSET(kvm_mmu, root);

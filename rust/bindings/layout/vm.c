@@ -8,6 +8,7 @@ static void __used vm_layout(void)
 	OFFSET(kvm, stat);
 	OFFSET(kvm, arch);
 	OFFSET(kvm, users_count);
+	OFFSET(kvm, mmu_invalidate_seq);
 	OFFSET(kvm, mmu_invalidate_in_progress);
 	OFFSET(kvm, mmu_invalidate_range_start);
 	OFFSET(kvm, mmu_invalidate_range_end);
@@ -33,6 +34,7 @@ static void __used vm_layout(void)
 	SIZE(kvm_memory_slot);
 	OFFSET(kvm_memory_slot, base_gfn);
 	OFFSET(kvm_memory_slot, npages);
+	OFFSET(kvm_memory_slot, dirty_bitmap);
 	OFFSET(kvm_memory_slot, userspace_addr);
 	OFFSET(kvm_memory_slot, arch);
 	OFFSET(kvm_memory_slot, flags);

@@ -11,10 +11,10 @@ use super::raw::{
     EPT_USER_EXEC, //
 };
 use crate::kvm::{
-    memory::{MemSlot, SlotsHeld},
+    memory::SlotsHeld,
     roots::Root,
     spte::{Spte, PAGE_SIZE},
-    types::{Access, Gfn, Level}, //
+    types::{Access, Level}, //
 };
 use core::ptr;
 
@@ -39,16 +39,6 @@ impl Vcpu {
             return 0;
         }
         self.own_memslots_generation()
-    }
-
-    /// Notes in the dirty bitmap or ring that the vCPU may write to `gfn` from now on. A frame
-    /// outside of the slot marks the VM as broken.
-    #[inline]
-    pub fn mark_page_dirty(&self, slot: &MemSlot, gfn: Gfn) {
-        if !slot.range().contains(gfn) {
-            return self.vm().bug();
-        }
-        self.mark_page_dirty_in(slot, gfn);
     }
 
     /// Whether the guest may do what `error_code` says through an entry that grants `access`.

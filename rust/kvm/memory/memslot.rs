@@ -78,12 +78,33 @@ impl MemSlot {
         unsafe { bindings::kvmrs_slot_dirty_track_enabled(self.as_ptr()) }
     }
 
+    /// Whether the slot is about to go, so that nothing new may be mapped.
+    #[inline(always)]
+    pub fn is_invalid(&self) -> bool {
+        // SAFETY: The slot is alive.
+        unsafe { bindings::kvmrs_slot_is_invalid(self.as_ptr()) }
+    }
+
+    /// Whether it is the page at which the guest finds its APIC.
+    #[inline(always)]
+    pub fn is_apic_access_page(&self) -> bool {
+        // SAFETY: The slot is alive.
+        unsafe { bindings::kvmrs_slot_is_apic_access_page(self.as_ptr()) }
+    }
+
     /// Whether guest and host addresses are so aligned to each other that the slot can have pages
     /// of `level`.
     pub fn is_aligned_for(&self, level: Level) -> bool {
         // SAFETY: The slot is alive, and these fields do not change while it is.
         let (gfn, hva) = unsafe { ((*self.as_ptr()).base_gfn, (*self.as_ptr()).userspace_addr) };
         (gfn ^ (hva as u64 >> PAGE_SHIFT)) & (level.pages() - 1) == 0
+    }
+
+    /// Whether writes are logged in a bitmap of the slot's, if they are logged.
+    #[inline(always)]
+    pub fn has_dirty_bitmap(&self) -> bool {
+        // SAFETY: The slot is alive, and the field does not change while it is.
+        unsafe { !(*self.as_ptr()).dirty_bitmap.is_null() }
     }
 
     /// Whether the slot has a dirty bitmap, and the bit of `gfn`, which lies in the slot, is clear.

@@ -58,8 +58,8 @@ impl Vm {
     /// Whether a notifier is taking away memory of `range`: between the start and the end of an
     /// invalidation nothing may be mapped there.
     ///
-    /// Only for [`Context`](crate::kvm::Context), which proves that `mmu_lock` is held: under it the
-    /// answer does not change from no to yes.
+    /// Only for who has a proof that `mmu_lock` is held, as [`Context`](crate::kvm::Context) is: under it
+    /// the answer does not change from no to yes.
     #[inline]
     pub(in crate::kvm) fn is_invalidating(&self, range: GfnRange) -> bool {
         let going_on = self.invalidations_going_on();

@@ -2,9 +2,9 @@
 
 //! The memory of one page-table entry.
 //!
-//! Other CPUs, the fast page-fault path in C and the hardware's page walker write to entries at
-//! any time, so there are no references to the value, only the operations below. Each is a single
-//! access of 64 bits.
+//! Other CPUs, the fast page-fault path and the hardware's page walker write to entries at any time,
+//! so there are no references to the value, only the operations below. Each is a single access of 64
+//! bits.
 
 use super::value::Spte;
 use core::cell::UnsafeCell;

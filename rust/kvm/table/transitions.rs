@@ -13,7 +13,7 @@ use super::{
     removed::RemovedTable, //
 };
 use crate::kvm::{
-    lock::{Flush, Locked, MayWrite, Mode, Raced, Shared},
+    lock::{Flush, Locked, Lockless, MayWrite, Mode, Raced, Shared},
     spte::{LeafSpte, Spte, NONPRESENT}, //
 };
 
@@ -169,6 +169,26 @@ impl<M: Mode> Leaf<'_, M> {
             Ok(()) => Ok(entry.changed(entry.old, new)),
             Err(_) => Err(Raced.into()),
         }
+    }
+}
+
+impl Leaf<'_, Lockless> {
+    /// Gives rights back that aging or dirty logging took away. One that maps another pfn is refused,
+    /// and one that gains the right to write without being MMU-writable.
+    ///
+    /// Fails if the entry changed.
+    #[inline(always)]
+    pub fn restore(self, restored: Spte) -> Result<(), TransitionError> {
+        let entry = &self.0;
+        let new = LeafSpte::new(restored, entry.level).spte();
+        let may_write = entry.old.is_writable() || entry.old.is_mmu_writable();
+        if new.pfn() != entry.old.pfn() || new.is_writable() && !may_write {
+            return Err(entry.refuse());
+        }
+        entry
+            .cell
+            .compare_exchange(entry.old, new)
+            .map_err(|_| Raced.into())
     }
 }
 

@@ -13,7 +13,7 @@ use kvmrs_model::{
         fault::FIRST_DEVICE_FRAME,
         fault::{error, Request},
         spte::{self, masks},
-        Access, Level, PageFault,
+        Access, Level, PageFault, Raced,
     },
     machine::formats,
     tdp_mmu::leaf,
@@ -34,7 +34,7 @@ fn a_fault_makes_a_leaf_that_permits_it() {
             for level in LEVELS {
                 let request = request(&vcpu, level, 0x12_3400);
                 let new = leaf_for(&vcpu, &request, kvm::role(), level, spte::NONPRESENT);
-                let leaf = new.leaf.spte();
+                let leaf = new.spte();
                 let what = format!("{name}, level {level:?}, nx {nx_huge_pages}: {leaf:?}");
 
                 assert!(!new.write_protected, "{what}");
@@ -56,14 +56,14 @@ fn a_fault_makes_a_leaf_that_permits_it() {
                 };
                 let fetch = PageFault::new(&vcpu, fetch);
                 let executable = !nx_huge_pages || level == Level::PG_4K;
-                assert_eq!(leaf::permits(&vcpu, &fetch, leaf), executable, "{what}");
+                assert_eq!(leaf::permits(&fetch, leaf), executable, "{what}");
                 for code in [error::USER, error::USER | error::WRITE] {
                     let fault = Request {
                         error_code: code,
                         ..request.clone()
                     };
                     let fault = PageFault::new(&vcpu, fault);
-                    assert!(leaf::permits(&vcpu, &fault, leaf), "{what}");
+                    assert!(leaf::permits(&fault, leaf), "{what}");
                 }
             }
             assert!(!vcpu.vm().is_bugged(), "{name}: reserved bits are set");
@@ -79,9 +79,7 @@ fn permissions_are_those_of_the_role_and_no_more() {
             let granted = Access::new(granted).with(Access::READ);
             let role = kvm::role().with_access(granted);
             let request = request(&vcpu, Level::PG_4K, 0x1234);
-            let leaf = leaf_for(&vcpu, &request, role, Level::PG_4K, spte::NONPRESENT)
-                .leaf
-                .spte();
+            let leaf = leaf_for(&vcpu, &request, role, Level::PG_4K, spte::NONPRESENT).spte();
             assert_eq!(
                 leaf.is_writable(),
                 granted.grants(Access::WRITE),
@@ -103,11 +101,7 @@ fn permissions_are_those_of_the_role_and_no_more() {
                     ..request.clone()
                 };
                 let fault = PageFault::new(&vcpu, fault);
-                assert_eq!(
-                    leaf::permits(&vcpu, &fault, leaf),
-                    granted.grants(needs),
-                    "{name}"
-                );
+                assert_eq!(leaf::permits(&fault, leaf), granted.grants(needs), "{name}");
             }
         }
     }
@@ -129,7 +123,7 @@ fn what_the_host_or_a_tracker_protects_is_not_writable() {
             Level::PG_4K,
             spte::NONPRESENT,
         );
-        let leaf = new.leaf.spte();
+        let leaf = new.spte();
         assert!(
             !leaf.is_writable() && !leaf.is_mmu_writable(),
             "{name}: {leaf:?}"
@@ -142,7 +136,7 @@ fn what_the_host_or_a_tracker_protects_is_not_writable() {
         let writable = leaf_for(&vcpu, &request, kvm::role(), Level::PG_4K, spte::NONPRESENT);
         vcpu.vm().set_write_tracked(request.gfn, true);
         let new = leaf_for(&vcpu, &request, kvm::role(), Level::PG_4K, spte::NONPRESENT);
-        let leaf = new.leaf.spte();
+        let leaf = new.spte();
         assert!(
             !leaf.is_writable() && !leaf.is_mmu_writable(),
             "{name}: {leaf:?}"
@@ -152,10 +146,10 @@ fn what_the_host_or_a_tracker_protects_is_not_writable() {
             "{name}: {leaf:?}"
         );
         // The tracker was told when the old leaf became writable.
-        let old = writable.leaf.spte();
+        let old = writable.spte();
         let again = leaf_for(&vcpu, &request, kvm::role(), Level::PG_4K, old);
         assert!(
-            again.leaf.spte().is_writable() && !again.write_protected,
+            again.spte().is_writable() && !again.write_protected,
             "{name}"
         );
     }
@@ -169,8 +163,7 @@ fn a_prefetched_leaf_is_old() {
             prefetch: true,
             ..request(&vcpu, Level::PG_4K, 0x1234)
         };
-        let leaf = leaf_for(&vcpu, &request, kvm::role(), Level::PG_4K, spte::NONPRESENT).leaf;
-        let leaf = leaf.spte();
+        let leaf = leaf_for(&vcpu, &request, kvm::role(), Level::PG_4K, spte::NONPRESENT).spte();
         assert!(
             leaf.is_leaf(Level::PG_4K) && !leaf.is_accessed(),
             "{name}: {leaf:?}"
@@ -194,16 +187,19 @@ fn a_writable_leaf_of_a_logged_slot_is_in_the_log() {
             map_writable: false,
             ..request.clone()
         };
-        let _ = leaf_for(
-            &vcpu,
-            &read_only,
-            kvm::role(),
-            Level::PG_4K,
-            spte::NONPRESENT,
-        );
+        let leaf = |request| leaf_for(&vcpu, request, kvm::role(), Level::PG_4K, spte::NONPRESENT);
+        let installed = |_| Ok::<(), Raced>(());
+        leaf(&read_only).install(installed).expect("installed");
         assert!(slot.take_log().is_empty(), "{name}");
-        let _ = leaf_for(&vcpu, &request, kvm::role(), Level::PG_4K, spte::NONPRESENT);
-        assert!(slot.take_log().contains(&request.gfn), "{name}");
+
+        let seen_before = |_| {
+            let logged = slot.take_log().contains(&request.gfn);
+            logged.then_some(()).ok_or(Raced)
+        };
+        let before = leaf(&request).install(seen_before);
+        before.expect("another vCPU may write before the fault goes on");
+        let after = slot.take_log().contains(&request.gfn);
+        assert!(after, "{name}: the first note was taken");
     }
 }
 
@@ -213,11 +209,8 @@ fn device_memory_is_not_encrypted_and_not_cached() {
         let vcpu = vcpu_with(format, Options::default());
         let memory = request(&vcpu, Level::PG_4K, 0x1234);
         let device = request(&vcpu, Level::PG_4K, FIRST_DEVICE_FRAME);
-        let leaf = |request| {
-            leaf_for(&vcpu, request, kvm::role(), Level::PG_4K, spte::NONPRESENT)
-                .leaf
-                .spte()
-        };
+        let leaf =
+            |request| leaf_for(&vcpu, request, kvm::role(), Level::PG_4K, spte::NONPRESENT).spte();
         let (memory, device) = (leaf(&memory), leaf(&device));
         assert!(!device.has(masks::me_value()), "{name}: {device:?}");
         if format.nx == 0 {
@@ -245,9 +238,7 @@ fn nested_guests_are_tracked_by_write_protection_under_pml() {
         let vcpu = vcpu_with(format, options);
         let nested = kvm::role().guest_mode();
         let request = request(&vcpu, Level::PG_4K, 0x1234);
-        let leaf = leaf_for(&vcpu, &request, nested, Level::PG_4K, spte::NONPRESENT)
-            .leaf
-            .spte();
+        let leaf = leaf_for(&vcpu, &request, nested, Level::PG_4K, spte::NONPRESENT).spte();
         assert!(leaf::needs_write_protection(vcpu.vm(), nested), "{name}");
         let plain = leaf::needs_write_protection(vcpu.vm(), kvm::role());
         assert_eq!(plain, !format.ad_enabled, "{name}");

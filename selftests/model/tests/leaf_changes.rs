@@ -33,9 +33,7 @@ fn any_leaf(vcpu: &Vcpu, level: Level, pfn: u64, choice: u32) -> Spte {
         prefetch: choice & 4 != 0,
         ..request(vcpu, level, pfn)
     };
-    let mut leaf = leaf_for(vcpu, &request, role, level, spte::NONPRESENT)
-        .leaf
-        .spte();
+    let mut leaf = leaf_for(vcpu, &request, role, level, spte::NONPRESENT).spte();
     if choice & 8 != 0 {
         leaf = leaf::aged(leaf);
     }
@@ -109,7 +107,7 @@ proptest! {
         let fetch = PageFault::new(&vcpu, fetch);
         let executable = !nx_huge_pages || below == Level::PG_4K;
         let accessible = restored(small);
-        prop_assert_eq!(leaf::permits(&vcpu, &fetch, accessible), executable);
+        prop_assert_eq!(leaf::permits(&fetch, accessible), executable);
     }
 
     #[test]

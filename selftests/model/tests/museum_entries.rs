@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{frame, memory, vcpu, vm, vm_with, Options};
+use common::{frame, leaf::with_current, memory, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
     kvm::{
         fault::{error, Request},
@@ -174,9 +174,10 @@ fn a_fault_without_a_slot_may_find_a_leaf() {
         map_writable: false,
         max_level: Level::PG_4K,
     };
-    let mut fault = PageFault::new(&vcpu, request);
     let root = vcpu.root().expect("a root");
-    let outcome = tdp_mmu::map::map(&vcpu, &vm.mmu_read(), &root, &mut fault);
+    let outcome = with_current(PageFault::new(&vcpu, request), |fault| {
+        tdp_mmu::map::map(&root, fault)
+    });
     assert_eq!(outcome, Outcome::Spurious);
     kvm::destroy(&vm, vec![vcpu]);
 }

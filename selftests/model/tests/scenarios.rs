@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{frame, memory, vcpu, vm, vm_with, Options};
+use common::{frame, leaf::with_current, memory, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
     kvm::{
         fault::{error, Request},
@@ -45,9 +45,10 @@ fn fault_with(vcpu: &Vcpu, change: impl FnOnce(&mut Request<'_>)) -> Outcome {
         max_level: Level::PG_4K,
     };
     change(&mut request);
-    let mut fault = PageFault::new(vcpu, request);
-    let lock = vcpu.vm().mmu_read();
-    tdp_mmu::map::map(vcpu, &lock, &vcpu.root().expect("a root"), &mut fault)
+    let root = vcpu.root().expect("a root");
+    with_current(PageFault::new(vcpu, request), |fault| {
+        tdp_mmu::map::map(&root, fault)
+    })
 }
 
 /// A VM with one frame mapped.

@@ -6,7 +6,9 @@ mod common;
 
 use common::vcpu;
 use kvmrs_model::{
-    kvm::{memory::Setup, types::Pfn, AddressSpace, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
+    kvm::{
+        memory::Setup, types::Pfn, AddressSpace, Gfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm,
+    },
     machine::{formats, npt, Machine, Masks},
     world::{
         breaks::ALWAYS,
@@ -117,6 +119,9 @@ fn faults_meanwhile(variant: Option<Variant>) {
     let guest = vcpu.clone();
     vm.breaks.set_hook(move || {
         kvm::fault(&guest, HERE.add(1), Access::Read);
+        let prefetch = kvm::prefetch(&guest, HERE.add(2));
+        let is_told = guest.vm().slots()[0].is_invalid();
+        assert!(!is_told || prefetch == Outcome::TryAgain, "{prefetch:?}");
     });
     for page in 512..520 {
         access(&vcpu, &vm.slots()[0], page, Access::Read);

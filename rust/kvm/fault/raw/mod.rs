@@ -3,15 +3,17 @@
 //! C's vCPUs and page faults, and what is read from or done to them by one call. The model has its own.
 
 mod host_frame;
+mod outcome;
+mod page;
 mod page_fault;
 mod vcpu;
 
 pub use host_frame::HostFrame;
-pub use page_fault::{
-    Outcome,
-    PageFault, //
+pub use page_fault::PageFault;
+pub use vcpu::{
+    Counted,
+    Vcpu, //
 };
-pub use vcpu::Vcpu;
 
 use kvm_bindings as bindings;
 

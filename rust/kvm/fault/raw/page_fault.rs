@@ -4,41 +4,25 @@
 
 use super::vcpu::Vcpu;
 use crate::kvm::{
-    lock::Mode,
+    fault::outcome::Outcome,
     memory::{MemSlot, SlotsHeld},
-    table::Link,
+    table::EntrySnapshot,
     trace,
-    types::{Access, Gfn, Level, Pfn}, //
+    types::{Gfn, Level}, //
 };
 use kvm_bindings as bindings;
 
-/// A `struct kvm_page_fault` whose pfn was looked up and found to be current under `mmu_lock`.
+/// A `struct kvm_page_fault`: what the guest did.
 ///
 /// # Invariants
 ///
-/// `raw` is valid for as long as the value exists, nobody else uses it, and `mmu_lock` of its VM is
-/// held. Its slot, if any, was found while `slots` were held.
+/// `raw` is a fault of `vcpu`, valid for as long as the value exists, and nobody else uses it. Its slot,
+/// if any, has its frame, and was found while `slots` were held. Its page, if any, comes with a
+/// reference.
 pub struct PageFault<'a> {
-    raw: &'a mut bindings::kvm_page_fault,
+    pub(in crate::kvm::fault::raw) vcpu: &'a Vcpu,
+    pub(in crate::kvm::fault::raw) raw: &'a mut bindings::kvm_page_fault,
     slots: &'a SlotsHeld<'a>,
-}
-
-/// What became of a fault, as the rest of KVM counts and acts on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum Outcome {
-    /// Let the CPU fault again.
-    Retry = bindings::RET_PF_RETRY,
-    /// Emulate the instruction: MMIO.
-    Emulate = bindings::RET_PF_EMULATE,
-    /// The frame is write-protected, and the fault was a write.
-    WriteProtected = bindings::RET_PF_WRITE_PROTECTED,
-    /// Mapped.
-    Fixed = bindings::RET_PF_FIXED,
-    /// Somebody else has mapped it already.
-    Spurious = bindings::RET_PF_SPURIOUS,
-    /// The root does not span the frame: an error for userspace.
-    OutOfReach = -(kernel::bindings::EFAULT as i32),
 }
 
 impl<'a> PageFault<'a> {
@@ -46,20 +30,30 @@ impl<'a> PageFault<'a> {
     ///
     /// # Safety
     ///
-    /// `ptr` must be valid and in nobody else's use during `'a`, in which `mmu_lock` of its VM is
-    /// held; its slot must have been found while `slots` were held.
+    /// `ptr` must be a fault of `vcpu` for which no page was looked up yet, valid and in nobody else's
+    /// use during `'a`; its slot must be that of its frame, found while `slots` were held.
     #[inline(always)]
-    pub unsafe fn from_raw(ptr: *mut bindings::kvm_page_fault, slots: &'a SlotsHeld<'a>) -> Self {
+    pub unsafe fn from_raw(
+        vcpu: &'a Vcpu,
+        ptr: *mut bindings::kvm_page_fault,
+        slots: &'a SlotsHeld<'a>,
+    ) -> Self {
         // SAFETY: The fault is valid during `'a`, and nobody else uses it.
         let raw = unsafe { &mut *ptr };
-        // INVARIANT: `raw` borrows the fault, `mmu_lock` is held, and the slot was found while `slots`
-        // were.
-        Self { raw, slots }
+        // INVARIANT: `raw` borrows the fault of `vcpu`, which has no page, and the slot is that of its
+        // frame, found while `slots` were held.
+        Self { vcpu, raw, slots }
+    }
+
+    /// Whose fault it is.
+    #[inline(always)]
+    pub fn vcpu(&self) -> &'a Vcpu {
+        self.vcpu
     }
 
     /// What keeps the memslots during the fault.
     #[inline(always)]
-    pub fn slots(&self) -> &SlotsHeld<'a> {
+    pub fn slots(&self) -> &'a SlotsHeld<'a> {
         self.slots
     }
 
@@ -69,27 +63,9 @@ impl<'a> PageFault<'a> {
         Gfn::new(self.raw.gfn)
     }
 
-    /// The host frame to map; aligned to the goal level.
-    #[inline(always)]
-    pub fn pfn(&self) -> Pfn {
-        Pfn::new(self.raw.pfn)
-    }
-
-    /// The level to map at.
-    #[inline(always)]
-    pub fn goal_level(&self) -> Level {
-        Level::new(self.raw.goal_level.into()).unwrap_or(Level::PG_4K)
-    }
-
-    /// The level that would be mapped at but for the NX workaround.
-    #[inline(always)]
-    pub fn req_level(&self) -> Level {
-        Level::new(self.raw.req_level.into()).unwrap_or(Level::PG_4K)
-    }
-
     /// The slot of the frame; `None` means emulated MMIO.
     #[inline(always)]
-    pub fn slot(&self) -> Option<&MemSlot> {
+    pub fn slot(&self) -> Option<&'a MemSlot> {
         if self.raw.slot.is_null() {
             return None;
         }
@@ -109,74 +85,72 @@ impl<'a> PageFault<'a> {
         self.raw.write
     }
 
+    /// Whether there was an entry, which did not permit the access.
+    #[inline(always)]
+    pub fn is_present(&self) -> bool {
+        self.raw.present
+    }
+
+    /// Whether the entry had reserved bits, as MMIO entries do.
+    #[inline(always)]
+    pub fn is_reserved(&self) -> bool {
+        self.raw.rsvd
+    }
+
+    /// Whether the guest takes the frame for private memory.
+    #[inline(always)]
+    pub fn is_private(&self) -> bool {
+        self.raw.is_private
+    }
+
     /// The error code, in `PFERR_*` bits.
     #[inline(always)]
     pub fn error_code(&self) -> u64 {
         self.raw.error_code
     }
 
-    /// Whether the host lets the guest write.
+    /// Whether the frame is another name of one that has bits less. Only TDX has such.
     #[inline(always)]
-    pub fn is_host_writable(&self) -> bool {
-        self.raw.map_writable
+    pub fn is_alias(&self) -> bool {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::kvmrs_is_gfn_alias(self.vcpu.vm().as_ptr(), self.raw.gfn) }
     }
 
-    /// Whether there must not be an executable huge page for this fault.
+    /// Reports to the tracepoint `fast_page_fault` what became of the fault at `at`, if it was resolved.
     #[inline(always)]
-    pub(in crate::kvm::fault) fn is_huge_page_disallowed(&self) -> bool {
-        self.raw.huge_page_disallowed
-    }
-
-    /// Tells the shadow MMU that `gfn`, which lies in `slot`, is about to become writable. Returns
-    /// whether writes to it are tracked, so that it must not.
-    #[inline(always)]
-    pub(in crate::kvm::fault) fn is_write_tracked(
-        &self,
-        vcpu: &Vcpu,
-        slot: &MemSlot,
-        gfn: Gfn,
-    ) -> bool {
-        // SAFETY: All are alive. `must_write_protect()` has seen that the slot counts who tracks `gfn`.
-        // The fault is handled with `mmu_lock` held.
+    pub fn trace_fast(&self, at: &EntrySnapshot<'_>, outcome: Option<Outcome>) {
+        let ret = outcome.map_or(bindings::RET_PF_INVALID, Outcome::as_raw);
+        let fault = (&raw const *self.raw).cast_mut();
+        // SAFETY: The vCPU, the fault and the entry are there during the call, and only read.
         unsafe {
-            bindings::mmu_try_to_unsync_pages(
-                vcpu.vm().as_ptr(),
-                slot.as_ptr(),
-                gfn.raw(),
-                false,
-                self.raw.prefetch,
-            ) != 0
-        }
-    }
-
-    /// Chooses the levels, going by the slot, the host's mapping and the NX workaround.
-    #[inline(always)]
-    pub fn adjust_level(&mut self, vcpu: &Vcpu) {
-        // SAFETY: Both are valid, and `mmu_lock` is held.
-        unsafe { bindings::kvm_mmu_hugepage_adjust(vcpu.as_ptr(), self.raw) };
-    }
-
-    /// Steps below `link` instead of replacing it if the table it links must stay, because it maps
-    /// executable small pages under the NX workaround.
-    #[inline(always)]
-    pub fn adjust_for_nx<M: Mode>(&mut self, link: &Link<'_, M>) {
-        if !self.raw.nx_huge_page_workaround_enabled {
-            return;
-        }
-        // SAFETY: `link` proves that the value is that of a link to a table that is still there.
-        unsafe {
-            bindings::disallowed_hugepage_adjust(
-                self.raw,
-                link.spte().raw(),
-                link.level().raw().into(),
+            trace::fast_page_fault(
+                self.vcpu.as_ptr(),
+                fault,
+                at.cell.as_ptr(),
+                at.spte.raw(),
+                ret,
             )
         };
     }
 
-    /// Reports to the tracepoint `kvm_mmu_spte_requested`.
+    /// Whether writes to the frame are tracked.
     #[inline(always)]
-    pub fn trace(&mut self, access: Access) {
-        // SAFETY: The fault is valid, and C has just chosen its goal. All access bits fit a byte.
-        unsafe { trace::spte_requested(self.raw, access.raw() as u8) };
+    pub(in crate::kvm::fault) fn is_frame_write_tracked(&self) -> bool {
+        // SAFETY: The VM is alive. By the type's invariant the slot is that of the frame, or NULL.
+        unsafe {
+            bindings::kvm_gfn_is_write_tracked(self.vcpu.vm().as_ptr(), self.raw.slot, self.raw.gfn)
+        }
+    }
+
+    /// The highest level that it may be mapped at.
+    #[inline(always)]
+    pub(in crate::kvm::fault) fn max_level(&self) -> Level {
+        Level::new(self.raw.max_level.into()).unwrap_or(Level::PG_4K)
+    }
+
+    /// Makes `level` the highest.
+    #[inline(always)]
+    pub(in crate::kvm::fault) fn limit_level(&mut self, level: Level) {
+        self.raw.max_level = level.raw();
     }
 }

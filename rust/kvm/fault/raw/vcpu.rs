@@ -2,7 +2,10 @@
 
 //! `struct kvm_vcpu`, as far as its page faults go.
 
+use super::outcome::go_on;
 use crate::kvm::{
+    fault::outcome::Outcome,
+    lock::{MmuGuard, Shared},
     memory::{MemSlot, Vm},
     roots::Root,
     table::{Role, TableMemory, VmPage},
@@ -11,6 +14,23 @@ use crate::kvm::{
 use core::ptr::NonNull;
 use kernel::types::Opaque;
 use kvm_bindings as bindings;
+
+/// What a vCPU counts of its faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// The fault was resolved without `mmu_lock` (`pf_fast`).
+    Fast,
+    /// The host has taken the page away (`pf_retry_invalidated`).
+    Invalidated,
+    /// The root is not valid any more (`pf_retry_obsolete`).
+    ObsoleteRoot,
+    /// The slot is about to go (`pf_retry_memslot`).
+    InvalidSlot,
+    /// Somebody else has changed the entry (`pf_retry_raced`).
+    Raced,
+    /// An MMIO entry was made (`pf_mmio_spte_created`).
+    MmioEntry,
+}
 
 /// A `struct kvm_vcpu` whose task is the current one.
 #[repr(transparent)]
@@ -99,11 +119,44 @@ impl Vcpu {
         unsafe { bindings::kvmrs_vcpu_memslots_generation(self.as_ptr()) }
     }
 
-    /// Counts one more MMIO entry made (`pf_mmio_spte_created`).
+    /// Fills the caches that [`alloc_table`](Self::alloc_table) takes from. May sleep.
     #[inline]
-    pub fn count_mmio_spte(&self) {
+    pub fn fill_caches(&self) -> Result<(), Outcome> {
+        // SAFETY: The caches are the vCPU's own.
+        go_on(unsafe { bindings::mmu_topup_memory_caches(self.as_ptr(), false) })
+    }
+
+    /// Takes `mmu_lock` for read, and counts for how long that takes.
+    #[inline]
+    pub fn mmu_read(&self) -> MmuGuard<'_, Shared> {
+        // SAFETY: The VM is alive. The lock is taken for the guard alone, which drops it.
+        unsafe {
+            bindings::kvm_mmu_fault_read_lock(self.as_ptr());
+            MmuGuard::just_taken(self.vm())
+        }
+    }
+
+    /// Whether the vCPU runs a guest of its guest.
+    #[inline(always)]
+    pub fn is_guest_mode(&self) -> bool {
+        // SAFETY: The vCPU is alive, and only its task changes the mode.
+        unsafe { bindings::kvmrs_is_guest_mode(self.as_ptr()) }
+    }
+
+    /// Counts one more.
+    #[inline(always)]
+    pub fn count(&self, counted: Counted) {
         // SAFETY: Only the vCPU's task writes its statistics.
-        unsafe { (*self.as_ptr()).stat.pf_mmio_spte_created += 1 };
+        let stat = unsafe { &mut (*self.as_ptr()).stat };
+        let count = match counted {
+            Counted::Fast => &mut stat.pf_fast,
+            Counted::Invalidated => &mut stat.pf_retry_invalidated,
+            Counted::ObsoleteRoot => &mut stat.pf_retry_obsolete,
+            Counted::InvalidSlot => &mut stat.pf_retry_memslot,
+            Counted::Raced => &mut stat.pf_retry_raced,
+            Counted::MmioEntry => &mut stat.pf_mmio_spte_created,
+        };
+        *count += 1;
     }
 
     /// Notes in the dirty bitmap or ring that the vCPU may write to `gfn`, which lies in `slot`.

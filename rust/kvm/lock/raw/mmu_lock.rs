@@ -113,7 +113,7 @@ unsafe fn unlock<M: Locked>(vm: &Vm) {
 ///
 /// # Invariants
 ///
-/// The hold was taken by [`MmuGuard::new`].
+/// The hold was taken for the guard alone.
 #[must_use = "the lock is dropped at once if the guard is unused"]
 pub struct MmuGuard<'vm, M: Locked>(MmuLock<'vm, M>);
 
@@ -122,7 +122,19 @@ impl<'vm, M: Locked> MmuGuard<'vm, M> {
     #[inline]
     pub(in crate::kvm::lock) fn new(vm: &'vm Vm) -> Self {
         lock::<M>(vm);
-        // SAFETY: The lock was just taken and `drop()` is what ends the hold.
+        // SAFETY: The lock was just taken for the guard.
+        unsafe { Self::just_taken(vm) }
+    }
+
+    /// Takes over a hold of the lock of `vm`.
+    ///
+    /// # Safety
+    ///
+    /// The current task must have just taken the lock as `M` says, and leave it to the guard to drop it.
+    #[inline(always)]
+    pub(in crate::kvm) unsafe fn just_taken(vm: &'vm Vm) -> Self {
+        // SAFETY: The lock is held, and `drop()` is what ends the hold.
+        // INVARIANT: The hold is the guard's from now on.
         Self(unsafe { MmuLock::assume_held(vm) })
     }
 }

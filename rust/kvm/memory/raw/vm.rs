@@ -97,16 +97,23 @@ impl Vm {
         Level::new(level as u32)
     }
 
+    /// How many notifiers have taken away memory. Written under `mmu_lock` held for write. May wrap.
+    #[inline(always)]
+    pub(in crate::kvm) fn invalidations_ended(&self) -> u64 {
+        // SAFETY: The VM is alive, and the count is one word.
+        unsafe { (&raw const (*self.as_ptr()).mmu_invalidate_seq).read_volatile() as u64 }
+    }
+
     /// How many notifiers are taking away memory. Written under `mmu_lock` held for write.
     #[inline(always)]
-    pub(in crate::kvm::memory) fn invalidations_going_on(&self) -> u64 {
+    pub(in crate::kvm) fn invalidations_going_on(&self) -> u64 {
         // SAFETY: The VM is alive, and the count is one word.
         unsafe { (&raw const (*self.as_ptr()).mmu_invalidate_in_progress).read_volatile() as u64 }
     }
 
     /// The frames of which they do. Written under `mmu_lock` held for write.
     #[inline(always)]
-    pub(in crate::kvm::memory) fn invalidated_range(&self) -> GfnRange {
+    pub(in crate::kvm) fn invalidated_range(&self) -> GfnRange {
         let kvm = self.as_ptr();
         // SAFETY: The VM is alive, and each end of the range is one word.
         let (start, end) = unsafe {
@@ -116,6 +123,13 @@ impl Vm {
             )
         };
         GfnRange::new(Gfn::new(start), Gfn::new(end))
+    }
+
+    /// Whether the guest's accesses to its APIC may go to the page for that (`kvm_apicv_activated()`).
+    #[inline]
+    pub fn is_apicv_active(&self) -> bool {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::kvm_apicv_activated(self.as_ptr()) }
     }
 
     /// Marks the VM as broken, warning once: no ioctl and no vCPU will run it any further.

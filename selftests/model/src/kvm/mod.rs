@@ -12,7 +12,7 @@ pub mod table;
 #[path = "../../../../rust/kvm/types/mod.rs"]
 pub mod types;
 
-pub use fault::{HostFrame, Outcome, PageFault, Vcpu};
+pub use fault::{Counted, Current, HostFrame, Outcome, PageFault, Resolved, Snapshot, Vcpu};
 pub use lock::{
     Exclusive, Flush, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced, Shared,
     Waiver,

@@ -32,10 +32,10 @@ impl AtomicType for u64 {
 }
 
 /// Asks for a barrier between loads.
-struct Read;
+pub(crate) struct Read;
 
 /// The kernel crate's: loads before it stay before loads after it.
-fn smp_mb(_: Read) {
+pub(crate) fn smp_mb(_: Read) {
     fence(Acquire);
 }
 

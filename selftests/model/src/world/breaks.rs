@@ -56,6 +56,7 @@ impl Breaks {
         self.given.fetch_add(1, SeqCst);
     }
 
+    /// Calls the hook now.
     pub(crate) fn run_hook(&self) {
         // What the hook does may give way too, but does not start the hook again.
         let hook = lock(&self.hook).take();

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     atomic::{lock, Mutex},
     kvm::{
+        fault::error,
         spte::{masks, LeafSpte, READABLE},
         types::ENTRIES,
         Gfn, GfnRange, LeafBits, MemSlot, ShadowPage, Spte, Vcpu, Vm,
@@ -43,10 +44,22 @@ pub enum Exit {
     NoRoot,
     /// The CPU's dirty log is full.
     LogFull,
-    /// The tables do not allow it.
-    Fault,
+    /// The tables do not allow it. The last entry that was found, if any.
+    Fault(Option<Spte>),
     /// The entry says that it is MMIO.
     Mmio(Spte),
+}
+
+impl Exit {
+    /// What the CPU says of the entry, as bits of an error code.
+    pub(super) fn error_code(self) -> u64 {
+        match self {
+            // A CPU that finds any right finds the one to read.
+            Self::Fault(Some(spte)) if spte.has(READABLE) => error::PRESENT,
+            Self::Mmio(_) => error::RESERVED,
+            _ => 0,
+        }
+    }
 }
 
 /// What a TLB holds.
@@ -188,7 +201,7 @@ impl Caches {
     ) -> Result<Translation, Exit> {
         let arena = &vm.machine.arena;
         if gfn >= Gfn::new(root.level().table_pages()) {
-            return Err(Exit::Fault);
+            return Err(Exit::Fault(None));
         }
         let cached = self.tables.lowest(gfn);
         let mut table = cached.map_or(root, |id| arena.page(id));
@@ -201,7 +214,7 @@ impl Caches {
                 return Err(if vm.is_mmio_spte(spte) {
                     Exit::Mmio(spte)
                 } else {
-                    Exit::Fault
+                    Exit::Fault(None)
                 });
             }
             if spte.is_table(level) {
@@ -213,7 +226,7 @@ impl Caches {
             let marked = marked(spte, access);
             let held = Translation::new(LeafSpte::new(marked, level));
             if !held.permits(access) {
-                return Err(Exit::Fault);
+                return Err(Exit::Fault(Some(spte)));
             }
             let dirtied = marked.has(masks::dirty()) && !spte.has(masks::dirty());
             let logs = vm.has_cpu_dirty_log() && spte.ad_enabled() && dirtied;

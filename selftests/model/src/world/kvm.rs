@@ -5,19 +5,14 @@
 
 use super::{
     cpu::{Access, Exit},
-    primary::HostPage,
     variants::Variant,
 };
 pub use super::{log::*, notifier::invalidate, nx::*, ring::reset_dirty_ring, slots::*};
 use crate::{
     atomic::{plain::lock, retry, Arc, PoisonError},
     kvm::{
-        fault::{error, Request},
-        memory::SlotState,
-        spte::{masks, READABLE, WRITABLE},
-        types::Pfn,
-        AddressSpace, Gfn, GfnRange, Level, Outcome, PageFault, PendingFlush, Role, Shared,
-        SlotRange, SlotsLocked, Spte, Vcpu, Vm,
+        fault::error, AddressSpace, Gfn, GfnRange, Level, Outcome, PageFault, PendingFlush, Role,
+        Shared, SlotRange, SlotsLocked, State, Vcpu, Vm,
     },
     sync::rcu,
     tdp_mmu,
@@ -91,123 +86,52 @@ pub fn try_access(
             Err(Exit::LogFull) => {}
             Err(Exit::Mmio(spte)) if !is_stale_mmio(vcpu.vm(), spte) => return Ok(None),
             Err(Exit::NoRoot) => load_root(vcpu),
-            Err(Exit::Fault | Exit::Mmio(_)) => match fault(vcpu, gfn, access) {
-                Outcome::Emulate | Outcome::WriteProtected => return Ok(None),
-                Outcome::Fixed => {}
-                // Somebody else is at it: has changed the entry, or is about to flush.
-                Outcome::Retry | Outcome::Spurious => retry(attempt),
-                Outcome::OutOfReach => panic!("KVM_RUN fails: no root spans {gfn:?}"),
-            },
+            Err(exit @ (Exit::Fault(_) | Exit::Mmio(_))) => {
+                let error_code = error_code(access) | exit.error_code();
+                match handle(vcpu, gfn, error_code, false) {
+                    Outcome::Emulate | Outcome::WriteProtected => return Ok(None),
+                    Outcome::Fixed => {}
+                    // Somebody else is at it: has changed the entry, or is about to flush.
+                    Outcome::Retry | Outcome::Spurious => retry(attempt),
+                    failed => panic!("KVM_RUN fails at {gfn:?}: {failed:?}"),
+                }
+            }
         }
     }
     panic!("the guest does not get on at {gfn:?}");
 }
 
-/// Handles a fault: without the lock if that does, else by mapping.
+/// Handles a fault that the CPU reports now.
 pub fn fault(vcpu: &Vcpu, gfn: Gfn, access: Access) -> Outcome {
-    let _srcu = vcpu
-        .vm()
-        .srcu
-        .read()
-        .unwrap_or_else(PoisonError::into_inner);
-    if fast_page_fault(vcpu, gfn, access) {
-        return Outcome::Fixed;
-    }
-    slow_page_fault(vcpu, gfn, error_code(access), false)
+    handle(vcpu, gfn, error_code(access) | seen(vcpu, gfn), false)
 }
 
 /// Maps a frame that the guest did not ask for yet (`KVM_PRE_FAULT_MEMORY`).
 pub fn prefetch(vcpu: &Vcpu, gfn: Gfn) -> Outcome {
-    let _srcu = vcpu
-        .vm()
-        .srcu
-        .read()
-        .unwrap_or_else(PoisonError::into_inner);
-    slow_page_fault(vcpu, gfn, error_code(Access::Read), true)
+    handle(vcpu, gfn, error_code(Access::Read), true)
 }
 
-/// Looks up the frame and maps it, unless the host changes it meanwhile.
-fn slow_page_fault(vcpu: &Vcpu, gfn: Gfn, error_code: u64, prefetch: bool) -> Outcome {
-    let vm = vcpu.vm();
-    let snapshot = vm.invalidations.snapshot();
-    let slot = vm.slot(vcpu.root_role().address_space(), gfn);
-    if slot.is_some_and(|slot| slot.state() == SlotState::Invalid)
-        && !vm.variants.has(Variant::InvalidSlotIsMapped)
-    {
-        return Outcome::Retry;
-    }
-    let host = slot.map_or(gfn, |slot| slot.host_of(gfn));
-    let page = slot.and_then(|_| vm.primary.page(host));
-    match (slot, page) {
-        (Some(_), None) => return Outcome::Retry,
-        (None, _) if !masks::mmio_caching() => return Outcome::Emulate,
-        _ => {}
-    }
-    let lock = vm.mmu_read();
-    // C's `is_page_fault_stale()`.
-    let stale = slot.is_some() && vm.invalidations.is_stale(snapshot, gfn);
-    if stale && !vm.variants.has(Variant::FaultIsNeverStale) {
-        return Outcome::Retry;
-    }
-    let Some(root) = vcpu.root().filter(|root| !root.role().is_invalid()) else {
-        return Outcome::Retry;
-    };
-    let request = Request {
-        gfn,
-        pfn: page.map_or(Pfn::new(0), |page| page.pfn_of(host)),
-        slot,
-        error_code,
-        prefetch,
-        map_writable: page.is_some_and(|page: HostPage| page.writable),
-        max_level: Level::MAX_HUGEPAGE,
-    };
-    tdp_mmu::map::map(vcpu, &lock, &root, &mut PageFault::new(vcpu, request))
+fn handle(vcpu: &Vcpu, gfn: Gfn, error_code: u64, prefetch: bool) -> Outcome {
+    let srcu = &vcpu.vm().srcu;
+    let _srcu = srcu.read().unwrap_or_else(PoisonError::into_inner);
+    tdp_mmu::fault::page_fault(PageFault::at(vcpu, gfn, error_code, prefetch))
 }
 
-/// C's fast path: sets the W bit, or makes an access-tracked entry accessible, without the lock.
+/// The fast path alone.
 pub fn fast_page_fault(vcpu: &Vcpu, gfn: Gfn, access: Access) -> bool {
-    let (vm, rcu) = (vcpu.vm(), rcu::read_lock());
-    let Some(root) = vcpu.root() else {
-        return false;
-    };
-    let mut last = None;
-    tdp_mmu::lookup::for_each_on_path(&rcu, &root, gfn, |place| last = Some(place));
-    let Some(place) = last.filter(|place| place.spte.is_leaf(place.level)) else {
-        return false;
-    };
-    let Some(slot) = vm.slot(vcpu.root_role().address_space(), gfn) else {
-        return false;
-    };
-
-    let mut new = place.spte;
-    if new.is_access_tracked() && masks::acc_track() != 0 {
-        new = access_restored(new);
-    }
-    if access == Access::Write && new.is_mmu_writable() {
-        if place.level > Level::PG_4K && slot.is_dirty_tracked() {
-            return false;
-        }
-        new = new.with(WRITABLE);
-    }
-    let allowed = match access {
-        Access::Read => new.has(READABLE),
-        Access::Write => new.is_writable(),
-        Access::Fetch => false,
-    };
-    if new == place.spte || !allowed || !place.cell.hardware_exchange(place.spte, new) {
-        return false;
-    }
-    if new.is_writable() && !place.spte.is_writable() {
-        vcpu.mark_page_dirty(slot, gfn);
-    }
-    true
+    let error_code = error_code(access) | seen(vcpu, gfn);
+    tdp_mmu::fast::page_fault(&PageFault::at(vcpu, gfn, error_code, false)).is_some()
 }
 
-/// EPT's R, X and XU bits back from where access tracking put them.
-fn access_restored(spte: Spte) -> Spte {
-    const SAVED: u64 = 1 << 0 | 1 << 2 | 1 << 10;
-    let saved = spte.raw() >> 52 & SAVED;
-    spte.without(SAVED << 52 | masks::acc_track()).with(saved)
+/// What a CPU says of the entry for `gfn`, as bits of an error code.
+fn seen(vcpu: &Vcpu, gfn: Gfn) -> u64 {
+    let (rcu, mut found) = (rcu::read_lock(), None);
+    let root = vcpu.root().expect("a root");
+    let last = tdp_mmu::lookup::last_on_path(&rcu, &root, gfn);
+    if let Some((at, State::Leaf(_))) = last {
+        found = Some(at.spte);
+    }
+    Exit::Fault(found).error_code()
 }
 
 /// `KVM_SET_MEMORY_ATTRIBUTES`: the memory of `range` becomes private, and what it maps goes. The
@@ -293,6 +217,8 @@ pub fn destroy(vm: &Arc<Vm>, vcpus: Vec<Vcpu>) {
     assert!(!vm.is_bugged(), "the VM is marked as broken");
     let left = vm.stats.pages.each_ref().map(|count| count.get());
     assert_eq!(left, [0; 5], "pages are left");
+    let held = vm.stats.page_references.get();
+    assert_eq!(held, 0, "references to pages are left");
     assert_eq!(vm.machine.arena.in_use(), 0, "tables were not freed");
 }
 

@@ -50,15 +50,9 @@ pub struct Invalidations {
 }
 
 impl Invalidations {
-    /// A snapshot to be [rechecked](Self::is_stale) under `mmu_lock`.
-    pub fn snapshot(&self) -> u64 {
+    /// How many notifiers have ended.
+    pub fn ended(&self) -> u64 {
         self.sequence.load(SeqCst)
-    }
-
-    /// Whether a notifier for `gfn` may be active, or one was since `snapshot`
-    /// (`mmu_invalidate_retry_gfn()`).
-    pub fn is_stale(&self, snapshot: u64, gfn: Gfn) -> bool {
-        self.is_active(gfn) || self.sequence.load(SeqCst) != snapshot
     }
 
     /// Whether a notifier for `gfn` may be active.

@@ -24,7 +24,9 @@ pub fn create_slot(vm: &Vm, slot: &MemSlot) {
 
 /// Userspace deletes the slot.
 pub fn delete_slot(vm: &Vm, slot: &MemSlot) {
-    replace(vm, slot, SlotState::Invalid);
+    if !vm.variants.has(Variant::InvalidSlotIsMapped) {
+        replace(vm, slot, SlotState::Invalid);
+    }
     if !vm.variants.has(Variant::SlotLeftMapped) {
         zap(vm, slot);
     }

@@ -23,7 +23,7 @@ pub enum Variant {
     NotifierFlushesForOthers,
     /// Notifiers that must not block may give way.
     NotifierAlwaysBlocks,
-    /// Faults do not look whether the host has changed its mapping since they looked it up.
+    /// Who asks what the host has taken away, or takes away, hears that there is nothing.
     FaultIsNeverStale,
     /// The end of a notifier is the end of all.
     NotifierEndsAll,
@@ -37,7 +37,7 @@ pub enum Variant {
     SlotLeftMapped,
     /// Slots change while notifiers are active.
     SlotsDoNotWait,
-    /// Faults map memory of a slot that is about to go.
+    /// Nobody is told that a slot is about to go, so faults map its memory.
     InvalidSlotIsMapped,
     /// MMIO entries are taken for good, whatever has become of the slots.
     MmioIsNeverStale,

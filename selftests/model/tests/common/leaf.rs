@@ -8,7 +8,7 @@ use kvmrs_model::{
         fault::{error, Request},
         table::EntrySnapshot,
         types::Pfn,
-        AddressSpace, Context, Gfn, GfnRange, Level, PageFault, Role, Spte, Vcpu,
+        AddressSpace, Context, Current, Gfn, GfnRange, Level, PageFault, Role, Spte, Vcpu,
     },
     machine::Masks,
     sync::rcu,
@@ -35,24 +35,36 @@ pub fn vcpu_with(masks: Masks, options: Options) -> Vcpu {
     vcpu(&vm_with(masks, gib, Level::PG_1G, options))
 }
 
+/// Lends `f` the fault once its page is current. Nobody may take that away.
+pub fn with_current<'a, R>(fault: PageFault<'a>, f: impl FnOnce(&mut Current<'_, 'a>) -> R) -> R {
+    let vcpu = fault.vcpu();
+    let Ok(mut resolved) = fault.snapshot().look_up() else {
+        panic!("there is no page");
+    };
+    let lock = vcpu.vm().mmu_read();
+    let mut current = resolved.current(&lock).expect("nobody takes it away");
+    f(&mut current)
+}
+
 /// What `for_fault()` makes at an absent entry of `level` in a tree with `role`.
-pub fn leaf_for(
-    vcpu: &Vcpu,
-    request: &Request<'_>,
+pub fn leaf_for<'a>(
+    vcpu: &'a Vcpu,
+    request: &Request<'a>,
     role: Role,
     level: Level,
     old: Spte,
-) -> leaf::NewLeaf {
-    let rcu = rcu::read_lock();
-    let root = vcpu.root().expect("a root");
-    let (_, table) = Context::enter(vcpu.vm(), &rcu, &root).expect("its own VM");
-    let at = EntrySnapshot {
-        cell: table.cell(0),
-        spte: old,
-        gfn: request.gfn,
-        level,
-    };
-    let mut fault = PageFault::new(vcpu, request.clone());
-    fault.adjust_level(vcpu);
-    leaf::for_fault(vcpu, &fault, request.slot.expect("a slot"), role, &at)
+) -> leaf::NewLeaf<'a> {
+    with_current(PageFault::new(vcpu, request.clone()), |fault| {
+        let rcu = rcu::read_lock();
+        let root = vcpu.root().expect("a root");
+        let (_, table) = Context::enter(vcpu.vm(), &rcu, &root).expect("its own VM");
+        let at = EntrySnapshot {
+            cell: table.cell(0),
+            spte: old,
+            gfn: request.gfn,
+            level,
+        };
+        fault.adjust_level();
+        leaf::for_fault(fault, request.slot.expect("a slot"), role, &at)
+    })
 }

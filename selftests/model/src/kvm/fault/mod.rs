@@ -2,10 +2,18 @@
 
 //! A vCPU and its page fault on the way through the MMU.
 
+#[path = "../../../../../rust/kvm/fault/logged_write.rs"]
+mod logged_write;
+#[path = "../../../../../rust/kvm/fault/outcome.rs"]
+mod outcome;
 #[path = "../../../../../rust/kvm/fault/page_fault.rs"]
 mod page_fault;
 mod raw;
+#[path = "../../../../../rust/kvm/fault/resolved.rs"]
+mod resolved;
 #[path = "../../../../../rust/kvm/fault/vcpu.rs"]
 mod vcpu;
 
-pub use raw::{error, HostFrame, Outcome, PageFault, Request, Vcpu, FIRST_DEVICE_FRAME};
+pub use outcome::Outcome;
+pub use raw::{error, Counted, HostFrame, PageFault, Request, Vcpu, FIRST_DEVICE_FRAME};
+pub use resolved::{Current, Resolved, Snapshot};

@@ -108,6 +108,21 @@ impl MemSlot {
         self.rings.store(true, Ordering::SeqCst);
     }
 
+    /// Whether it is about to go.
+    pub fn is_invalid(&self) -> bool {
+        self.state() == SlotState::Invalid
+    }
+
+    /// Whether it is the page of the APIC. No slot is.
+    pub fn is_apic_access_page(&self) -> bool {
+        false
+    }
+
+    /// Whether writes are logged in a bitmap, if they are logged.
+    pub fn has_dirty_bitmap(&self) -> bool {
+        !self.log.is_empty()
+    }
+
     /// Whether writes are logged in a bitmap, and none to `gfn` was.
     pub fn is_logged_clean(&self, gfn: Gfn) -> bool {
         let has_bitmap = self.is_dirty_tracked() && !self.log.is_empty();

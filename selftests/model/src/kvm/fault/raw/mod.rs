@@ -4,12 +4,13 @@
 
 mod format;
 mod host_frame;
+mod page;
 mod page_fault;
 mod vcpu;
 
 pub use host_frame::{HostFrame, FIRST_DEVICE_FRAME};
-pub use page_fault::{error, Outcome, PageFault, Request};
-pub use vcpu::Vcpu;
+pub use page_fault::{error, PageFault, Request};
+pub use vcpu::{Counted, Vcpu};
 
 pub(super) const EPT_EXEC: u64 = 1 << 2;
 pub(super) const EPT_USER_EXEC: u64 = 1 << 10;

@@ -1,26 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A page fault of a guest on its way through the MMU, with C's choice of levels.
+//! A page fault of a guest on its way through the MMU: what the guest did.
 
-use super::vcpu::Vcpu;
+use super::{
+    page::{Given, Page},
+    vcpu::Vcpu,
+};
 use crate::kvm::{
-    lock::Mode,
+    fault::outcome::Outcome,
     memory::{MemSlot, SlotsHeld},
-    table::Link,
-    types::{Access, Gfn, Level, NxHugePage, Pfn},
+    table::EntrySnapshot,
+    types::{Gfn, Level, NxHugePage, Pfn},
 };
 
-/// The access bits of error codes.
+/// The bits of error codes.
 pub mod error {
+    /// There is an entry.
+    pub const PRESENT: u64 = 1 << 0;
     /// A write.
     pub const WRITE: u64 = 1 << 1;
     /// From user mode.
     pub const USER: u64 = 1 << 2;
+    /// The entry has reserved bits.
+    pub const RESERVED: u64 = 1 << 3;
     /// An instruction fetch.
     pub const FETCH: u64 = 1 << 4;
+    /// The guest takes the memory for private.
+    pub const PRIVATE: u64 = 1 << 49;
 }
 
-/// What C knows of a fault when it calls the TDP MMU.
+/// A fault whose page is known before it is looked up, for tests.
 #[derive(Clone)]
 #[allow(missing_docs)] // Named as in `struct kvm_page_fault`.
 pub struct Request<'a> {
@@ -33,34 +42,36 @@ pub struct Request<'a> {
     pub max_level: Level,
 }
 
-/// A page fault whose pfn was looked up.
+/// A page fault.
 pub struct PageFault<'a> {
-    request: Request<'a>,
+    pub(super) vcpu: &'a Vcpu,
+    gfn: Gfn,
+    pub(super) slot: Option<&'a MemSlot>,
+    error_code: u64,
+    prefetch: bool,
     slots: SlotsHeld<'a>,
-    req_level: Level,
-    goal_level: Level,
-    nx_workaround: bool,
-    nx_huge_page: NxHugePage,
-}
-
-/// What became of a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // See rust/kvm/fault/raw/page_fault.rs.
-pub enum Outcome {
-    Retry,
-    Emulate,
-    WriteProtected,
-    Fixed,
-    Spurious,
-    OutOfReach,
+    pub(super) given: Option<Given>,
+    pub(super) page: Page<'a>,
+    pub(super) max_level: Level,
+    pub(super) req_level: Level,
+    pub(super) goal_level: Level,
+    pub(super) nx_workaround: bool,
+    pub(super) nx_huge_page: NxHugePage,
 }
 
 impl<'a> PageFault<'a> {
-    /// The fault that `request` describes.
-    pub fn new(vcpu: &'a Vcpu, request: Request<'a>) -> Self {
+    /// A fault of `vcpu` at `gfn`, in what its address space has there.
+    pub fn at(vcpu: &'a Vcpu, gfn: Gfn, error_code: u64, prefetch: bool) -> Self {
         Self {
-            request,
+            vcpu,
+            gfn,
+            slot: vcpu.vm().slot(vcpu.root_role().address_space(), gfn),
+            error_code,
+            prefetch,
             slots: SlotsHeld::new(vcpu.vm()),
+            given: None,
+            page: Page::default(),
+            max_level: Level::MAX_HUGEPAGE,
             req_level: Level::PG_4K,
             goal_level: Level::PG_4K,
             nx_workaround: vcpu.vm().nx_huge_pages(),
@@ -68,24 +79,23 @@ impl<'a> PageFault<'a> {
         }
     }
 
-    /// The frame that was accessed.
-    pub fn gfn(&self) -> Gfn {
-        self.request.gfn
+    /// The fault that `request` describes.
+    pub fn new(vcpu: &'a Vcpu, request: Request<'a>) -> Self {
+        let given = Given {
+            pfn: request.pfn,
+            writable: request.map_writable,
+        };
+        Self {
+            slot: request.slot,
+            given: Some(given),
+            max_level: request.max_level,
+            ..Self::at(vcpu, request.gfn, request.error_code, request.prefetch)
+        }
     }
 
-    /// The host frame to map; aligned to the goal level.
-    pub fn pfn(&self) -> Pfn {
-        self.request.pfn
-    }
-
-    /// The level to map at.
-    pub fn goal_level(&self) -> Level {
-        self.goal_level
-    }
-
-    /// The level that would be mapped at but for the NX workaround.
-    pub fn req_level(&self) -> Level {
-        self.req_level
+    /// Whose fault it is.
+    pub fn vcpu(&self) -> &'a Vcpu {
+        self.vcpu
     }
 
     /// What keeps the memslots during the fault.
@@ -93,82 +103,63 @@ impl<'a> PageFault<'a> {
         &self.slots
     }
 
+    /// The frame that was accessed.
+    pub fn gfn(&self) -> Gfn {
+        self.gfn
+    }
+
     /// The slot of the frame; `None` means emulated MMIO.
-    pub fn slot(&self) -> Option<&MemSlot> {
-        self.request.slot
+    pub fn slot(&self) -> Option<&'a MemSlot> {
+        self.slot
     }
 
     /// Whether the guest did not ask for it (yet).
     pub fn is_prefetch(&self) -> bool {
-        self.request.prefetch
+        self.prefetch
     }
 
     /// Whether it was a write.
     pub fn is_write(&self) -> bool {
-        self.error_code() & error::WRITE != 0
+        self.error_code & error::WRITE != 0
+    }
+
+    /// Whether there was an entry.
+    pub fn is_present(&self) -> bool {
+        self.error_code & error::PRESENT != 0
+    }
+
+    /// Whether it had reserved bits.
+    pub fn is_reserved(&self) -> bool {
+        self.error_code & error::RESERVED != 0
+    }
+
+    /// Whether the guest takes the frame for private memory.
+    pub fn is_private(&self) -> bool {
+        self.error_code & error::PRIVATE != 0
     }
 
     /// The error code.
     pub fn error_code(&self) -> u64 {
-        self.request.error_code
+        self.error_code
     }
 
-    /// Whether the host lets the guest write.
-    pub fn is_host_writable(&self) -> bool {
-        self.request.map_writable
-    }
-
-    pub(in crate::kvm::fault) fn is_huge_page_disallowed(&self) -> bool {
-        self.nx_huge_page == NxHugePage::Disallowed
-    }
-
-    pub(in crate::kvm::fault) fn is_write_tracked(
-        &self,
-        vcpu: &Vcpu,
-        slot: &MemSlot,
-        gfn: Gfn,
-    ) -> bool {
-        let inside = slot.range().contains(gfn);
-        assert!(inside, "{gfn:?} was looked up in a slot that it is not in");
-        vcpu.vm().is_write_tracked(gfn)
-    }
-
-    /// Chooses the levels.
-    pub fn adjust_level(&mut self, vcpu: &Vcpu) {
-        let fetch = self.error_code() & error::FETCH != 0;
-        if fetch && self.nx_workaround {
-            self.nx_huge_page = NxHugePage::Disallowed;
-        }
-        let Some(slot) = self.request.slot else {
-            return;
-        };
-        if slot.is_dirty_tracked() {
-            return;
-        }
-        let max = vcpu.vm().max_mapping_level(slot, self.gfn());
-        self.req_level = max.unwrap_or(Level::PG_4K).min(self.request.max_level);
-        if self.nx_huge_page == NxHugePage::Disallowed {
-            return;
-        }
-        self.goal_level = self.req_level;
-        let offset = self.pfn().raw() & (self.goal_level.pages() - 1);
-        assert_eq!(offset, self.gfn().raw() & (self.goal_level.pages() - 1));
-        self.request.pfn = Pfn::new(self.pfn().raw() - offset);
-    }
-
-    /// Steps below `link` if the table it links must stay for the NX workaround.
-    pub fn adjust_for_nx<M: Mode>(&mut self, link: &Link<'_, M>) {
-        let (level, goal) = (link.level(), self.goal_level);
-        let page = link.cx().page_of(link.table());
-        if !self.nx_workaround || level != goal || !page.is_nx_disallowed() {
-            return;
-        }
-        let Some(below) = goal.below() else { return };
-        let within = (goal.pages() - 1) & !(below.pages() - 1);
-        self.request.pfn = Pfn::new(self.pfn().raw() | self.gfn().raw() & within);
-        self.goal_level = below;
+    /// Whether the frame is another name of one: only TDX has such.
+    pub fn is_alias(&self) -> bool {
+        false
     }
 
     /// For a tracepoint.
-    pub fn trace(&mut self, _access: Access) {}
+    pub fn trace_fast(&self, _at: &EntrySnapshot<'_>, _outcome: Option<Outcome>) {}
+
+    pub(in crate::kvm::fault) fn is_frame_write_tracked(&self) -> bool {
+        self.slot.is_some() && self.vcpu.vm().is_write_tracked(self.gfn)
+    }
+
+    pub(in crate::kvm::fault) fn max_level(&self) -> Level {
+        self.max_level
+    }
+
+    pub(in crate::kvm::fault) fn limit_level(&mut self, level: Level) {
+        self.max_level = level;
+    }
 }

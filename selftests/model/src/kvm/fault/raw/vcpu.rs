@@ -10,14 +10,29 @@ use crate::{
         Ordering::SeqCst,
     },
     kvm::{
+        fault::outcome::Outcome,
+        lock::{MmuGuard, Shared},
         memory::{MemSlot, Vm},
         roots::Root,
         table::{Role, TableMemory, VmPage},
         types::Gfn,
     },
+    lockdep,
     machine::arena::PageId,
     world::cpu::Cpu,
 };
+
+/// What a vCPU counts of its faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // See rust/kvm/fault/raw/vcpu.rs.
+pub enum Counted {
+    Fast,
+    Invalidated,
+    ObsoleteRoot,
+    InvalidSlot,
+    Raced,
+    MmioEntry,
+}
 
 /// A vCPU whose task is the current one.
 pub struct Vcpu {
@@ -82,9 +97,26 @@ impl Vcpu {
         self.vm.generation()
     }
 
-    /// Counts one more MMIO entry made.
-    pub fn count_mmio_spte(&self) {
-        self.vm.stats.mmio.add(1);
+    /// Fills the caches that tables come from.
+    pub fn fill_caches(&self) -> Result<(), Outcome> {
+        lockdep::might_sleep("filling caches");
+        Ok(())
+    }
+
+    /// Takes `mmu_lock` for read.
+    pub fn mmu_read(&self) -> MmuGuard<'_, Shared> {
+        self.vm.waits.run_hook();
+        self.vm.mmu_read()
+    }
+
+    /// Whether the vCPU runs a guest of its guest.
+    pub fn is_guest_mode(&self) -> bool {
+        self.role.is_guest_mode()
+    }
+
+    /// Counts one more.
+    pub fn count(&self, counted: Counted) {
+        self.vm.stats.faults[counted as usize].add(1);
     }
 
     pub(in crate::kvm::fault) fn mark_page_dirty_in(&self, slot: &MemSlot, gfn: Gfn) {

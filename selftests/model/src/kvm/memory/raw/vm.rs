@@ -19,8 +19,12 @@ use crate::{
     },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
     world::{
-        breaks::Breaks, cpu::Cpu, debt::Debt, notifier::Invalidations, primary::Primary,
-        variants::Variants,
+        breaks::Breaks,
+        cpu::Cpu,
+        debt::Debt,
+        notifier::Invalidations,
+        primary::Primary,
+        variants::{Variant, Variants},
     },
 };
 use std::collections::BTreeSet;
@@ -51,8 +55,10 @@ pub struct Stats {
     pub flushes: Counter,
     /// Changes of entries that were reported.
     pub changes: Counter,
-    /// MMIO entries that were made.
-    pub mmio: Counter,
+    /// What vCPUs count of their faults.
+    pub faults: [Counter; 6],
+    /// References to pages that faults have looked up.
+    pub page_references: Counter,
 }
 
 /// How a VM is set up.
@@ -83,6 +89,10 @@ pub struct Vm {
     generation: AtomicU64,
     /// When walks are asked to give way.
     pub breaks: Breaks,
+    /// What happens whenever a fault has looked up its page.
+    pub lookups: Breaks,
+    /// What happens whenever a fault is about to take `mmu_lock`.
+    pub waits: Breaks,
     /// What C does otherwise than C.
     pub variants: Variants,
     /// What must be flushed before others may hold `mmu_lock` for write.
@@ -116,6 +126,8 @@ impl Vm {
             private: Mutex::default(),
             generation: AtomicU64::new(0),
             breaks: Breaks::default(),
+            lookups: Breaks::default(),
+            waits: Breaks::default(),
             variants: Variants::default(),
             debt: Debt::default(),
             primary: Primary::default(),
@@ -232,15 +244,31 @@ impl Vm {
         level == Level::PG_4K || inside && !tracked && slot.is_shown_aligned_to(level)
     }
 
+    /// How many notifiers have taken away memory.
+    pub(in crate::kvm) fn invalidations_ended(&self) -> u64 {
+        match self.variants.has(Variant::FaultIsNeverStale) {
+            true => 0,
+            false => self.invalidations.ended(),
+        }
+    }
+
     /// How many notifiers are taking away memory.
-    pub(in crate::kvm::memory) fn invalidations_going_on(&self) -> u64 {
-        self.invalidations.going_on()
+    pub(in crate::kvm) fn invalidations_going_on(&self) -> u64 {
+        match self.variants.has(Variant::FaultIsNeverStale) {
+            true => 0,
+            false => self.invalidations.going_on(),
+        }
     }
 
     /// The frames of which they do.
-    pub(in crate::kvm::memory) fn invalidated_range(&self) -> GfnRange {
+    pub(in crate::kvm) fn invalidated_range(&self) -> GfnRange {
         let unknown = GfnRange::from_raw([u64::MAX; 2]);
         self.invalidations.range().unwrap_or(unknown)
+    }
+
+    /// Whether the guest's accesses to its APIC may go to the page for that. There is none.
+    pub fn is_apicv_active(&self) -> bool {
+        false
     }
 
     /// Marks the VM as broken.

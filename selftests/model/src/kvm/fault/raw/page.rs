@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The page of a fault, with C's look-up and C's choice of levels.
+
+use super::page_fault::{error, PageFault};
+use crate::{
+    kvm::{
+        fault::outcome::Outcome,
+        lock::{MmuLock, Mode, Shared},
+        memory::{MemSlot, Vm},
+        spte::masks,
+        table::Link,
+        types::{Access, Gfn, Level, NxHugePage, Pfn},
+    },
+    lockdep,
+};
+
+/// `-EFAULT`.
+const FAULT: i32 = -14;
+
+/// What a test says that the look-up finds.
+#[derive(Clone, Copy)]
+pub(super) struct Given {
+    pub pfn: Pfn,
+    pub writable: bool,
+}
+
+/// What it has found.
+#[derive(Default)]
+pub(super) struct Page<'a> {
+    pfn: Option<Pfn>,
+    writable: bool,
+    reference: Option<Reference<'a>>,
+}
+
+/// A reference to a page of the host, to be given back.
+struct Reference<'a>(&'a Vm);
+
+impl<'a> Reference<'a> {
+    fn get(vm: &'a Vm) -> Self {
+        vm.stats.page_references.add(1);
+        Self(vm)
+    }
+
+    fn put(self) {
+        self.0.stats.page_references.add(-1);
+    }
+}
+
+impl PageFault<'_> {
+    pub(in crate::kvm::fault) fn find_page(&mut self) -> Result<(), Outcome> {
+        lockdep::might_sleep("looking up a page");
+        let (vm, slot) = (self.vcpu.vm(), self.slot.expect("look_up() has seen it"));
+        let host = slot.host_of(self.gfn());
+        let found = self.given.or_else(|| {
+            vm.primary.page(host).map(|page| Given {
+                pfn: page.pfn_of(host),
+                writable: page.writable,
+            })
+        });
+        // Nothing there: it will be, once the notifier that goes on has ended.
+        let found = found.ok_or(Outcome::Retry)?;
+        assert!(self.page.reference.is_none(), "looked up twice");
+        self.page = Page {
+            pfn: Some(found.pfn),
+            writable: found.writable,
+            reference: Some(Reference::get(vm)),
+        };
+        vm.lookups.run_hook();
+        Ok(())
+    }
+
+    /// `kvm_handle_noslot_fault()`.
+    pub(in crate::kvm::fault) fn leave_slot(&mut self) -> Result<(), Outcome> {
+        self.slot = None;
+        match masks::mmio_caching() || self.given.is_some() {
+            true => Ok(()),
+            false => Err(Outcome::Emulate),
+        }
+    }
+
+    pub(in crate::kvm::fault) fn prepare_exit(self) -> Outcome {
+        Outcome::Failed(FAULT)
+    }
+
+    pub(in crate::kvm::fault) fn release_unused(&mut self) {
+        self.page
+            .reference
+            .take()
+            .into_iter()
+            .for_each(Reference::put);
+    }
+
+    pub(in crate::kvm::fault) fn release_mapped(&mut self, _lock: &MmuLock<'_, Shared>) {
+        assert!(lockdep::held().mmu, "marks a page without mmu_lock");
+        self.release_unused();
+    }
+
+    pub(in crate::kvm::fault) fn page_pfn(&self) -> Pfn {
+        self.page.pfn.unwrap_or(Pfn::new(0))
+    }
+
+    pub(in crate::kvm::fault) fn is_page_writable(&self) -> bool {
+        self.page.writable
+    }
+
+    pub(in crate::kvm::fault) fn chosen_goal_level(&self) -> Level {
+        self.goal_level
+    }
+
+    pub(in crate::kvm::fault) fn chosen_req_level(&self) -> Level {
+        self.req_level
+    }
+
+    pub(in crate::kvm::fault) fn is_huge_page_disallowed(&self) -> bool {
+        self.nx_huge_page == NxHugePage::Disallowed
+    }
+
+    /// `kvm_mmu_hugepage_adjust()`.
+    pub(in crate::kvm::fault) fn choose_level(&mut self) {
+        let fetch = self.error_code() & error::FETCH != 0;
+        if fetch && self.nx_workaround {
+            self.nx_huge_page = NxHugePage::Disallowed;
+        }
+        let Some(slot) = self.slot.filter(|slot| !slot.is_dirty_tracked()) else {
+            return;
+        };
+        if self.max_level == Level::PG_4K {
+            return;
+        }
+        let max = self.vcpu.vm().max_mapping_level(slot, self.gfn());
+        self.req_level = max.unwrap_or(Level::PG_4K).min(self.max_level);
+        if self.nx_huge_page == NxHugePage::Disallowed {
+            return;
+        }
+        self.goal_level = self.req_level;
+        let offset = self.page_pfn().raw() & (self.goal_level.pages() - 1);
+        assert_eq!(offset, self.gfn().raw() & (self.goal_level.pages() - 1));
+        self.page.pfn = Some(Pfn::new(self.page_pfn().raw() - offset));
+    }
+
+    /// `disallowed_hugepage_adjust()`.
+    pub(in crate::kvm::fault) fn choose_level_for_nx<M: Mode>(&mut self, link: &Link<'_, M>) {
+        let (level, goal) = (link.level(), self.goal_level);
+        let page = link.cx().page_of(link.table());
+        if !self.nx_workaround || level != goal || !page.is_nx_disallowed() {
+            return;
+        }
+        let Some(below) = goal.below() else { return };
+        let within = (goal.pages() - 1) & !(below.pages() - 1);
+        self.page.pfn = Some(Pfn::new(self.page_pfn().raw() | self.gfn().raw() & within));
+        self.goal_level = below;
+    }
+
+    pub(in crate::kvm::fault) fn is_write_tracked(&self, slot: &MemSlot, gfn: Gfn) -> bool {
+        let inside = slot.range().contains(gfn);
+        assert!(inside, "{gfn:?} was looked up in a slot that it is not in");
+        self.vcpu.vm().is_write_tracked(gfn)
+    }
+
+    pub(in crate::kvm::fault) fn trace_requested(&mut self, _access: Access) {}
+}
