@@ -15,7 +15,7 @@ use kvmrs_model::{
         spte::{self, masks},
         Access, Level, PageFault, Raced,
     },
-    machine::formats,
+    machine::{formats, npt},
     tdp_mmu::leaf,
     world::kvm,
 };
@@ -201,6 +201,16 @@ fn a_writable_leaf_of_a_logged_slot_is_in_the_log() {
         let after = slot.take_log().contains(&request.gfn);
         assert!(after, "{name}: the first note was taken");
     }
+}
+
+#[test]
+fn only_frames_of_the_slot_are_logged() {
+    let vcpu = vcpu_with(npt(), Options::default());
+    let slot = &vcpu.vm().slots()[0];
+    slot.set_dirty_tracked(true);
+    let logged = vcpu.log_write(slot, slot.range().end, || Ok::<_, Raced>(()));
+    assert!(logged.is_ok() && vcpu.vm().is_bugged());
+    assert!(slot.take_log().is_empty());
 }
 
 #[test]

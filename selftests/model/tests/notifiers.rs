@@ -6,9 +6,7 @@ mod common;
 
 use common::{frame, memory, smm_vcpu, vcpu, vm_with, Options, FIRST, PAGES};
 use kvmrs_model::{
-    kvm::{
-        memory::Setup, types::Pfn, AddressSpace, Gfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm,
-    },
+    kvm::{memory::Setup, types::Pfn, AddressSpace, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm},
     machine::{formats, npt, Machine},
     world::{
         breaks::{ALWAYS, NEVER},

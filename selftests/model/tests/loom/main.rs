@@ -11,6 +11,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod fast;
 mod orders;
 mod pair;
 

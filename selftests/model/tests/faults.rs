@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The way of a fault to its page, and what may come in between.
+
+mod common;
+
+use common::{frame, memory, vcpu, vm_with, Options};
+use kvmrs_model::{
+    kvm::{fault::error, Counted, Gfn, GfnRange, Level, Outcome, PageFault, Vcpu, Vm},
+    machine::{formats, npt, Masks},
+    tdp_mmu,
+    world::{
+        breaks::Breaks,
+        cpu::Access,
+        kvm,
+        notifier::Notifier,
+        view::{self, Tree},
+    },
+};
+use std::sync::{
+    atomic::{AtomicU32, Ordering::SeqCst},
+    Arc, Mutex,
+};
+
+/// A frame in the middle of a page of 2 MiB.
+const INNER: u64 = 256 + 100;
+
+fn world(format: Masks, level: Level) -> (Arc<Vm>, Vcpu) {
+    let vm = vm_with(format, memory(), level, Options::default());
+    let vcpu = vcpu(&vm);
+    (vm, vcpu)
+}
+
+fn leaf_level(vcpu: &Vcpu, gfn: Gfn) -> Option<Level> {
+    let tree = Tree::of(vcpu.vm(), &vcpu.root().expect("a root"));
+    tree.leaf(gfn).map(|(_, level, _)| level)
+}
+
+fn counted(vm: &Vm, counted: Counted) -> i64 {
+    vm.stats.faults[counted as usize].get()
+}
+
+/// Lets `meanwhile` happen once, where `at` says.
+fn once(at: &Breaks, meanwhile: impl FnOnce() + Send + 'static) {
+    let mut meanwhile = Some(meanwhile);
+    at.set_hook(move || {
+        meanwhile
+            .take()
+            .into_iter()
+            .for_each(|meanwhile| meanwhile())
+    });
+}
+
+/// Counts look-ups.
+fn look_ups(vm: &Vm) -> Arc<AtomicU32> {
+    let count = Arc::new(AtomicU32::new(0));
+    let counter = count.clone();
+    vm.lookups.set_hook(move || {
+        counter.fetch_add(1, SeqCst);
+    });
+    count
+}
+
+/// The end, without what was to happen.
+fn destroy(vm: Arc<Vm>, vcpu: Vcpu) {
+    vm.lookups.set_hook(|| ());
+    vm.waits.set_hook(|| ());
+    view::check(&vm);
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// The host moves `gfn` to other memory.
+fn moves(vm: &Vm, gfn: Gfn) {
+    kvm::invalidate(vm, GfnRange::one(gfn), || vm.primary.move_small(gfn));
+}
+
+/// As soon as it was looked up, or when nothing but the lock is left to be taken.
+#[test]
+fn a_page_that_goes_once_it_was_looked_up_is_not_mapped() {
+    for (name, format) in formats() {
+        for late in [false, true] {
+            let (vm, vcpu) = world(format, Level::PG_4K);
+            let host = vm.clone();
+            let at = if late { &vm.waits } else { &vm.lookups };
+            once(at, move || moves(&host, frame(0)));
+            let outcome = kvm::fault(&vcpu, frame(0), Access::Write);
+            assert_eq!(outcome, Outcome::Retry, "{name}: a stale page");
+            assert_eq!(leaf_level(&vcpu, frame(0)), None, "{name}");
+            assert_eq!(counted(&vm, Counted::Invalidated), 1, "{name}");
+            assert_eq!(vm.stats.page_references.get(), 0, "{name}");
+            kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
+            destroy(vm, vcpu);
+        }
+    }
+}
+
+/// The page is looked up before the notifier starts, and the lock taken before it ends.
+#[test]
+fn a_page_that_is_going_is_not_mapped() {
+    for late in [false, true] {
+        let (vm, vcpu) = world(npt(), Level::PG_4K);
+        let (host, started) = (vm.clone(), Arc::new(Mutex::new(None)));
+        let keep = started.clone();
+        let at = if late { &vm.waits } else { &vm.lookups };
+        once(at, move || {
+            let notifier = Notifier::start(&host, GfnRange::one(frame(0)), true);
+            *keep.lock().expect("one thread") = Some(notifier);
+        });
+        assert_eq!(kvm::fault(&vcpu, frame(0), Access::Read), Outcome::Retry);
+        assert_eq!(leaf_level(&vcpu, frame(0)), None);
+        let notifier = started.lock().expect("one thread").take();
+        notifier.expect("it has started").end(&vm);
+        destroy(vm, vcpu);
+    }
+}
+
+/// While a notifier goes on, its frames are not even looked up: that could make it wait.
+#[test]
+fn nobody_looks_up_what_is_going() {
+    let (vm, vcpu) = world(npt(), Level::PG_4K);
+    let count = look_ups(&vm);
+    let notifier = Notifier::start(&vm, GfnRange::one(frame(0)), true);
+    assert_eq!(kvm::fault(&vcpu, frame(0), Access::Read), Outcome::Retry);
+    assert_eq!(count.load(SeqCst), 0, "looked up in vain");
+    assert_eq!(counted(&vm, Counted::Invalidated), 1);
+    notifier.end(&vm);
+    destroy(vm, vcpu);
+}
+
+/// A notifier has one frame of a huge page. The others may be mapped, but in small pages: as the host
+/// would have to say that it splits the page, this takes a host that only takes attributes away.
+#[test]
+fn a_huge_page_has_no_frame_that_is_going() {
+    for (name, format) in formats() {
+        let (vm, vcpu) = world(format, Level::PG_2M);
+        let notifier = Notifier::start(&vm, GfnRange::one(frame(INNER)), true);
+        for (index, outcome) in [(INNER, Outcome::Retry), (INNER + 1, Outcome::Fixed)] {
+            let fault = kvm::fault(&vcpu, frame(index), Access::Write);
+            assert_eq!(fault, outcome, "{name}");
+        }
+        let level = leaf_level(&vcpu, frame(INNER + 1));
+        assert_eq!(level, Some(Level::PG_4K), "{name}: over what is going");
+        assert_eq!(leaf_level(&vcpu, frame(INNER)), None, "{name}");
+
+        let elsewhere = frame(INNER + 512);
+        kvm::fault(&vcpu, elsewhere, Access::Write);
+        let level = leaf_level(&vcpu, elsewhere);
+        assert_eq!(level, Some(Level::PG_2M), "{name}: nobody takes it away");
+        notifier.end(&vm);
+        destroy(vm, vcpu);
+    }
+}
+
+/// The root becomes invalid while the page is looked up.
+#[test]
+fn nothing_is_mapped_in_a_root_that_is_not_valid() {
+    let (vm, vcpu) = world(npt(), Level::PG_4K);
+    let zapper = vm.clone();
+    once(&vm.lookups, move || kvm::zap_all_fast(&zapper));
+    assert_eq!(kvm::fault(&vcpu, frame(0), Access::Read), Outcome::Retry);
+    assert_eq!(counted(&vm, Counted::ObsoleteRoot), 1);
+    assert_eq!(vm.stats.page_references.get(), 0);
+    kvm::guest_access(&vcpu, frame(0), Access::Read, |_| ());
+    destroy(vm, vcpu);
+}
+
+/// Whatever becomes of a page that was looked up.
+#[test]
+fn each_reference_to_a_page_is_given_back() {
+    let (vm, vcpu) = world(npt(), Level::PG_4K);
+    vm.set_write_tracked(frame(2), true);
+    let held = || vm.stats.page_references.get();
+    for (index, access, outcome) in [
+        (0, Access::Read, Outcome::Fixed),
+        (1, Access::Write, Outcome::Fixed),
+        (2, Access::Write, Outcome::WriteProtected),
+        (2, Access::Read, Outcome::Spurious),
+    ] {
+        assert_eq!(kvm::fault(&vcpu, frame(index), access), outcome);
+        assert_eq!(held(), 0, "{index}");
+    }
+    let fault = PageFault::at(&vcpu, frame(3), error::USER, false);
+    let resolved = fault.snapshot().look_up();
+    assert_eq!(held(), 1);
+    drop(resolved);
+    assert_eq!(held(), 0, "dropped before the lock is taken");
+    destroy(vm, vcpu);
+}
+
+/// What the guest takes the memory for is not what userspace has made it: userspace has to decide, and
+/// nothing is looked up.
+#[test]
+fn attributes_decide_before_the_page() {
+    let (vm, vcpu) = world(npt(), Level::PG_4K);
+    let count = look_ups(&vm);
+    kvm::make_private(&vm, GfnRange::one(frame(0)));
+    for (index, private) in [(0, 0), (1, error::PRIVATE)] {
+        for present in [0, error::PRESENT | error::WRITE] {
+            let error_code = error::USER | private | present;
+            let fault = PageFault::at(&vcpu, frame(index), error_code, false);
+            let outcome = tdp_mmu::fault::page_fault(fault);
+            assert!(
+                matches!(outcome, Outcome::Failed(_)),
+                "{index}: {outcome:?}"
+            );
+        }
+    }
+    assert_eq!(count.load(SeqCst), 0);
+    destroy(vm, vcpu);
+}
