@@ -35,6 +35,7 @@ pub mod leaf;
 pub mod lookup;
 pub mod map;
 pub mod notifier;
+pub mod nx;
 pub mod recover;
 pub mod roots;
 pub mod split;

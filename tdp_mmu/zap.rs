@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Zapping: ranges of leaves, whole roots, and tables that keep a huge page from being mapped.
+//! Zapping: ranges of leaves, and whole roots.
 //!
 //! C counterparts: `tdp_mmu_zap_leafs()`, `tdp_mmu_zap_root()` and their callers.
 
@@ -11,7 +11,6 @@ use super::{
     walk::walk, //
 };
 use crate::kvm::{
-    Context,
     Entry,
     Exclusive,
     Flush,
@@ -22,7 +21,6 @@ use crate::kvm::{
     MmuLock,
     PendingFlush,
     RootFilter,
-    Shared,
     SlotRange,
     Spte,
     State,
@@ -180,24 +178,4 @@ pub fn zap_all(lock: &mut MmuLock<'_, Exclusive>) {
         zap_root(lock, root, Waiver::NoVcpuRuns);
         ControlFlow::Continue(())
     });
-}
-
-/// Cuts off the table `page`, if the entry that once linked it still does, so that the next fault
-/// can map a huge page (`kvm_tdp_mmu_zap_possible_nx_huge_page`).
-///
-/// C's caller flushes if the answer is true, before it ends the RCU section of `cx`.
-pub fn zap_possible_nx_huge_page(cx: Context<'_, Shared>, page: &VmPage<'_>) -> bool {
-    let Some(State::Link(link)) = Entry::read_parent(cx, page).map(Entry::state) else {
-        return false;
-    };
-    if !page.owns(link.table()) {
-        return false;
-    }
-    match zap_link(link) {
-        Ok(flush) => {
-            flush.waive(Waiver::CallerFlushes);
-            true
-        }
-        Err(_) => false,
-    }
 }

@@ -65,7 +65,7 @@ const MMU_OPS: bindings::kvm_backend_mmu_ops = bindings::kvm_backend_mmu_ops {
     unmap_gfn_range: Some(ranges::unmap_gfn_range),
     zap_leafs: Some(ranges::zap_leafs),
     zap_all: Some(ranges::zap_all),
-    zap_possible_nx_huge_page: Some(ranges::zap_possible_nx_huge_page),
+    recover_nx_huge_pages: Some(ranges::recover_nx_huge_pages),
     wrprot_slot: Some(slots::wrprot_slot),
     clear_dirty_slot: Some(slots::clear_dirty_slot),
     clear_dirty_pt_masked: Some(slots::clear_dirty_pt_masked),

@@ -4,20 +4,17 @@
 
 use crate::{
     kvm::{
-        Context,
         Exclusive,
         Gfn,
         GfnRange,
         MmuLock,
         PendingFlush,
-        Shared,
         SlotRange,
-        Vm,
-        VmPage, //
+        Vm, //
     },
-    sync::rcu::CallerHolds,
     tdp_mmu, //
 };
+use kernel::ffi::c_ulong;
 use kvm_bindings as bindings;
 
 /// Zaps a range whose backing is about to go; returns whether a flush is owed
@@ -73,31 +70,15 @@ pub(in crate::backend) unsafe extern "C" fn zap_all(kvm: *mut bindings::kvm) {
     tdp_mmu::zap::zap_all(&mut lock);
 }
 
-/// Cuts off a table that keeps a huge page from being mapped; returns whether a flush is owed
-/// (`kvm_tdp_mmu_zap_possible_nx_huge_page`).
+/// Cuts off up to `to_zap` tables that keep huge pages from being mapped (`kvm_recover_nx_huge_pages`).
 ///
 /// # Safety
 ///
-/// `kvm` is a live VM, `mmu_lock` is held for read, and an RCU read-side section is open in which
-/// `sp`, a page of `kvm`, was found on the list of possible NX huge pages. The caller flushes before it
-/// ends.
-pub(in crate::backend) unsafe extern "C" fn zap_possible_nx_huge_page(
+/// `kvm` is a live VM. The current task may sleep, and holds neither `mmu_lock` nor `kvm->srcu`.
+pub(in crate::backend) unsafe extern "C" fn recover_nx_huge_pages(
     kvm: *mut bindings::kvm,
-    sp: *mut bindings::kvm_mmu_page,
-) -> bool {
+    to_zap: c_ulong,
+) {
     // SAFETY: The VM is live.
-    let vm = unsafe { Vm::from_raw(kvm) };
-    // SAFETY: The caller's RCU section is open until this function returns.
-    let rcu = unsafe { CallerHolds::new() };
-    // SAFETY: What is found on the list in an RCU section is not freed before it ends. C relies on
-    // that for the parent table too, which is true but for a window that docs/safety.md describes.
-    let page = unsafe { VmPage::from_raw(vm, sp) };
-    if !page.is_tdp_mmu_page() {
-        vm.bug();
-        return false;
-    }
-    // SAFETY: `mmu_lock` is held for read.
-    let lock = unsafe { MmuLock::<Shared>::assume_held(vm) };
-    Context::enter(&lock, &rcu, &page)
-        .is_some_and(|(cx, _)| tdp_mmu::zap::zap_possible_nx_huge_page(cx, &page))
+    tdp_mmu::nx::recover(unsafe { Vm::from_raw(kvm) }, to_zap as u64);
 }

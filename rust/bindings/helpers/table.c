@@ -60,3 +60,12 @@ __kvmrs_helper void kvmrs_free_sp(struct kvm_mmu_page *sp)
 {
 	kmem_cache_free(mmu_page_header_cache, sp);
 }
+
+/* NULL if the list is empty. */
+__kvmrs_helper struct kvm_mmu_page *kvmrs_first_on_nx_list(struct kvm *kvm)
+{
+	lockdep_assert_held(&kvm->arch.tdp_mmu_pages_lock);
+
+	return list_first_entry_or_null(&kvm->arch.possible_nx_huge_pages[KVM_TDP_MMU].pages,
+					struct kvm_mmu_page, possible_nx_huge_page_link);
+}

@@ -32,9 +32,6 @@ pub enum Waiver {
     InvalidRoot,
     /// The VM is going away or its address space is: no vCPU can run again.
     NoVcpuRuns,
-    /// C's caller flushes before it lets go of `mmu_lock`, which it holds for read, and before it ends
-    /// its RCU section. No notifier comes before that, and no table that was cut off is freed.
-    CallerFlushes,
 }
 
 impl Flush {

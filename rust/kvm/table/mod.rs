@@ -23,6 +23,7 @@ mod context;
 mod enter;
 mod entry;
 mod new;
+mod nx_list;
 mod page;
 mod raw;
 mod removed;

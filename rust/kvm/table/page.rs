@@ -160,15 +160,18 @@ impl ShadowPage {
         }
     }
 
-    /// Takes the page off that list. No other task does so with a page that was cut off.
+    /// Takes the page off that list, if recovery has not.
     pub(super) fn untrack_possible_nx_huge_page(&self, vm: &Vm) {
-        // A page without the flag never gets it, and no other task clears that of a page which was
-        // cut off.
+        // A page without the flag never gets it, and is not on the list.
         if !self.is_nx_disallowed() {
             return;
         }
-        let lock = vm.pages_lock();
+        self.untrack(&vm.pages_lock());
+    }
+
+    /// Takes the page off that list, for good.
+    pub(super) fn untrack(&self, lock: &PagesLock<'_>) {
         self.set_nx_disallowed(false);
-        self.remove_from_nx_list(&lock);
+        self.remove_from_nx_list(lock);
     }
 }

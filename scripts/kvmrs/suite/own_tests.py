@@ -42,9 +42,13 @@ WIDE = "max,phys-bits=51,la57=off"
 """Guest addresses are wider than what page tables of four levels translate."""
 
 
+def _shows(report: str) -> Dict[str, Any]:
+    """Of a test that shows a bug of the C code, which the report describes. On Rust it must pass."""
+    return {"fails": f"docs/upstream/{report}.md", "c_alone": True}
+
+
 def _upstream(name: str, report: str, cpu: str = "") -> Test:
-    """Shows a bug of the C code, which the report describes. On Rust it must pass."""
-    return Test(name, testlist.TIMEOUT, fails=f"docs/upstream/{report}.md", c_alone=True, cpu=cpu)
+    return Test(name, testlist.TIMEOUT, cpu=cpu, **_shows(report))
 
 
 C_TESTS = [
@@ -84,7 +88,11 @@ def listed(program: Path) -> List[Test]:
     done = subprocess.run([program, "--list"], text=True, capture_output=True)
     if done.returncode != 0:
         raise KvmrsError(done.stderr.strip() or f"{program.name} does not list its tests")
-    return [RustTest(**entry) for entry in json.loads(done.stdout)]
+    return [_rust(**entry) for entry in json.loads(done.stdout)]
+
+
+def _rust(report: str, **entry: Any) -> RustTest:
+    return RustTest(**entry, **_shows(report)) if report else RustTest(**entry)
 
 
 def on_ept(file: Path) -> List[Test]:

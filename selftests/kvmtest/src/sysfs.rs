@@ -8,6 +8,10 @@ use std::path::Path;
 
 /// KVM's parameter that forces small pages for code.
 pub const NX_HUGE_PAGES: &str = "/sys/module/kvm/parameters/nx_huge_pages";
+/// KVM's parameter for how many of the split pages are recovered in a round: one part in so many.
+pub const NX_RATIO: &str = "/sys/module/kvm/parameters/nx_huge_pages_recovery_ratio";
+/// KVM's parameter for how many milliseconds there are between two rounds.
+pub const NX_PERIOD: &str = "/sys/module/kvm/parameters/nx_huge_pages_recovery_period_ms";
 /// KVM's parameter that has logs split huge pages at once.
 pub const EAGER_SPLIT: &str = "/sys/module/kvm/parameters/eager_page_split";
 

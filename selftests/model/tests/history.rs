@@ -15,6 +15,7 @@ use common::{
 use kvmrs_model::{
     kvm::{spte::LeafSpte, AddressSpace, Gfn, GfnRange, Level, Vcpu, Vm},
     machine::formats,
+    tdp_mmu,
     world::{cpu::Access, kvm, notifier::Notifier, ring, view},
 };
 use proptest::prelude::*;
@@ -181,7 +182,7 @@ impl World {
             Op::Recover(smm) => kvm::recover(vm, self.slot(smm)),
             Op::Age(from, pages, test_only) => self.age(range(from, pages), test_only),
             Op::Track(gfn) => kvm::write_track(vm, frame(gfn)),
-            Op::NxWorker(most) => while kvm::recover_nx_huge_pages(vm, most) {},
+            Op::NxWorker(most) => tdp_mmu::nx::recover(vm, most.into()),
             Op::Nx(on) => kvm::switch_nx_huge_pages(vm, on),
             Op::Breaks(pattern) => vm.breaks.set(pattern),
         }

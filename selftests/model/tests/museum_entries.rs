@@ -125,8 +125,7 @@ fn a_link_that_was_cut_meanwhile_is_not_collapsed() {
     with_entry::<Shared, _>(&vcpu, &vm.mmu_read(), Level::PG_2M, |cx, read| {
         let stale = link(read());
         let page = cx.page_of(stale.table());
-        assert!(tdp_mmu::zap::zap_possible_nx_huge_page(cx, &page));
-        vm.flush_remote_tlbs();
+        tdp_mmu::nx::cut_off(cx, &page, &mut PendingFlush::none(&vm));
         let huge = LeafSpte::new(pfn, Level::PG_2M);
         assert!(stale.collapse(huge).is_err(), "a table came back");
         assert!(!read().spte().is_present(), "{:?}", read().spte());

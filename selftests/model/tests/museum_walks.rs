@@ -8,6 +8,7 @@ use common::{frame, memory, smm_vcpu, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
     kvm::{Gfn, GfnRange, Level, Vcpu, Vm},
     machine::npt,
+    tdp_mmu,
     world::{
         breaks::{ALWAYS, NEVER},
         cpu::Access,
@@ -180,7 +181,7 @@ fn recovery_does_not_look_up_frames_outside_of_the_slot() {
     kvm::destroy(&vm, vec![vcpu]);
 }
 
-/// The worker's caller flushes if it is told so: CPUs go on using the table until they do.
+/// CPUs go on using the table until they flush.
 #[test]
 fn a_table_that_the_nx_worker_cuts_off_is_flushed() {
     let options = Options {
@@ -192,9 +193,8 @@ fn a_table_that_the_nx_worker_cuts_off_is_flushed() {
     kvm::guest_access(&vcpu, frame(256), Access::Fetch, |_| ());
     assert_eq!(vm.possible_nx_huge_pages().len(), 1);
     let flushes = vm.stats.flushes.get();
-    let zapped = kvm::zap_one_nx_table(&vm);
+    tdp_mmu::nx::recover(&vm, 1);
     assert!(leaves(&vcpu).is_empty(), "still mapped small");
-    assert!(zapped, "the caller was not told to flush");
     assert_eq!(vm.stats.flushes.get(), flushes + 1);
     assert!(vm.possible_nx_huge_pages().is_empty());
     kvm::guest_access(&vcpu, frame(257), Access::Read, |_| ());

@@ -12,6 +12,7 @@ use kvmrs_model::{
     atomic::{lock, pause, plain, seed, thread, Arc, Mutex, Ordering::SeqCst},
     kvm::{memory::SlotState, types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{Machine, Masks},
+    tdp_mmu,
     world::{breaks::ALWAYS, cpu::Access, kvm, notifier::Notifier, ring, view},
 };
 use std::{cell::Cell, ops::Range};
@@ -219,7 +220,7 @@ impl Crowd {
                 let _slots = lock(&self.slots);
                 kvm::recover(vm, slot);
             }
-            Task::NxWorker => while kvm::recover_nx_huge_pages(vm, 1 + dice.roll(3) as u32) {},
+            Task::NxWorker => tdp_mmu::nx::recover(vm, 1 + dice.roll(3)),
             Task::Slots => {
                 let _slots = lock(&self.slots);
                 match slot.state() {

@@ -14,6 +14,7 @@ use kvmrs_model::{
     atomic::{plain::AtomicU64, Arc, Ordering::SeqCst},
     kvm::{Gfn, GfnRange, Vm},
     machine::npt,
+    tdp_mmu,
     world::{cpu::Access, kvm, notifier::Notifier, variants::Variant},
 };
 
@@ -72,9 +73,7 @@ fn notifier_and_nx_worker(variants: &[Variant]) {
     variants
         .iter()
         .for_each(|variant| world.vm.variants.choose(*variant));
-    let worker = world.kernel(|vm| {
-        kvm::recover_nx_huge_pages(vm, 1);
-    });
+    let worker = world.kernel(|vm| tdp_mmu::nx::recover(vm, 1));
     world.race([worker, world.moves()]);
     world.end();
 }

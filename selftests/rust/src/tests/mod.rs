@@ -14,6 +14,7 @@ mod invalidation;
 mod maps;
 mod mmio;
 mod notifier;
+mod nx;
 mod recovery;
 mod smm;
 mod tool;
@@ -24,7 +25,7 @@ use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::Vm;
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 15] = [
+const GROUPS: [&[Test]; 16] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -32,6 +33,7 @@ const GROUPS: [&[Test]; 15] = [
     aging::TESTS,
     notifier::TESTS,
     invalidation::TESTS,
+    nx::TESTS,
     mmio::TESTS,
     smm::TESTS,
     backends::TESTS,
@@ -60,6 +62,7 @@ const fn test(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
         name,
         timeout: 60,
         mixed: false,
+        report: "",
         run,
     }
 }
@@ -68,6 +71,14 @@ const fn test(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
 const fn mixed(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
     Test {
         mixed: true,
+        ..test(name, run)
+    }
+}
+
+/// A test that shows a bug of C, which `report` describes.
+const fn reported(report: &'static str, name: &'static str, run: fn(&str) -> Result<()>) -> Test {
+    Test {
+        report,
         ..test(name, run)
     }
 }

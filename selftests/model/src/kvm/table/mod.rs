@@ -10,6 +10,8 @@ mod enter;
 mod entry;
 #[path = "../../../../../rust/kvm/table/new.rs"]
 mod new;
+#[path = "../../../../../rust/kvm/table/nx_list.rs"]
+mod nx_list;
 #[path = "../../../../../rust/kvm/table/page.rs"]
 mod page;
 mod raw;

@@ -1,11 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Headers that C knows by their number.
+//! Headers that C knows by their number, or by its list of those that keep it from mapping huge pages.
 
 use crate::{
-    kvm::{memory::Vm, table::vm_page::VmPage},
+    atomic::plain::lock,
+    kvm::{lock::PagesLock, memory::Vm, table::vm_page::VmPage},
     machine::arena::PageId,
+    sync::rcu,
 };
+
+impl<'l> VmPage<'l> {
+    /// The page that has been on the list longest.
+    pub(in crate::kvm::table) fn first_on_nx_list(pages: &'l PagesLock<'_>) -> Option<Self> {
+        let vm = pages.vm();
+        let id = lock(&vm.nx_pages).first().copied()?;
+        Some(Self::from_id(vm, id))
+    }
+
+    /// The page for as long as an RCU section lasts.
+    pub(in crate::kvm::table) fn kept_by<'r>(
+        &self,
+        vm: &'r Vm,
+        _rcu: &'r rcu::Guard,
+    ) -> VmPage<'r> {
+        VmPage::from_id(vm, self.id())
+    }
+}
 
 impl<'r> VmPage<'r> {
     /// The page with number `id`, which is one of `vm`.
