@@ -99,20 +99,20 @@ fn look_up(fault: Snapshot<'_>) -> Result<Resolved<'_>, Outcome> {
 }
 
 /// Maps the page, if it is still the host's.
-fn map_resolved(mut resolved: Resolved<'_>) -> Outcome {
+fn map_resolved(resolved: Resolved<'_>) -> Outcome {
     let vcpu = resolved.vcpu();
     let lock = vcpu.mmu_read();
     let Some(root) = vcpu.root().filter(|root| !root.role().is_invalid()) else {
         vcpu.count(Counted::ObsoleteRoot);
-        return resolved.finish(&lock, Outcome::Retry);
+        return Outcome::Retry;
     };
     let Some(mut fault) = resolved.current(&lock) else {
         vcpu.count(Counted::Invalidated);
-        return resolved.finish(&lock, Outcome::Retry);
+        return Outcome::Retry;
     };
     let outcome = map::map(&root, &mut fault);
     if outcome == Outcome::Retry {
         vcpu.count(Counted::Raced);
     }
-    resolved.finish(&lock, outcome)
+    fault.finish(outcome)
 }

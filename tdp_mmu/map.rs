@@ -58,7 +58,6 @@ impl<T> From<LinkError<T>> for Retry {
 
 /// Resolves `fault` in the tree of `root`, which its vCPU has loaded.
 pub fn map(root: &VmPage<'_>, fault: &mut Current<'_, '_>) -> Outcome {
-    fault.adjust_level();
     fault.trace(root.role().access());
 
     let rcu = rcu::read_lock();

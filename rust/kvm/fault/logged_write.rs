@@ -10,7 +10,8 @@
 //! - If it were noted after only, another vCPU could write in between, leave the guest and wait, and the
 //!   log would not have what it wrote.
 //!
-//! So it is noted before and after. The second time costs a load, unless the note was taken. An entry of
+//! So it is noted before and after. If somebody takes the note in between, there is a moment without one:
+//! the vCPU is still in its fault then. The second time costs a load, unless the note was taken. An entry of
 //! a dirty ring is userspace's as soon as it is there, and may have been reset, which makes the page
 //! read-only again: it comes after.
 

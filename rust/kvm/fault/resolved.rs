@@ -10,13 +10,15 @@
 //!
 //! The host may take the page away at any time. It says so between the begin and the end of an
 //! invalidation, both under `mmu_lock` held for write, and the end is counted. So whoever has looked at
-//! the count, looks up the page, and then holds the lock for read knows: if the count is the same, and
-//! no invalidation of the frame is going on, then the page is still the host's for that frame, and stays
-//! so for as long as the lock is held. Nothing else has the page's number, so nothing else is mapped.
+//! the count, looks up the page, and then holds the lock for read knows: if no invalidation of the frame
+//! is going on, and none has ended since the count was that, then the page is still the host's for that
+//! frame, and stays so for as long as the lock is held. Nothing else has the page's number, so nothing
+//! else is mapped for a fault.
 //!
-//! The count is C's, one for all frames: an end anywhere makes a fault start again, as in C. Those that
-//! are going on are asked about for every frame of the page to be mapped, where C asks for the one that
-//! was accessed.
+//! The [record](crate::kvm::memory) of the VM knows which frames each of the last invalidations was for.
+//! So what happens elsewhere makes no fault start again. In C it does: an end anywhere, and one that
+//! goes on between two others. And every frame of the page to be mapped is asked about, where C asks for
+//! the one that was accessed: a huge page becomes a smaller one where a part of it is going.
 
 #![forbid(unsafe_code)]
 
@@ -70,10 +72,8 @@ impl<'a> Snapshot<'a> {
     /// wrong either way (`mmu_invalidate_retry_gfn_unsafe()`).
     #[inline(always)]
     pub fn looks_stale(&self) -> bool {
-        let vm = self.vcpu().vm();
-        let going_on = vm.invalidations_going_on() != 0;
-        going_on && vm.invalidated_range().contains(self.gfn())
-            || vm.invalidations_ended() != self.ended
+        let frame = GfnRange::sized(self.gfn(), 1);
+        self.vcpu().vm().is_stale(self.ended, frame)
     }
 
     /// Looks up the page in the host's page tables, or in guest_memfd. May sleep. A frame without a slot
@@ -119,13 +119,16 @@ impl<'a> Resolved<'a> {
         self.snapshot.looks_stale()
     }
 
-    /// The fault, if its page is still what the host has there. The levels that it may be mapped at are
-    /// those at which that holds for every frame.
+    /// The fault, if its page is still what the host has there, with the level chosen at which to map it:
+    /// by the slot, the host's mapping and the NX workaround, and so that the page is still the host's for
+    /// every frame. Else the reference to the page is dropped.
     ///
     /// `None` also for the lock of another VM, which marks the fault's VM as broken.
     #[inline]
-    pub fn current<'l>(&'l mut self, lock: &'l MmuLock<'_, Shared>) -> Option<Current<'l, 'a>> {
-        if !self.is_under(lock) {
+    pub fn current<'l>(mut self, lock: &'l MmuLock<'_, Shared>) -> Option<Current<'l, 'a>> {
+        let vm = self.vm();
+        if !ptr::eq(lock.vm(), vm) {
+            vm.bug();
             return None;
         }
         // What has no slot has no page that could go.
@@ -133,9 +136,11 @@ impl<'a> Resolved<'a> {
             let level = self.current_level()?;
             self.snapshot.fault.limit_level(level);
         }
-        // INVARIANT: Just checked, and the lock is borrowed for `'l`.
+        self.snapshot.fault.choose_level();
+        // INVARIANT: Just checked, and the lock is borrowed for `'l`. C has chosen no higher level than
+        // the fault's highest.
         Some(Current {
-            fault: &mut self.snapshot.fault,
+            resolved: self,
             lock,
         })
     }
@@ -151,38 +156,16 @@ impl<'a> Resolved<'a> {
         self.vcpu().vm()
     }
 
-    /// Whether it is the fault's VM that `lock` is about. If not, that is marked as broken.
-    #[inline(always)]
-    fn is_under(&self, lock: &MmuLock<'_, Shared>) -> bool {
-        let same = ptr::eq(lock.vm(), self.vm());
-        if !same {
-            self.vm().bug();
-        }
-        same
-    }
-
     /// The highest level at which no frame's page may have gone. The lock is held.
     #[inline(always)]
     fn current_level(&self) -> Option<Level> {
         let (vm, gfn) = (self.vm(), self.snapshot.gfn());
-        if vm.invalidations_ended() != self.snapshot.ended {
-            return None;
-        }
+        let page = |level: Level| GfnRange::sized(gfn.round_down(level), level.pages());
         let mut level = self.snapshot.fault.max_level();
-        while vm.is_invalidating(GfnRange::sized(gfn.round_down(level), level.pages())) {
+        while vm.is_stale(self.snapshot.ended, page(level)) {
             level = level.below()?;
         }
         Some(level)
-    }
-
-    /// Gives the reference to the page back, and says whether it was used. Under the lock of another VM
-    /// it was not, which marks the fault's VM as broken.
-    #[inline(always)]
-    pub fn finish(mut self, lock: &MmuLock<'_, Shared>, outcome: Outcome) -> Outcome {
-        if outcome.is_mapped() && self.is_under(lock) {
-            self.snapshot.fault.release_mapped(lock);
-        }
-        outcome
     }
 }
 
@@ -198,9 +181,9 @@ impl Drop for Resolved<'_> {
 /// # Invariants
 ///
 /// The lock is that of the fault's VM. No invalidation of a frame of the page of the fault's highest
-/// level is going on, and none has ended since the page was looked up.
+/// level is going on, and none of one has ended since the page was looked up.
 pub struct Current<'l, 'a> {
-    fault: &'l mut PageFault<'a>,
+    resolved: Resolved<'a>,
     lock: &'l MmuLock<'l, Shared>,
 }
 
@@ -214,48 +197,42 @@ impl<'l> Current<'l, '_> {
     /// The host frame to map; aligned to the goal level.
     #[inline(always)]
     pub fn pfn(&self) -> Pfn {
-        self.fault.page_pfn()
+        self.page_pfn()
     }
 
     /// Whether the host lets the guest write.
     #[inline(always)]
     pub fn is_host_writable(&self) -> bool {
-        self.fault.is_page_writable()
+        self.is_page_writable()
     }
 
     /// The level to map at.
     #[inline(always)]
     pub fn goal_level(&self) -> Level {
-        self.fault.chosen_goal_level()
+        self.chosen_goal_level()
     }
 
     /// The level that would be mapped at but for the NX workaround.
     #[inline(always)]
     pub fn req_level(&self) -> Level {
-        self.fault.chosen_req_level()
+        self.chosen_req_level()
     }
 
     /// What the NX workaround says to a huge page for this fault.
     #[inline(always)]
     pub fn nx_huge_page(&self) -> NxHugePage {
-        if self.fault.is_huge_page_disallowed() {
+        if self.is_huge_page_disallowed() {
             NxHugePage::Disallowed
         } else {
             NxHugePage::Allowed
         }
     }
 
-    /// Chooses the levels, going by the slot, the host's mapping and the NX workaround.
-    #[inline(always)]
-    pub fn adjust_level(&mut self) {
-        self.fault.choose_level();
-    }
-
     /// Steps below `link` instead of replacing it if the table it links must stay, because it maps
     /// executable small pages under the NX workaround.
     #[inline(always)]
     pub fn adjust_for_nx<M: Mode>(&mut self, link: &Link<'_, M>) {
-        self.fault.choose_level_for_nx(link);
+        self.resolved.snapshot.fault.choose_level_for_nx(link);
     }
 
     /// Tells the shadow MMU that `gfn` is about to become writable.
@@ -268,13 +245,22 @@ impl<'l> Current<'l, '_> {
             self.vcpu().vm().bug();
             return true;
         }
-        self.fault.is_write_tracked(slot, gfn)
+        self.is_write_tracked(slot, gfn)
     }
 
     /// Reports to the tracepoint `kvm_mmu_spte_requested`.
     #[inline(always)]
     pub fn trace(&mut self, access: Access) {
-        self.fault.trace_requested(access);
+        self.resolved.snapshot.fault.trace_requested(access);
+    }
+
+    /// Gives the reference to the page back: as that of one which is mapped, if `outcome` says so.
+    #[inline(always)]
+    pub fn finish(mut self, outcome: Outcome) -> Outcome {
+        if outcome.is_mapped() {
+            self.resolved.snapshot.fault.release_mapped(self.lock);
+        }
+        outcome
     }
 }
 
@@ -283,6 +269,6 @@ impl<'a> Deref for Current<'_, 'a> {
 
     #[inline(always)]
     fn deref(&self) -> &PageFault<'a> {
-        self.fault
+        &self.resolved.snapshot
     }
 }

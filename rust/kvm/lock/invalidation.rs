@@ -2,10 +2,10 @@
 
 //! The begin and the end of an invalidation.
 //!
-//! In between nobody may map the frames. Faults look at C's count, sequence and range, so the begin
-//! and the end are C's, under `mmu_lock` held for write: a fault that holds it for read comes before
-//! the begin, and then what it maps is zapped, or after it, and then it sees it. The
-//! [record](crate::kvm::memory::Invalidations) has the same more precisely.
+//! In between nobody may map the frames. The begin and the end are C's, as the shadow MMU's faults look
+//! at C's count, sequence and range, and the [record](crate::kvm::memory::Invalidations) has the same more
+//! precisely. Both come under `mmu_lock` held for write: a fault that holds it for read comes before the
+//! begin, and then what it maps is zapped, or after it, and then it sees it.
 //!
 //! An invalidation is begun inside `kvm->srcu`, and outlasts both that and the lock.
 
@@ -40,6 +40,7 @@ use core::{
 #[must_use = "an invalidation must end"]
 pub struct Begun<'vm> {
     vm: &'vm Vm,
+    frames: GfnRange,
 }
 
 impl Begun<'_> {
@@ -65,25 +66,28 @@ impl<'vm> MmuLock<'vm, Exclusive> {
         self.invalidate_start(frames);
         vm.record().begin(host, frames);
         // INVARIANT: C counts it.
-        Begun { vm }
+        Begun { vm, frames }
     }
 
     /// Takes the invalidation that the host has `ended`. `None` if none began.
     #[inline]
     pub fn begun(&mut self, ended: &Ended<'_>) -> Option<Begun<'vm>> {
         let vm = self.vm();
+        let frames = vm.record().take(ended.range())?;
         // INVARIANT: C counts what is in the record.
-        vm.record().take(ended.range()).then(|| Begun { vm })
+        Some(Begun { vm, frames })
     }
 
     /// Ends an invalidation. That of another VM is refused, and marks both as broken.
     #[inline]
     pub fn end(&mut self, begun: Begun<'vm>) {
-        if !ptr::eq(begun.vm, self.vm()) {
-            return self.vm().bug();
+        let (vm, frames) = (self.vm(), begun.frames);
+        if !ptr::eq(begun.vm, vm) {
+            return vm.bug();
         }
         mem::forget(begun);
         self.invalidate_end();
+        vm.record().note_end(vm.invalidations_ended(), frames);
     }
 
     /// Zaps what the shadow MMU maps of `range`, and may give way if that may block. If it may have any

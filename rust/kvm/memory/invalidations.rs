@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The record of invalidations: which frames the host is taking away.
+//! The record of invalidations: which frames the host is taking away, and which it has just taken.
 //!
 //! C keeps one range for all invalidations of a VM that are going on, from the lowest frame to the
-//! highest, until the last of them ends. The record keeps each by itself. It is also what the two halves
-//! of a notifier meet by: the end takes away what the start has put there. Both name the same range of
-//! host addresses.
+//! highest, until the last of them ends, and one number of those that have ended. So an invalidation
+//! anywhere concerns everybody. The record keeps each by itself:
 //!
-//! There is room for a few. What has no place counts as everything: the record errs towards "going on",
-//! never the other way.
+//! - those that are going on. They are also what the two halves of a notifier meet by: the end takes
+//!   away what the start has put there. Both name the same range of host addresses;
+//! - the last that have ended, by the number that C's count had then.
 //!
-//! Writers hold `mmu_lock` for write. Who holds it for read sees no change. Without it nothing can be
-//! said: an entry is more than one word.
+//! There is room for a few. What has no place counts as everything, and so does an end that is not in
+//! the record, because it was C's or is long past: the record errs towards "stale", never the other
+//! way. Numbers may wrap.
+//!
+//! Writers hold `mmu_lock` for write. Who holds it for read sees no change. Without it an answer is no
+//! more than a hint: an entry is more than one word.
 //!
 //! The model compiles this file as it is.
 
@@ -26,6 +30,8 @@ use core::array;
 
 /// How many invalidations that are going on have a place.
 const ACTIVE: usize = 8;
+/// How many that have ended have one. A power of two, so that numbers may wrap.
+const ENDED: usize = 32;
 
 /// Words of the record.
 type Word = Atomic<u64>;
@@ -84,6 +90,12 @@ impl Active {
     }
 }
 
+/// The end of an invalidation: its number, and the frames.
+struct Ended {
+    seq: Word,
+    frames: Pair,
+}
+
 fn raw(host: HostRange) -> [u64; 2] {
     [host.start as u64, host.end as u64]
 }
@@ -94,6 +106,7 @@ pub struct Invalidations {
     active: [Active; ACTIVE],
     /// How many are going on that have no place.
     unlisted: Word,
+    ended: [Ended; ENDED],
 }
 
 impl Invalidations {
@@ -102,6 +115,10 @@ impl Invalidations {
         Self {
             active: array::from_fn(|_| Active::free()),
             unlisted: Word::new(0),
+            ended: array::from_fn(|_| Ended {
+                seq: Word::new(0),
+                frames: Pair::new(GfnRange::ALL.raw()),
+            }),
         }
     }
 
@@ -118,18 +135,26 @@ impl Invalidations {
         }
     }
 
-    /// Takes away one of `host` that ends. It is one without a place if none with a place has that
-    /// range: only for who has begun one. Returns whether there is one that it could be.
+    /// Takes away one of `host` that is about to end, and says which frames it shows at. It is one
+    /// without a place if none with a place has that range: only for who has begun one. `None` if
+    /// there is none that it could be.
     #[must_use]
-    pub fn take(&self, host: HostRange) -> bool {
+    pub fn take(&self, host: HostRange) -> Option<GfnRange> {
         let mine = |place: &&Active| !host.is_empty() && place.host.load() == raw(host);
         if let Some(place) = self.active.iter().find(mine) {
             place.host.store(FREE);
-            return true;
+            return Some(GfnRange::from_raw(place.frames.load()));
         }
-        let others = self.unlisted.load(Relaxed).checked_sub(1);
-        self.unlisted.store(others.unwrap_or(0), Relaxed);
-        others.is_some()
+        let others = self.unlisted.load(Relaxed).checked_sub(1)?;
+        self.unlisted.store(others, Relaxed);
+        Some(GfnRange::ALL)
+    }
+
+    /// One that was taken away has ended, which made C's count `seq`.
+    pub fn note_end(&self, seq: u64, frames: GfnRange) {
+        let place = self.place_of(seq);
+        place.seq.store(seq, Relaxed);
+        place.frames.store(frames.raw());
     }
 
     /// How many are going on.
@@ -143,6 +168,24 @@ impl Invalidations {
     #[inline]
     pub fn is_active(&self, range: GfnRange) -> bool {
         self.unlisted.load(Relaxed) != 0 || self.active.iter().any(|place| place.overlaps(range))
+    }
+
+    /// Whether one that ended after C's count was `snapshot`, and before it became more than `now`,
+    /// may concern a frame of `range`.
+    #[inline]
+    pub fn has_ended(&self, snapshot: u64, now: u64, range: GfnRange) -> bool {
+        let missed = now.wrapping_sub(snapshot);
+        let concerns = |seq: u64| {
+            let place = self.place_of(seq);
+            place.seq.load(Relaxed) != seq
+                || GfnRange::from_raw(place.frames.load()).overlaps(range)
+        };
+        missed > ENDED as u64 || (0..missed).any(|back| concerns(now.wrapping_sub(back)))
+    }
+
+    #[inline(always)]
+    fn place_of(&self, seq: u64) -> &Ended {
+        &self.ended[seq as usize % ENDED]
     }
 }
 

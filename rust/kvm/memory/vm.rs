@@ -66,13 +66,24 @@ impl Vm {
         if going_on == 0 {
             return false;
         }
-        let record = self.record();
-        if record.count() == going_on {
-            return record.is_active(range);
-        }
-        // Some are of C's own, and C knows only from where to where all of them are, once it was told.
+        // C knows from where to where all of them are, once it was told.
         let known = self.invalidated_range();
-        known.is_empty() || range.overlaps(known)
+        if !known.is_empty() && !range.overlaps(known) {
+            return false;
+        }
+        // Those that the record does not have are C's own.
+        let record = self.record();
+        record.count() != going_on || record.is_active(range)
+    }
+
+    /// Whether the page of a frame of `range` may have gone since `ended` invalidations had ended: one is
+    /// taking it away, or one that did has ended since.
+    ///
+    /// With `mmu_lock` held a no stays one. Without it the answer may be wrong either way.
+    #[inline(always)]
+    pub(in crate::kvm) fn is_stale(&self, ended: u64, range: GfnRange) -> bool {
+        let now = self.invalidations_ended();
+        self.is_invalidating(range) || now != ended && self.record().has_ended(ended, now, range)
     }
 
     /// The first frame that no guest physical address can reach.

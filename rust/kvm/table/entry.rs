@@ -8,7 +8,7 @@
 //! ```text
 //!             map, set_mmio, link                 zap
 //!   Absent ─────────────────────────▶ Leaf/Link ───────▶ Absent
-//!   Leaf ── clear, update (same pfn) ▶ Leaf
+//!   Leaf ── clear, restore, update (same pfn) ▶ Leaf
 //!   Leaf ── split ─▶ Link            Link ── collapse ─▶ Leaf
 //!   Frozen: nothing
 //! ```

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::kvm::{
     lock::{Flush, Locked, Lockless, MayWrite, Mode, Raced, Shared},
-    spte::{LeafSpte, Spte, NONPRESENT}, //
+    spte::{masks, LeafSpte, Spte, NONPRESENT, WRITABLE}, //
 };
 
 /// Why a transition did not happen. Nothing was written.
@@ -173,16 +173,20 @@ impl<M: Mode> Leaf<'_, M> {
 }
 
 impl Leaf<'_, Lockless> {
-    /// Gives rights back that aging or dirty logging took away. One that maps another pfn is refused,
-    /// and one that gains the right to write without being MMU-writable.
+    /// Gives rights back that aging or dirty logging took away. One that maps another pfn is refused, one
+    /// that gains the right to write without being MMU-writable, and one that becomes that.
     ///
     /// Fails if the entry changed.
     #[inline(always)]
     pub fn restore(self, restored: Spte) -> Result<(), TransitionError> {
         let entry = &self.0;
         let new = LeafSpte::new(restored, entry.level).spte();
-        let may_write = entry.old.is_writable() || entry.old.is_mmu_writable();
-        if new.pfn() != entry.old.pfn() || new.is_writable() && !may_write {
+        let gained = new.raw() & !entry.old.raw();
+        let may_not = match entry.old.is_mmu_writable() {
+            true => masks::host_writable(),
+            false => WRITABLE | masks::mmu_writable() | masks::host_writable(),
+        };
+        if new.pfn() != entry.old.pfn() || gained & may_not != 0 {
             return Err(entry.refuse());
         }
         entry

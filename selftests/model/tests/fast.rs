@@ -8,8 +8,8 @@ use common::{frame, memory, vcpu, vm_with, Options};
 use kvmrs_model::{
     kvm::table::{Leaf, TransitionError},
     kvm::{
-        fault::error, spte, types::Pfn, Counted, GfnRange, Level, Lockless, Outcome, PageFault,
-        Spte, State, Vcpu, Vm,
+        fault::error, spte, spte::masks, types::Pfn, Counted, GfnRange, Level, Lockless, Outcome,
+        PageFault, Spte, State, Vcpu, Vm,
     },
     machine::{formats, npt, Masks},
     sync::rcu,
@@ -120,7 +120,11 @@ fn nothing_but_rights_is_given_back() {
     kvm::write_track(&vm, frame(0));
     let before = leaf(&vcpu);
     let other = Pfn::new(before.pfn().raw() ^ 1).addr() | before.without(before.pfn().addr()).raw();
-    for wrong in [before.with(spte::WRITABLE), Spte::new(other)] {
+    for wrong in [
+        before.with(spte::WRITABLE),
+        before.with(masks::mmu_writable()),
+        Spte::new(other),
+    ] {
         let result = with_leaf(&vcpu, |leaf| leaf.restore(wrong));
         assert_eq!(result, Err(TransitionError::Refused));
         assert!(vm.take_bug(), "{wrong:?}");

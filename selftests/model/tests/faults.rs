@@ -114,6 +114,40 @@ fn a_page_that_is_going_is_not_mapped() {
     }
 }
 
+/// What the host does elsewhere makes no fault start again, until there are more ends than the record
+/// has places for.
+#[test]
+fn a_page_is_mapped_whatever_goes_elsewhere() {
+    for (ends, outcome) in [
+        (1, Outcome::Fixed),
+        (32, Outcome::Fixed),
+        (33, Outcome::Retry),
+    ] {
+        let (vm, vcpu) = world(npt(), Level::PG_4K);
+        let going_on = Notifier::start(&vm, GfnRange::one(frame(900)), true);
+        let host = vm.clone();
+        once(&vm.waits, move || {
+            (1..=ends).for_each(|index| moves(&host, frame(index)));
+        });
+        let found = kvm::fault(&vcpu, frame(0), Access::Write);
+        assert_eq!(found, outcome, "{ends}");
+        going_on.end(&vm);
+        destroy(vm, vcpu);
+    }
+}
+
+/// The record has places for eight. C's range has them all.
+#[test]
+fn more_than_the_record_has_places_for_hold_nobody_up_elsewhere() {
+    let (vm, vcpu) = world(npt(), Level::PG_4K);
+    let start = |index| Notifier::start(&vm, GfnRange::one(frame(index)), true);
+    let many: Vec<_> = (100..109).map(start).collect();
+    assert_eq!(kvm::fault(&vcpu, frame(0), Access::Write), Outcome::Fixed);
+    assert_eq!(kvm::fault(&vcpu, frame(108), Access::Write), Outcome::Retry);
+    many.into_iter().for_each(|notifier| notifier.end(&vm));
+    destroy(vm, vcpu);
+}
+
 /// While a notifier goes on, its frames are not even looked up: that could make it wait.
 #[test]
 fn nobody_looks_up_what_is_going() {
@@ -170,20 +204,29 @@ fn each_reference_to_a_page_is_given_back() {
     let (vm, vcpu) = world(npt(), Level::PG_4K);
     vm.set_write_tracked(frame(2), true);
     let held = || vm.stats.page_references.get();
-    for (index, access, outcome) in [
-        (0, Access::Read, Outcome::Fixed),
-        (1, Access::Write, Outcome::Fixed),
-        (2, Access::Write, Outcome::WriteProtected),
-        (2, Access::Read, Outcome::Spurious),
+    let marked = || vm.stats.pages_marked.get();
+    for (number, index, access, outcome) in [
+        (1, 0, Access::Read, Outcome::Fixed),
+        (2, 1, Access::Write, Outcome::Fixed),
+        (3, 2, Access::Write, Outcome::WriteProtected),
+        (4, 2, Access::Read, Outcome::Spurious),
     ] {
         assert_eq!(kvm::fault(&vcpu, frame(index), access), outcome);
-        assert_eq!(held(), 0, "{index}");
+        assert_eq!((held(), marked()), (0, number), "{index}");
     }
+    let host = vm.clone();
+    once(&vm.waits, move || moves(&host, frame(3)));
+    assert_eq!(kvm::fault(&vcpu, frame(3), Access::Write), Outcome::Retry);
+    assert_eq!((held(), marked()), (0, 4), "it was not mapped");
     let fault = PageFault::at(&vcpu, frame(3), error::USER, false);
     let resolved = fault.snapshot().look_up();
     assert_eq!(held(), 1);
     drop(resolved);
-    assert_eq!(held(), 0, "dropped before the lock is taken");
+    assert_eq!(
+        (held(), marked()),
+        (0, 4),
+        "dropped before the lock is taken"
+    );
     destroy(vm, vcpu);
 }
 

@@ -62,11 +62,12 @@ impl PageFault<'_> {
         unsafe { bindings::kvmrs_release_page_unused(page) };
     }
 
-    /// Drops the reference to the page, which an entry maps now. The lock is that of the fault's VM.
+    /// Drops the reference to the page, which an entry maps now. Only for
+    /// [`Current`](crate::kvm::Current), with its lock.
     #[inline(always)]
     pub(in crate::kvm::fault) fn release_mapped(&mut self, lock: &MmuLock<'_, Shared>) {
         let page = mem::replace(&mut self.raw.refcounted_page, ptr::null_mut());
-        // SAFETY: As above, and the VM is alive. Its lock is held: `finish()` has refused that of another.
+        // SAFETY: As above, and the VM is alive. Its lock is held, by the invariant of `Current`.
         unsafe {
             bindings::kvmrs_release_page_mapped(lock.vm().as_ptr(), page, self.raw.map_writable)
         };

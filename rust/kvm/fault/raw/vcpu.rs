@@ -146,17 +146,20 @@ impl Vcpu {
     /// Counts one more.
     #[inline(always)]
     pub fn count(&self, counted: Counted) {
-        // SAFETY: Only the vCPU's task writes its statistics.
-        let stat = unsafe { &mut (*self.as_ptr()).stat };
-        let count = match counted {
-            Counted::Fast => &mut stat.pf_fast,
-            Counted::Invalidated => &mut stat.pf_retry_invalidated,
-            Counted::ObsoleteRoot => &mut stat.pf_retry_obsolete,
-            Counted::InvalidSlot => &mut stat.pf_retry_memslot,
-            Counted::Raced => &mut stat.pf_retry_raced,
-            Counted::MmioEntry => &mut stat.pf_mmio_spte_created,
-        };
-        *count += 1;
+        let vcpu = self.as_ptr();
+        // SAFETY: The vCPU is alive. Others only read the number, or clear it.
+        unsafe {
+            let stat = &raw mut (*vcpu).stat;
+            let count = match counted {
+                Counted::Fast => &raw mut (*stat).pf_fast,
+                Counted::Invalidated => &raw mut (*stat).pf_retry_invalidated,
+                Counted::ObsoleteRoot => &raw mut (*stat).pf_retry_obsolete,
+                Counted::InvalidSlot => &raw mut (*stat).pf_retry_memslot,
+                Counted::Raced => &raw mut (*stat).pf_retry_raced,
+                Counted::MmioEntry => &raw mut (*stat).pf_mmio_spte_created,
+            };
+            *count += 1;
+        }
     }
 
     /// Notes in the dirty bitmap or ring that the vCPU may write to `gfn`, which lies in `slot`.

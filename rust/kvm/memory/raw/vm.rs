@@ -106,14 +106,14 @@ impl Vm {
 
     /// How many notifiers are taking away memory. Written under `mmu_lock` held for write.
     #[inline(always)]
-    pub(in crate::kvm) fn invalidations_going_on(&self) -> u64 {
+    pub(in crate::kvm::memory) fn invalidations_going_on(&self) -> u64 {
         // SAFETY: The VM is alive, and the count is one word.
         unsafe { (&raw const (*self.as_ptr()).mmu_invalidate_in_progress).read_volatile() as u64 }
     }
 
     /// The frames of which they do. Written under `mmu_lock` held for write.
     #[inline(always)]
-    pub(in crate::kvm) fn invalidated_range(&self) -> GfnRange {
+    pub(in crate::kvm::memory) fn invalidated_range(&self) -> GfnRange {
         let kvm = self.as_ptr();
         // SAFETY: The VM is alive, and each end of the range is one word.
         let (start, end) = unsafe {

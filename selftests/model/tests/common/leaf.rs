@@ -38,7 +38,7 @@ pub fn vcpu_with(masks: Masks, options: Options) -> Vcpu {
 /// Lends `f` the fault once its page is current. Nobody may take that away.
 pub fn with_current<'a, R>(fault: PageFault<'a>, f: impl FnOnce(&mut Current<'_, 'a>) -> R) -> R {
     let vcpu = fault.vcpu();
-    let Ok(mut resolved) = fault.snapshot().look_up() else {
+    let Ok(resolved) = fault.snapshot().look_up() else {
         panic!("there is no page");
     };
     let lock = vcpu.vm().mmu_read();
@@ -64,7 +64,6 @@ pub fn leaf_for<'a>(
             gfn: request.gfn,
             level,
         };
-        fault.adjust_level();
         leaf::for_fault(fault, request.slot.expect("a slot"), role, &at)
     })
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Without the lock an entry can be aged, and that is all.
+//! Without the lock an entry can be aged, or get rights back, and that is all.
 
 use kvmrs_model::kvm::{table::Leaf, LeafBits, Lockless};
 

@@ -2,10 +2,10 @@
 
 //! That a page is current is not for a walk to say.
 
-use kvmrs_model::kvm::{Current, MmuLock, PageFault, Resolved, Shared, Snapshot};
+use kvmrs_model::kvm::{Current, MmuLock, Resolved, Shared, Snapshot};
 
-fn current<'l>(fault: &'l mut PageFault<'_>, lock: &'l MmuLock<'l, Shared>) {
-    let _ = Current { fault, lock }; //~ E0451
+fn current<'l>(resolved: Resolved<'_>, lock: &'l MmuLock<'l, Shared>) {
+    let _ = Current { resolved, lock }; //~ E0451
 }
 
 fn resolved(snapshot: Snapshot<'_>) {

@@ -32,11 +32,7 @@ fn pfn_before_the_check(resolved: &Resolved<'_>) -> Pfn {
     resolved.pfn() //~ E0599
 }
 
-fn checked_and_unlocked<'a>(
-    resolved: &mut Resolved<'a>,
-    root: &VmPage<'_>,
-    lock: MmuLock<'_, Shared>,
-) {
+fn checked_and_unlocked<'a>(resolved: Resolved<'a>, root: &VmPage<'_>, lock: MmuLock<'_, Shared>) {
     if let Some(mut current) = resolved.current(&lock) {
         drop(lock); //~ E0505
         map::map(root, &mut current);

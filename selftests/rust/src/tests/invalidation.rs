@@ -2,12 +2,12 @@
 
 //! What an invalidation costs others, and what may happen while it goes on.
 
-use super::test;
+use super::{mixed, test};
 use crate::beside::beside;
 use crate::clock::repeat;
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
-use kvmtest::backend::RUST;
+use kvmtest::backend::{C, RUST};
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
@@ -24,6 +24,7 @@ pub const TESTS: &[Test] = &[
     test("invalidation_beside_end", beside_end),
     test("invalidation_not_blockable", not_blockable),
     test("invalidation_many", many),
+    mixed("invalidation_elsewhere", elsewhere),
 ];
 
 /// Where `mmu_lock` is taken for write.
@@ -94,6 +95,34 @@ fn whose(backend: &str) -> Result<()> {
     let mine = backend != RUST;
     ensure!(mine == (calls > 0), "{calls} calls on {backend}");
     Ok(())
+}
+
+/// A guest populates memory, and the host takes other memory of the slot away all the time. C makes faults
+/// start again, though nothing of theirs was touched.
+fn elsewhere(_: &str) -> Result<()> {
+    let (c, rust) = (retries_elsewhere(C)?, retries_elsewhere(RUST)?);
+    println!("# faults that started again: {c} on C, {rust} on Rust");
+    ensure!(c >= 10, "only {c} retries on C: the host is too quiet");
+    ensure!(rust * 10 <= c, "{rust} retries on Rust, {c} on C");
+    Ok(())
+}
+
+fn retries_elsewhere(backend: &str) -> Result<u64> {
+    const MINE: Range<u64> = 0..8 * MIB;
+    let memory = Memory::new(9 * MIB, Backing::Small)?;
+    let (_vm, mut vcpu) = Vm::with(backend, &memory)?;
+    let range = BASE..BASE + MINE.end;
+    let storm = || {
+        memory.store(MINE.end, 1);
+        memory.discard(MINE.end..MINE.end + PAGE_4K)
+    };
+    beside(1, storm, || {
+        repeat(500, 3, |round| {
+            memory.discard(MINE)?;
+            vcpu.fill(&range, round)
+        })
+    })?;
+    vcpu.stats.get("pf_retry_invalidated")
 }
 
 /// Takes all of the memory's rights away, and gives them back: long invalidations, page by page.

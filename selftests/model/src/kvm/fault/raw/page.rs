@@ -93,6 +93,8 @@ impl PageFault<'_> {
 
     pub(in crate::kvm::fault) fn release_mapped(&mut self, _lock: &MmuLock<'_, Shared>) {
         assert!(lockdep::held().mmu, "marks a page without mmu_lock");
+        let marks = self.page.reference.is_some() && self.page.writable;
+        self.vcpu.vm().stats.pages_marked.add(marks.into());
         self.release_unused();
     }
 

@@ -59,6 +59,8 @@ pub struct Stats {
     pub faults: [Counter; 6],
     /// References to pages that faults have looked up.
     pub page_references: Counter,
+    /// Pages that were given back as mapped, and may have been written to.
+    pub pages_marked: Counter,
 }
 
 /// How a VM is set up.
@@ -253,7 +255,7 @@ impl Vm {
     }
 
     /// How many notifiers are taking away memory.
-    pub(in crate::kvm) fn invalidations_going_on(&self) -> u64 {
+    pub(in crate::kvm::memory) fn invalidations_going_on(&self) -> u64 {
         match self.variants.has(Variant::FaultIsNeverStale) {
             true => 0,
             false => self.invalidations.going_on(),
@@ -261,7 +263,7 @@ impl Vm {
     }
 
     /// The frames of which they do.
-    pub(in crate::kvm) fn invalidated_range(&self) -> GfnRange {
+    pub(in crate::kvm::memory) fn invalidated_range(&self) -> GfnRange {
         let unknown = GfnRange::from_raw([u64::MAX; 2]);
         self.invalidations.range().unwrap_or(unknown)
     }
