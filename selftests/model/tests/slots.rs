@@ -7,9 +7,13 @@ mod common;
 use common::vcpu;
 use kvmrs_model::{
     kvm::{
-        memory::Setup, types::Pfn, AddressSpace, Gfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm,
+        fault::{error, Request},
+        memory::Setup,
+        types::Pfn,
+        AddressSpace, Gfn, GfnRange, Level, MemSlot, Outcome, PageFault, Vcpu, Vm,
     },
     machine::{formats, npt, Machine, Masks},
+    tdp_mmu,
     world::{
         breaks::ALWAYS,
         cpu::Access,
@@ -144,6 +148,26 @@ fn faults_wait_for_the_end_of_a_slot() {
 #[should_panic(expected = "a slot that is gone is mapped")]
 fn a_fault_in_a_slot_that_goes_is_found_out() {
     faults_meanwhile(Some(Variant::InvalidSlotIsMapped));
+}
+
+/// A fault has found the slot when it was about to go, and goes on when it is gone: no notifier tells it
+/// any more what the host takes away.
+#[test]
+fn a_slot_that_was_found_going_stays_so() {
+    let (vm, vcpu) = vm_with_places(npt(), None);
+    let found = Request {
+        gfn: HERE,
+        pfn: Pfn::new(0x1234),
+        slot: vm.slots().first(),
+        error_code: error::USER,
+        prefetch: false,
+        map_writable: true,
+        max_level: Level::PG_4K,
+    };
+    kvm::delete_slot(&vm, &vm.slots()[0]);
+    let outcome = tdp_mmu::fault::page_fault(PageFault::new(&vcpu, found));
+    assert_eq!(outcome, Outcome::Retry);
+    kvm::destroy(&vm, vec![vcpu]);
 }
 
 /// The end of a notifier has to find the slots that its start has found.

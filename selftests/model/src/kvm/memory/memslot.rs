@@ -108,9 +108,10 @@ impl MemSlot {
         self.rings.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it is about to go.
+    /// Whether it is about to go. C has another slot then in its place, which stays what it is: who has
+    /// found that one must not take it for a live one when it is gone.
     pub fn is_invalid(&self) -> bool {
-        self.state() == SlotState::Invalid
+        self.state() != SlotState::Live
     }
 
     /// Whether it is the page of the APIC. No slot is.
