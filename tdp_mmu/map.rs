@@ -102,7 +102,7 @@ fn step_down<'r>(fault: &Current<'_, '_>, state: State<'r, Shared>) -> Result<Ta
         State::Leaf(leaf) => (leaf.cx(), leaf.level(), split_leaf(fault, leaf)?),
     };
     if fault.nx_huge_page() == NxHugePage::Disallowed && fault.req_level() >= level {
-        cx.page_of(table).track_possible_nx_huge_page();
+        cx.page_of(table).track_possible_nx_huge_page(fault.lock());
     }
     Ok(table)
 }

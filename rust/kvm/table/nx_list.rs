@@ -4,7 +4,7 @@
 //! workaround wants in small pages.
 //!
 //! A page is on the list from when it was linked until it is cut off, or taken off for recovery. Whoever
-//! cuts it off takes it off the list in the same RCU section, under the pages lock. Its parent is not
+//! cuts it off takes it off the list at once, in the same RCU section, under the pages lock. Its parent is not
 //! freed before that section ends. So with the lock held, whatever is on the list is there, and so is
 //! what links it.
 //!
@@ -32,7 +32,7 @@ impl<'vm> MmuLock<'vm, Shared> {
         'vm: 'r,
     {
         let pages = self.vm().pages_lock();
-        while let Some(page) = VmPage::first_on_nx_list(&pages) {
+        while let Some(page) = VmPage::first_on_nx_list(&pages, rcu) {
             let is_linked = Context::enter(self, rcu, &page)
                 .is_some_and(|(cx, _)| page.parent_link(cx).is_some());
             page.untrack(&pages);

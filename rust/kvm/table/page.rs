@@ -153,9 +153,10 @@ impl ShadowPage {
     }
 
     /// Puts the page on the list of those that keep KVM from mapping a huge page, unless it was
-    /// zapped since it was linked.
+    /// zapped since it was linked. No page stands in the way of a huge page but below a level that has
+    /// some, so none is linked by a root.
     pub(super) fn track_possible_nx_huge_page(&self, lock: &PagesLock<'_>) {
-        if self.is_nx_disallowed() {
+        if self.is_nx_disallowed() && self.level() < Level::MAX_HUGEPAGE {
             self.add_to_nx_list(lock);
         }
     }
@@ -171,7 +172,8 @@ impl ShadowPage {
 
     /// Takes the page off that list, for good.
     pub(super) fn untrack(&self, lock: &PagesLock<'_>) {
-        self.set_nx_disallowed(false);
         self.remove_from_nx_list(lock);
+        // Last: who finds it cleared, without the lock, takes the page to be on no list.
+        self.set_nx_disallowed(false);
     }
 }

@@ -46,12 +46,11 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
             return None;
         }
         let table = Table::linked_by(change.old, change.gfn, change.level, &cx);
+        let page = table.page();
+        // Whatever becomes of the value: who looks at that list relies on it.
+        page.untrack_possible_nx_huge_page(cx.vm());
         // INVARIANT: Each table is linked by one entry, and that link is gone.
-        Some(Self {
-            table,
-            page: table.page(),
-            cx,
-        })
+        Some(Self { table, page, cx })
     }
 
     /// The walk's context.
@@ -86,7 +85,6 @@ impl<'r, M: Locked> RemovedTable<'r, M> {
     fn unaccount(&self) {
         report::page_zapped(self.page);
         self.table.account(self.cx.vm(), -1);
-        self.page.untrack_possible_nx_huge_page(self.cx.vm());
     }
 
     /// Takes out what the entry at `index` holds, for good: it is [`FROZEN`] from then on.

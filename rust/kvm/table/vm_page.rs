@@ -9,6 +9,7 @@
 
 use super::raw::ShadowPage;
 use crate::kvm::{
+    lock::{MmuLock, Shared},
     memory::Vm,
     spte::SpteCell, //
 };
@@ -56,8 +57,8 @@ impl<'r> VmPage<'r> {
     }
 
     /// Puts the page on the list of those that keep KVM from mapping a huge page, unless it was
-    /// zapped since it was linked.
-    pub fn track_possible_nx_huge_page(&self) {
+    /// zapped since it was linked. With the lock held for read a link is never overwritten unseen.
+    pub fn track_possible_nx_huge_page(&self, _lock: &MmuLock<'_, Shared>) {
         let lock = self.vm.pages_lock();
         self.page.track_possible_nx_huge_page(&lock);
     }

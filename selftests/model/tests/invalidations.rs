@@ -166,6 +166,8 @@ struct Books {
     active: Vec<(u64, u64)>,
     ended: Vec<(u64, GfnRange)>,
     seq: u64,
+    /// There were more at once than there are places for.
+    full: bool,
 }
 
 impl Books {
@@ -174,19 +176,28 @@ impl Books {
         self.ended.push((self.seq, frames));
     }
 
-    /// Whether the answers of the record for `look` are at least as careful as the books say.
+    /// Whether the answers of the record for `look` are at least as careful as the books say, and not more
+    /// while there are places.
     fn check(&self, record: &Invalidations, look: GfnRange) {
         let mut active = self.active.iter();
-        if active.any(|(start, count)| frames(*start, *count).overlaps(look)) {
-            assert!(record.is_active(look), "{look:?} is being taken away");
-        }
+        let goes = active.any(|(start, count)| frames(*start, *count).overlaps(look));
+        let answer = record.is_active(look);
+        assert!(answer || !goes, "{look:?} is being taken away");
+        assert!(self.full || answer == goes, "{look:?} is not");
         for back in 0..self.ended.len() {
             let since = &self.ended[self.ended.len() - 1 - back..];
             let snapshot = self.seq.wrapping_sub(back as u64 + 1);
-            if since.iter().any(|(_, frames)| frames.overlaps(look)) {
-                let answer = record.has_ended(snapshot, self.seq, look);
-                assert!(answer, "{look:?} was taken away since {snapshot:#x}");
-            }
+            let went = since.iter().any(|(_, frames)| frames.overlaps(look));
+            let answer = record.has_ended(snapshot, self.seq, look);
+            assert!(
+                answer || !went,
+                "{look:?} was taken away since {snapshot:#x}"
+            );
+            let known = !self.full && since.len() as u64 <= MEMORY;
+            assert!(
+                !known || answer == went,
+                "{look:?} was not, since {snapshot:#x}"
+            );
         }
     }
 }
@@ -202,6 +213,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Begin(start, count) => {
+                    books.full |= books.active.len() as u64 >= PLACES;
                     record.begin(host(start, count), frames(start, count));
                     books.active.push((start, count));
                 }

@@ -16,13 +16,17 @@ use kvm_bindings as bindings;
 impl<'l> VmPage<'l> {
     /// The page that has been on the list longest.
     #[inline(always)]
-    pub(in crate::kvm::table) fn first_on_nx_list(lock: &'l PagesLock<'_>) -> Option<Self> {
+    pub(in crate::kvm::table) fn first_on_nx_list(
+        lock: &'l PagesLock<'_>,
+        _rcu: &'l rcu::Guard,
+    ) -> Option<Self> {
         let vm = lock.vm();
         // SAFETY: The VM is alive, and the lock protects the list.
         let page = unsafe { bindings::kvmrs_first_on_nx_list(vm.as_ptr()) };
-        // SAFETY: Whoever cuts off a page on the list takes it off before it ends its RCU section, and
-        // needs the lock for that. Neither the page nor its parent, which that section keeps, is freed
-        // while the lock is held.
+        // SAFETY: Whoever cuts off a page takes it off the list at once, in an RCU section, and needs the
+        // lock for that (`RemovedTable`). Neither the page nor its parent, which that section keeps, is
+        // freed while the lock is held and the page is on the list. Once it was taken off, the caller's
+        // section keeps the page.
         (!page.is_null()).then(|| Self::new(vm, unsafe { ShadowPage::from_raw(page) }))
     }
 

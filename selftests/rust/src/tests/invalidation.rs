@@ -7,6 +7,7 @@ use crate::beside::beside;
 use crate::clock::repeat;
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
+use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
 use kvmtest::backend::{C, RUST};
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_2M, PAGE_4K};
@@ -19,7 +20,8 @@ use std::thread;
 
 pub const TESTS: &[Test] = &[
     test("invalidation_elision", elision),
-    test("invalidation_whose", whose),
+    test("invalidation_whose", |backend| whose(backend, &NOTIFIER)),
+    test("fault_whose", |backend| whose(backend, &FAULTS)),
     test("invalidation_beside_slots", beside_slots),
     test("invalidation_beside_end", beside_end),
     test("invalidation_not_blockable", not_blockable),
@@ -37,6 +39,12 @@ const NOTIFIER: [&str; 6] = [
     "kvm:kvm_mmu_notifier_clear_young",
     "kvm:kvm_mmu_notifier_test_young",
     "kvm:kvm_mmu_notifier_release",
+];
+/// C's way of a page fault: without `mmu_lock`, to its page, and with it.
+const FAULTS: [&str; 3] = [
+    "kvm:fast_page_fault",
+    "kvm:kvm_mmu_faultin_pfn",
+    "kvm:kvm_tdp_mmu_map",
 ];
 /// Where an invalidation begins and where it ends.
 const HALVES: [&str; 2] = ["kvm:kvm_mmu_invalidate_start", "kvm:kvm_mmu_invalidate_end"];
@@ -77,19 +85,22 @@ fn elision(backend: &str) -> Result<()> {
     Ok(())
 }
 
-/// A VM on Rust never gets into C's notifier, and one on C does.
-fn whose(backend: &str) -> Result<()> {
-    let calls = probes(&NOTIFIER, Whose::All)?;
+/// A VM on Rust never gets into these functions of C, and one on C does.
+fn whose(backend: &str, functions: &[&str]) -> Result<()> {
+    let calls = probes(functions, Whose::All)?;
     {
         let memory = Memory::new(MIB, Backing::Small)?;
-        let (_vm, mut vcpu) = Vm::with(backend, &memory)?;
+        let (vm, mut vcpu) = Vm::with(backend, &memory)?;
         vcpu.fill(&Slot::of(&memory).range(), 1)?;
+        vm.set(&Slot::of(&memory), LOG)?;
+        vcpu.fill(&Slot::of(&memory).range(), 2)?;
+        vcpu.populate(&Slot::of(&memory).range())?;
         memory.discard(0..PAGE_4K)?;
         memory.protect(0..MIB, Rights::Read)?;
         memory.protect(0..MIB, Rights::All)?;
         memory.advise(0..MIB, libc::MADV_COLD)?;
         memory.advise(0..MIB, libc::MADV_PAGEOUT)?;
-        vcpu.fill(&Slot::of(&memory).range(), 2)?;
+        vcpu.fill(&Slot::of(&memory).range(), 3)?;
     }
     let calls = calls.calls()?;
     let mine = backend != RUST;

@@ -11,7 +11,10 @@ use crate::{
 
 impl<'l> VmPage<'l> {
     /// The page that has been on the list longest.
-    pub(in crate::kvm::table) fn first_on_nx_list(pages: &'l PagesLock<'_>) -> Option<Self> {
+    pub(in crate::kvm::table) fn first_on_nx_list(
+        pages: &'l PagesLock<'_>,
+        _rcu: &'l rcu::Guard,
+    ) -> Option<Self> {
         let vm = pages.vm();
         let id = lock(&vm.nx_pages).first().copied()?;
         Some(Self::from_id(vm, id))
