@@ -10,7 +10,6 @@ use super::{
 use crate::{
     atomic::{
         plain::{AtomicBool, AtomicU64},
-        OnceLock,
         Ordering::SeqCst,
     },
     kvm::{types::GfnRange, AnySlots},
@@ -23,7 +22,7 @@ use crate::{
 /// What the module keeps for the VM, and what C counts.
 #[derive(Default)]
 pub(crate) struct Host {
-    record: OnceLock<Invalidations>,
+    record: Invalidations,
     reclaimed: AtomicU64,
     hidden: AtomicBool,
     shadowed: AtomicBool,
@@ -40,7 +39,7 @@ pub fn trace_test_age(_address: usize) {}
 
 impl Vm {
     pub(in crate::kvm) fn record(&self) -> &Invalidations {
-        self.host.record.get_or_init(Invalidations::new)
+        &self.host.record
     }
 
     /// Keeps memory slots from changing.
