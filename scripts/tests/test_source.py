@@ -52,6 +52,19 @@ class SourceTest(CheckoutTest):
         known.write_text(f"{self.run_python(script).stdout.strip()} 7.3.4 here\n")
         self.assertEqual(self.run_python(LOOK, KERNEL_TARBALL=path).stdout, "7.3.4\n")
 
+    def test_upstream_where_there_is_no_package(self) -> None:
+        """Its checksum counts as well."""
+        path = Path(self.tarball("7.3.4"))
+        path.rename(path.with_suffix(".tar.xz"))
+        look = LOOK.replace("/nonexistent", str(path.parent))
+        done = self.run_python(look)
+        self.assertIn("warning: linux-7.3.4.tar.xz (Linux 7.3.4) is not known", done.stdout, done.stderr)
+        known = self.checkout / "scripts" / "config" / "kernel-sources"
+        fetched = self.cache / "kvm_rs" / "source" / "linux-7.3.4.tar.xz"
+        script = f"from kvmrs.build import tarball; print(tarball._checksum(tarball.Path('{fetched}')))"
+        known.write_text(f"{self.run_python(script).stdout.strip()} 7.3.4 upstream\n")
+        self.assertEqual(self.run_python(look).stdout, "7.3.4\n")
+
     def test_none_to_be_had(self) -> None:
         done = self.run_python(LOOK)
         self.assertEqual(done.returncode, 1)
