@@ -85,7 +85,8 @@ fn resolve(fault: &PageFault<'_>, state: State<'_, Lockless>) -> Result<Option<O
     let Some(new) = restored(fault, slot, &leaf) else {
         return Ok(None);
     };
-    match install(fault, slot, leaf, new) {
+    let restore = || leaf.restore(new);
+    match fault.vcpu().log_write(slot, fault.gfn(), new, restore) {
         Ok(()) => Ok(Some(Outcome::Fixed)),
         Err(TransitionError::Raced(raced)) => Err(raced),
         Err(TransitionError::Refused) => Ok(None),
@@ -107,18 +108,4 @@ fn restored(fault: &PageFault<'_>, slot: &MemSlot, leaf: &Leaf<'_, Lockless>) ->
         new = new.with(WRITABLE);
     }
     (new != leaf.spte() && leaf::permits(fault, new)).then_some(new)
-}
-
-fn install(
-    fault: &PageFault<'_>,
-    slot: &MemSlot,
-    leaf: Leaf<'_, Lockless>,
-    new: Spte,
-) -> Result<(), TransitionError> {
-    if !new.is_writable() {
-        return leaf.restore(new);
-    }
-    fault
-        .vcpu()
-        .log_write(slot, fault.gfn(), || leaf.restore(new))
 }

@@ -41,10 +41,6 @@ pub fn page_fault(fault: PageFault<'_>) -> Outcome {
 
 /// Looks up the page, or says what becomes of a fault that has none.
 fn resolve(fault: PageFault<'_>) -> Result<Resolved<'_>, Outcome> {
-    if fault.is_alias() {
-        fault.vcpu().vm().bug();
-        return Err(Outcome::OutOfReach);
-    }
     let fault = fault.snapshot();
     if fault.contradicts_attributes() {
         return Err(fault.exit_to_userspace());

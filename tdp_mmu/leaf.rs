@@ -56,10 +56,8 @@ impl NewLeaf<'_> {
     /// Lets `put` put the leaf in its place.
     #[inline(always)]
     pub fn install<E>(&self, put: impl FnOnce(LeafSpte) -> Result<(), E>) -> Result<(), E> {
-        if !self.spte().is_writable() {
-            return put(self.leaf);
-        }
-        self.vcpu.log_write(self.slot, self.gfn, || put(self.leaf))
+        self.vcpu
+            .log_write(self.slot, self.gfn, self.spte(), || put(self.leaf))
     }
 }
 

@@ -20,21 +20,22 @@ use crate::{
 /// Calls `visit` for each entry on the way from `root` to `gfn`, absent ones included. There is
 /// none if `root` does not span `gfn`.
 ///
-/// Returns the state of the last one.
+/// Returns where the last one is, and its state.
 #[inline(always)]
 pub fn for_each_on_path<'r>(
     rcu: &'r impl Rcu,
     root: &'r VmPage<'_>,
     gfn: Gfn,
     mut visit: impl FnMut(EntrySnapshot<'r>),
-) -> Option<State<'r, Lockless>> {
+) -> Option<(EntrySnapshot<'r>, State<'r, Lockless>)> {
     let (cx, mut table) = Context::enter(root.vm(), rcu, root)?;
     loop {
         let entry = Entry::read(cx, table, gfn)?;
-        visit(entry.snapshot());
+        let at = entry.snapshot();
+        visit(at);
         match entry.state() {
             State::Link(link) => table = link.table(),
-            last => return Some(last),
+            last => return Some((at, last)),
         }
     }
 }
@@ -46,7 +47,5 @@ pub fn last_on_path<'r>(
     root: &'r VmPage<'_>,
     gfn: Gfn,
 ) -> Option<(EntrySnapshot<'r>, State<'r, Lockless>)> {
-    let mut last = None;
-    let state = for_each_on_path(rcu, root, gfn, |at| last = Some(at))?;
-    Some((last?, state))
+    for_each_on_path(rcu, root, gfn, |_| ())
 }

@@ -7,11 +7,6 @@ __kvmrs_helper bool kvmrs_is_guest_mode(struct kvm_vcpu *vcpu)
 	return is_guest_mode(vcpu);
 }
 
-__kvmrs_helper bool kvmrs_is_gfn_alias(struct kvm *kvm, gfn_t gfn)
-{
-	return kvm_is_gfn_alias(kvm, gfn);
-}
-
 __kvmrs_helper bool kvmrs_is_error_noslot_pfn(kvm_pfn_t pfn)
 {
 	return is_error_noslot_pfn(pfn);
@@ -29,7 +24,7 @@ __kvmrs_helper void kvmrs_release_page_unused(struct page *page)
 	kvm_release_page_unused(page);
 }
 
-/* The same, under mmu_lock. */
+/* @page may be NULL. Marks it as used, hence under mmu_lock. */
 __kvmrs_helper void kvmrs_release_page_mapped(struct kvm *kvm, struct page *page, bool writable)
 {
 	kvm_release_faultin_page(kvm, page, false, writable);

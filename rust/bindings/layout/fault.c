@@ -40,7 +40,6 @@ static void __used fault_layout(void)
 	OFFSET(kvm_page_fault, write);
 	OFFSET(kvm_page_fault, present);
 	OFFSET(kvm_page_fault, rsvd);
-	OFFSET(kvm_page_fault, is_tdp);
 	OFFSET(kvm_page_fault, is_private);
 	OFFSET(kvm_page_fault, nx_huge_page_workaround_enabled);
 	OFFSET(kvm_page_fault, huge_page_disallowed);
@@ -49,7 +48,6 @@ static void __used fault_layout(void)
 	OFFSET(kvm_page_fault, goal_level);
 	OFFSET(kvm_page_fault, gfn);
 	OFFSET(kvm_page_fault, slot);
-	OFFSET(kvm_page_fault, mmu_seq);
 	OFFSET(kvm_page_fault, pfn);
 	OFFSET(kvm_page_fault, refcounted_page);
 	OFFSET(kvm_page_fault, map_writable);

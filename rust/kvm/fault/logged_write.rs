@@ -20,33 +20,35 @@
 use super::raw::Vcpu;
 use crate::kvm::{
     memory::MemSlot,
+    spte::Spte,
     types::Gfn, //
 };
 
 impl Vcpu {
-    /// Lets `install` put an entry in its place that lets the guest write to `gfn`. If writes to `slot`
-    /// are logged, the page is in the log from before to after.
+    /// Lets `install` put `new` in its place, an entry for `gfn`. If it lets the guest write, and writes
+    /// to `slot` are logged, the page is in the log from before to after.
     ///
     /// A frame outside of the slot marks the VM as broken.
     #[inline(always)]
-    pub fn log_write<R, E>(
+    pub fn log_write<E>(
         &self,
         slot: &MemSlot,
         gfn: Gfn,
-        install: impl FnOnce() -> Result<R, E>,
-    ) -> Result<R, E> {
-        if !slot.is_dirty_tracked() {
+        new: Spte,
+        install: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        if !new.is_writable() || !slot.is_dirty_tracked() {
             return install();
         }
         let has_bitmap = slot.has_dirty_bitmap();
         if has_bitmap {
             self.mark_page_dirty(slot, gfn);
         }
-        let installed = install()?;
+        install()?;
         if !has_bitmap || slot.is_logged_clean(gfn) {
             self.mark_page_dirty(slot, gfn);
         }
-        Ok(installed)
+        Ok(())
     }
 
     /// Notes in the dirty bitmap or ring that the vCPU may write to `gfn`.

@@ -13,9 +13,11 @@ mod raw;
 mod resolved;
 mod vcpu;
 
-pub use outcome::Outcome;
-pub use raw::{
+pub use outcome::{
     Counted,
+    Outcome, //
+};
+pub use raw::{
     HostFrame,
     PageFault,
     Vcpu, //

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What becomes of a page fault.
+//! What becomes of a page fault, and what is counted of it.
 
 #![forbid(unsafe_code)]
 
@@ -31,4 +31,21 @@ impl Outcome {
     pub fn is_mapped(self) -> bool {
         matches!(self, Self::Fixed | Self::Spurious | Self::WriteProtected)
     }
+}
+
+/// What a vCPU counts of its faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// The fault was resolved without `mmu_lock` (`pf_fast`).
+    Fast,
+    /// The host has taken the page away (`pf_retry_invalidated`).
+    Invalidated,
+    /// The root is not valid any more (`pf_retry_obsolete`).
+    ObsoleteRoot,
+    /// The slot is about to go (`pf_retry_memslot`).
+    InvalidSlot,
+    /// Somebody else has changed the entry (`pf_retry_raced`).
+    Raced,
+    /// An MMIO entry was made (`pf_mmio_spte_created`).
+    MmioEntry,
 }

@@ -58,8 +58,8 @@ impl Vm {
     /// Whether a notifier is taking away memory of `range`: between the start and the end of an
     /// invalidation nothing may be mapped there.
     ///
-    /// Only for who has a proof that `mmu_lock` is held, as [`Context`](crate::kvm::Context) is: under it
-    /// the answer does not change from no to yes.
+    /// With `mmu_lock` held, as a [`Context`](crate::kvm::Context) proves, a no stays one. Without it the
+    /// answer is a hint.
     #[inline]
     pub(in crate::kvm) fn is_invalidating(&self, range: GfnRange) -> bool {
         let going_on = self.invalidations_going_on();

@@ -174,7 +174,8 @@ impl<M: Mode> Leaf<'_, M> {
 
 impl Leaf<'_, Lockless> {
     /// Gives rights back that aging or dirty logging took away. One that maps another pfn is refused, one
-    /// that gains the right to write without being MMU-writable, and one that becomes that.
+    /// that gains the right to write without being MMU-writable, and one that becomes MMU-writable or
+    /// host-writable.
     ///
     /// Fails if the entry changed.
     #[inline(always)]

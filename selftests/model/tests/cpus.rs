@@ -4,16 +4,11 @@
 
 mod common;
 
-use common::{frame, memory, vcpu, vm_with, wide_vcpu, Options};
+use common::{frame, memory, tree, vcpu, vm_with, wide_vcpu, Options};
 use kvmrs_model::{
     kvm::{memory::Setup, types::Pfn, Gfn, GfnRange, Level, Vcpu, Vm},
     machine::{ept, formats, npt, Machine, Masks},
-    world::{
-        cpu::Access,
-        kvm, pml,
-        variants::Variant,
-        view::{self, Tree},
-    },
+    world::{cpu::Access, kvm, pml, variants::Variant, view},
 };
 use std::sync::Arc;
 
@@ -190,8 +185,4 @@ fn five_levels_translate_what_lies_around_a_boundary_of_their_root() {
         around.into_iter().for_each(write);
         kvm::destroy(&vm, vec![vcpu]);
     }
-}
-
-fn tree(vcpu: &Vcpu) -> Tree {
-    Tree::of(vcpu.vm(), &vcpu.root().expect("a root"))
 }

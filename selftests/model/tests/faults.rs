@@ -4,18 +4,12 @@
 
 mod common;
 
-use common::{frame, memory, vcpu, vm_with, Options};
+use common::{frame, guest_with, tree};
 use kvmrs_model::{
     kvm::{fault::error, Counted, Gfn, GfnRange, Level, Outcome, PageFault, Vcpu, Vm},
-    machine::{formats, npt, Masks},
+    machine::{formats, npt},
     tdp_mmu,
-    world::{
-        breaks::Breaks,
-        cpu::Access,
-        kvm,
-        notifier::Notifier,
-        view::{self, Tree},
-    },
+    world::{breaks::Hook, cpu::Access, kvm, notifier::Notifier, view},
 };
 use std::sync::{
     atomic::{AtomicU32, Ordering::SeqCst},
@@ -25,15 +19,8 @@ use std::sync::{
 /// A frame in the middle of a page of 2 MiB.
 const INNER: u64 = 256 + 100;
 
-fn world(format: Masks, level: Level) -> (Arc<Vm>, Vcpu) {
-    let vm = vm_with(format, memory(), level, Options::default());
-    let vcpu = vcpu(&vm);
-    (vm, vcpu)
-}
-
 fn leaf_level(vcpu: &Vcpu, gfn: Gfn) -> Option<Level> {
-    let tree = Tree::of(vcpu.vm(), &vcpu.root().expect("a root"));
-    tree.leaf(gfn).map(|(_, level, _)| level)
+    tree(vcpu).leaf(gfn).map(|(_, level, _)| level)
 }
 
 fn counted(vm: &Vm, counted: Counted) -> i64 {
@@ -41,13 +28,12 @@ fn counted(vm: &Vm, counted: Counted) -> i64 {
 }
 
 /// Lets `meanwhile` happen once, where `at` says.
-fn once(at: &Breaks, meanwhile: impl FnOnce() + Send + 'static) {
+fn once(at: &Hook, meanwhile: impl FnOnce() + Send + 'static) {
     let mut meanwhile = Some(meanwhile);
-    at.set_hook(move || {
-        meanwhile
-            .take()
-            .into_iter()
-            .for_each(|meanwhile| meanwhile())
+    at.set(move || {
+        if let Some(meanwhile) = meanwhile.take() {
+            meanwhile();
+        }
     });
 }
 
@@ -55,7 +41,7 @@ fn once(at: &Breaks, meanwhile: impl FnOnce() + Send + 'static) {
 fn look_ups(vm: &Vm) -> Arc<AtomicU32> {
     let count = Arc::new(AtomicU32::new(0));
     let counter = count.clone();
-    vm.lookups.set_hook(move || {
+    vm.lookups.set(move || {
         counter.fetch_add(1, SeqCst);
     });
     count
@@ -63,8 +49,8 @@ fn look_ups(vm: &Vm) -> Arc<AtomicU32> {
 
 /// The end, without what was to happen.
 fn destroy(vm: Arc<Vm>, vcpu: Vcpu) {
-    vm.lookups.set_hook(|| ());
-    vm.waits.set_hook(|| ());
+    vm.lookups.set(|| ());
+    vm.waits.set(|| ());
     view::check(&vm);
     kvm::destroy(&vm, vec![vcpu]);
 }
@@ -79,7 +65,7 @@ fn moves(vm: &Vm, gfn: Gfn) {
 fn a_page_that_goes_once_it_was_looked_up_is_not_mapped() {
     for (name, format) in formats() {
         for late in [false, true] {
-            let (vm, vcpu) = world(format, Level::PG_4K);
+            let (vm, vcpu) = guest_with(format, Level::PG_4K);
             let host = vm.clone();
             let at = if late { &vm.waits } else { &vm.lookups };
             once(at, move || moves(&host, frame(0)));
@@ -98,7 +84,7 @@ fn a_page_that_goes_once_it_was_looked_up_is_not_mapped() {
 #[test]
 fn a_page_that_is_going_is_not_mapped() {
     for late in [false, true] {
-        let (vm, vcpu) = world(npt(), Level::PG_4K);
+        let (vm, vcpu) = guest_with(npt(), Level::PG_4K);
         let (host, started) = (vm.clone(), Arc::new(Mutex::new(None)));
         let keep = started.clone();
         let at = if late { &vm.waits } else { &vm.lookups };
@@ -123,7 +109,7 @@ fn a_page_is_mapped_whatever_goes_elsewhere() {
         (32, Outcome::Fixed),
         (33, Outcome::Retry),
     ] {
-        let (vm, vcpu) = world(npt(), Level::PG_4K);
+        let (vm, vcpu) = guest_with(npt(), Level::PG_4K);
         let going_on = Notifier::start(&vm, GfnRange::one(frame(900)), true);
         let host = vm.clone();
         once(&vm.waits, move || {
@@ -139,7 +125,7 @@ fn a_page_is_mapped_whatever_goes_elsewhere() {
 /// The record has places for eight. C's range has them all.
 #[test]
 fn more_than_the_record_has_places_for_hold_nobody_up_elsewhere() {
-    let (vm, vcpu) = world(npt(), Level::PG_4K);
+    let (vm, vcpu) = guest_with(npt(), Level::PG_4K);
     let start = |index| Notifier::start(&vm, GfnRange::one(frame(index)), true);
     let many: Vec<_> = (100..109).map(start).collect();
     assert_eq!(kvm::fault(&vcpu, frame(0), Access::Write), Outcome::Fixed);
@@ -151,7 +137,7 @@ fn more_than_the_record_has_places_for_hold_nobody_up_elsewhere() {
 /// While a notifier goes on, its frames are not even looked up: that could make it wait.
 #[test]
 fn nobody_looks_up_what_is_going() {
-    let (vm, vcpu) = world(npt(), Level::PG_4K);
+    let (vm, vcpu) = guest_with(npt(), Level::PG_4K);
     let count = look_ups(&vm);
     let notifier = Notifier::start(&vm, GfnRange::one(frame(0)), true);
     assert_eq!(kvm::fault(&vcpu, frame(0), Access::Read), Outcome::Retry);
@@ -166,7 +152,7 @@ fn nobody_looks_up_what_is_going() {
 #[test]
 fn a_huge_page_has_no_frame_that_is_going() {
     for (name, format) in formats() {
-        let (vm, vcpu) = world(format, Level::PG_2M);
+        let (vm, vcpu) = guest_with(format, Level::PG_2M);
         let notifier = Notifier::start(&vm, GfnRange::one(frame(INNER)), true);
         for (index, outcome) in [(INNER, Outcome::Retry), (INNER + 1, Outcome::Fixed)] {
             let fault = kvm::fault(&vcpu, frame(index), Access::Write);
@@ -188,7 +174,7 @@ fn a_huge_page_has_no_frame_that_is_going() {
 /// The root becomes invalid while the page is looked up.
 #[test]
 fn nothing_is_mapped_in_a_root_that_is_not_valid() {
-    let (vm, vcpu) = world(npt(), Level::PG_4K);
+    let (vm, vcpu) = guest_with(npt(), Level::PG_4K);
     let zapper = vm.clone();
     once(&vm.lookups, move || kvm::zap_all_fast(&zapper));
     assert_eq!(kvm::fault(&vcpu, frame(0), Access::Read), Outcome::Retry);
@@ -201,7 +187,7 @@ fn nothing_is_mapped_in_a_root_that_is_not_valid() {
 /// Whatever becomes of a page that was looked up.
 #[test]
 fn each_reference_to_a_page_is_given_back() {
-    let (vm, vcpu) = world(npt(), Level::PG_4K);
+    let (vm, vcpu) = guest_with(npt(), Level::PG_4K);
     vm.set_write_tracked(frame(2), true);
     let held = || vm.stats.page_references.get();
     let marked = || vm.stats.pages_marked.get();
@@ -234,7 +220,7 @@ fn each_reference_to_a_page_is_given_back() {
 /// nothing is looked up.
 #[test]
 fn attributes_decide_before_the_page() {
-    let (vm, vcpu) = world(npt(), Level::PG_4K);
+    let (vm, vcpu) = guest_with(npt(), Level::PG_4K);
     let count = look_ups(&vm);
     kvm::make_private(&vm, GfnRange::one(frame(0)));
     for (index, private) in [(0, 0), (1, error::PRIVATE)] {

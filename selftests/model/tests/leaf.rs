@@ -208,7 +208,8 @@ fn only_frames_of_the_slot_are_logged() {
     let vcpu = vcpu_with(npt(), Options::default());
     let slot = &vcpu.vm().slots()[0];
     slot.set_dirty_tracked(true);
-    let logged = vcpu.log_write(slot, slot.range().end, || Ok::<_, Raced>(()));
+    let (end, writable) = (slot.range().end, spte::Spte::new(spte::WRITABLE));
+    let logged = vcpu.log_write(slot, end, writable, || Ok::<_, Raced>(()));
     assert!(logged.is_ok() && vcpu.vm().is_bugged());
     assert!(slot.take_log().is_empty());
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{frame, Options};
+use common::{frame, tree, Options};
 use kvmrs_model::{
     kvm::{memory::Setup, types::Pfn, Gfn, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm},
     machine::npt,
@@ -13,7 +13,7 @@ use kvmrs_model::{
         HostRange,
     },
     tdp_mmu::{notifier, visitor::GiveWay},
-    world::{breaks::ALWAYS, breaks::NEVER, cpu::Access, kvm, notifier::Notifier, view},
+    world::{breaks::ALWAYS, breaks::NEVER, cpu::Access, kvm, notifier::Notifier},
 };
 use std::sync::Arc;
 
@@ -34,8 +34,7 @@ fn world(pages: u64) -> (Arc<Vm>, Vcpu) {
 
 /// Whether the frame at `index` is mapped.
 fn is_mapped(vcpu: &Vcpu, index: u64) -> bool {
-    let tree = view::Tree::of(vcpu.vm(), &vcpu.root().expect("a root"));
-    tree.leaf(frame(index)).is_some()
+    tree(vcpu).leaf(frame(index)).is_some()
 }
 
 fn mapped(vcpu: &Vcpu, count: u64) -> Vec<u64> {

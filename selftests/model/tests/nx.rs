@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{frame, memory, smm_vcpu, vcpu, vm_with, Options};
+use common::{frame, memory, smm_vcpu, tree, vcpu, vm_with, Options};
 use kvmrs_model::{
     kvm::{Level, Vcpu, Vm},
     machine::{formats, npt},
@@ -70,8 +70,7 @@ fn executing() -> (Arc<Vm>, [Vcpu; 2]) {
 }
 
 fn is_mapped(vcpu: &Vcpu, index: u64) -> bool {
-    let tree = view::Tree::of(vcpu.vm(), &vcpu.root().expect("a root"));
-    tree.leaf(frame(index)).is_some()
+    tree(vcpu).leaf(frame(index)).is_some()
 }
 
 #[test]
@@ -113,5 +112,6 @@ fn what_was_cut_off_is_flushed_before_others_run() {
     });
     vm.breaks.set(ALWAYS);
     nx::recover(&vm, 3);
+    assert!(vm.breaks.given() > 0, "it gives way");
     kvm::destroy(&vm, vcpus.into());
 }

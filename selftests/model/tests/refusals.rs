@@ -4,11 +4,12 @@
 
 mod common;
 
-use common::{frame, memory, vcpu, vm_with, Options};
+use common::{frame, guest_with, memory};
 use kvmrs_model::{
     kvm::{
-        spte::{FROZEN, NONPRESENT},
+        spte::{masks, FROZEN, NONPRESENT, WRITABLE},
         table::{Absent, Leaf, Link, NewTable, Proof, SplitMemory, Table, TransitionError},
+        types::Pfn,
         AddressSpace, Context, Entry, Exclusive, GfnRange, LeafSpte, Level, Locked, Lockless,
         MemSlot, Mode, NxHugePage, PendingFlush, Raced, Shared, SlotRange, Spte, State, Vcpu, Vm,
         VmPage,
@@ -26,8 +27,7 @@ const HUGE: u64 = 256;
 
 /// A VM with a frame mapped by a leaf of `level`.
 fn mapped(level: Level) -> (Arc<Vm>, Vcpu) {
-    let vm = vm_with(npt(), memory(), level, Options::default());
-    let vcpu = vcpu(&vm);
+    let (vm, vcpu) = guest_with(npt(), level);
     kvm::guest_access(&vcpu, frame(HUGE), Access::Write, |_| ());
     (vm, vcpu)
 }
@@ -299,6 +299,26 @@ fn a_leaf_maps_the_same_page_when_it_is_old() {
     age_into_another_page::<Lockless>(&vcpu, &*vm);
     age_into_another_page::<Shared>(&vcpu, &*vm.mmu_read());
     age_into_another_page::<Exclusive>(&vcpu, &*vm.mmu_write());
+    end(&vm, vcpu);
+}
+
+#[test]
+fn nothing_but_rights_is_given_back() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    kvm::write_track(&vm, frame(HUGE));
+    let wrong: [fn(Spte) -> Spte; 4] = [
+        |old| old.with(WRITABLE),
+        |old| old.with(masks::mmu_writable()),
+        |old| old.with(masks::mmu_writable()).with(WRITABLE),
+        |old| Spte::new(old.raw() ^ Pfn::new(1).addr()),
+    ];
+    for wrong in wrong {
+        refused(&vcpu, &*vm, Level::PG_4K, |entry| {
+            let leaf = leaf(entry);
+            let new = wrong(leaf.spte());
+            leaf.restore(new)
+        });
+    }
     end(&vm, vcpu);
 }
 

@@ -108,7 +108,7 @@ fn five_levels_span_it() {
     }
 }
 
-/// C's fast page-fault path and its MMIO checks look entries up without the lock.
+/// The fast path, and C's MMIO checks, look entries up without the lock.
 #[test]
 fn a_lookup_finds_no_entry_there() {
     let (vm, vcpu) = vm_with_levels(npt(), 4);

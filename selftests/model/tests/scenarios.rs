@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{frame, leaf::with_current, memory, vcpu, vm, vm_with, Options};
+use common::{frame, leaf::with_current, memory, tree, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
     kvm::{
         fault::{error, Request},
@@ -27,10 +27,6 @@ use std::{
     sync::{Arc, Barrier},
     thread,
 };
-
-fn tree(vcpu: &Vcpu) -> Tree {
-    Tree::of(vcpu.vm(), &vcpu.root().expect("a root"))
-}
 
 /// A fault that the test makes up.
 fn fault_with(vcpu: &Vcpu, change: impl FnOnce(&mut Request<'_>)) -> Outcome {

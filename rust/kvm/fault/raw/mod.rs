@@ -10,10 +10,7 @@ mod vcpu;
 
 pub use host_frame::HostFrame;
 pub use page_fault::PageFault;
-pub use vcpu::{
-    Counted,
-    Vcpu, //
-};
+pub use vcpu::Vcpu;
 
 use kvm_bindings as bindings;
 

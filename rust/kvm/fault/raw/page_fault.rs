@@ -109,13 +109,6 @@ impl<'a> PageFault<'a> {
         self.raw.error_code
     }
 
-    /// Whether the frame is another name of one that has bits less. Only TDX has such.
-    #[inline(always)]
-    pub fn is_alias(&self) -> bool {
-        // SAFETY: The VM is alive.
-        unsafe { bindings::kvmrs_is_gfn_alias(self.vcpu.vm().as_ptr(), self.raw.gfn) }
-    }
-
     /// Reports to the tracepoint `fast_page_fault` what became of the fault at `at`, if it was resolved.
     #[inline(always)]
     pub fn trace_fast(&self, at: &EntrySnapshot<'_>, outcome: Option<Outcome>) {

@@ -4,7 +4,7 @@
 
 use super::outcome::go_on;
 use crate::kvm::{
-    fault::outcome::Outcome,
+    fault::outcome::{Counted, Outcome},
     lock::{MmuGuard, Shared},
     memory::{MemSlot, Vm},
     roots::Root,
@@ -14,23 +14,6 @@ use crate::kvm::{
 use core::ptr::NonNull;
 use kernel::types::Opaque;
 use kvm_bindings as bindings;
-
-/// What a vCPU counts of its faults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
-    /// The fault was resolved without `mmu_lock` (`pf_fast`).
-    Fast,
-    /// The host has taken the page away (`pf_retry_invalidated`).
-    Invalidated,
-    /// The root is not valid any more (`pf_retry_obsolete`).
-    ObsoleteRoot,
-    /// The slot is about to go (`pf_retry_memslot`).
-    InvalidSlot,
-    /// Somebody else has changed the entry (`pf_retry_raced`).
-    Raced,
-    /// An MMIO entry was made (`pf_mmio_spte_created`).
-    MmioEntry,
-}
 
 /// A `struct kvm_vcpu` whose task is the current one.
 #[repr(transparent)]

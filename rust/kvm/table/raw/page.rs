@@ -83,13 +83,6 @@ impl ShadowPage {
         unsafe { Cells::from_ptr((*self.as_ptr()).spt) }
     }
 
-    /// Whether this is a page of the TDP MMU's; C's shadow MMU has others.
-    #[inline(always)]
-    pub fn is_tdp_mmu_page(&self) -> bool {
-        // SAFETY: The header is alive, and the field is constant.
-        unsafe { (*self.as_ptr()).tdp_mmu_page }
-    }
-
     #[inline(always)]
     fn ptep(&self) -> *mut u64 {
         // SAFETY: The header is alive, and the field is constant once it is linked.

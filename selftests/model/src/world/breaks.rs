@@ -1,35 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! When walks are asked to give way, and what others do meanwhile.
+//! When walks are asked to give way, and what others do meanwhile, or while a fault goes on.
 
 use crate::atomic::{
     plain::{lock, AtomicU64, Mutex},
     Ordering::SeqCst,
 };
 
+/// What others do meanwhile, whenever it comes to that.
+#[derive(Default)]
+pub struct Hook(Mutex<Option<Box<dyn FnMut() + Send>>>);
+
+impl Hook {
+    /// It is `hook` from now on.
+    pub fn set(&self, hook: impl FnMut() + Send + 'static) {
+        *lock(&self.0) = Some(Box::new(hook));
+    }
+
+    /// It comes to that. What the hook does may lead here too, and does not start it again.
+    pub(crate) fn run(&self) {
+        let hook = lock(&self.0).take();
+        if let Some(mut run) = hook {
+            run();
+            lock(&self.0).get_or_insert(run);
+        }
+    }
+}
+
 /// A pattern of 64 answers, which repeats.
+#[derive(Default)]
 pub struct Breaks {
     pattern: AtomicU64,
     asked: AtomicU64,
     given: AtomicU64,
-    hook: Mutex<Option<Box<dyn FnMut() + Send>>>,
+    hook: Hook,
 }
 
 /// Never.
 pub const NEVER: u64 = 0;
 /// Whenever a walk asks: at every entry.
 pub const ALWAYS: u64 = u64::MAX;
-
-impl Default for Breaks {
-    fn default() -> Self {
-        Self {
-            pattern: AtomicU64::new(NEVER),
-            asked: AtomicU64::new(0),
-            given: AtomicU64::new(0),
-            hook: Mutex::default(),
-        }
-    }
-}
 
 impl Breaks {
     /// Answers with the bits of `pattern` from now on.
@@ -39,7 +49,7 @@ impl Breaks {
 
     /// Calls `hook` whenever a walk has given way, while it does not hold the lock.
     pub fn set_hook(&self, hook: impl FnMut() + Send + 'static) {
-        *lock(&self.hook) = Some(Box::new(hook));
+        self.hook.set(hook);
     }
 
     /// How many times walks gave way.
@@ -58,11 +68,6 @@ impl Breaks {
 
     /// Calls the hook now.
     pub(crate) fn run_hook(&self) {
-        // What the hook does may give way too, but does not start the hook again.
-        let hook = lock(&self.hook).take();
-        if let Some(mut run) = hook {
-            run();
-            lock(&self.hook).get_or_insert(run);
-        }
+        self.hook.run();
     }
 }

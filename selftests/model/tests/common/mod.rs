@@ -13,7 +13,7 @@ pub mod ops;
 use kvmrs_model::{
     kvm::{memory::Setup, AddressSpace, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{Machine, Masks},
-    world::kvm,
+    world::{kvm, view::Tree},
 };
 use proptest::{prelude::ProptestConfig, test_runner::FileFailurePersistence};
 use std::{sync::Arc, time::Duration};
@@ -94,6 +94,18 @@ pub fn vm_with(masks: Masks, range: GfnRange, level: Level, options: Options) ->
 /// As above, with the usual memory in huge pages.
 pub fn vm(masks: Masks) -> Arc<Vm> {
     vm_with(masks, memory(), Level::PG_2M, Options::default())
+}
+
+/// A VM with the usual memory in host pages of `level`, and a vCPU.
+pub fn guest_with(masks: Masks, level: Level) -> (Arc<Vm>, Vcpu) {
+    let vm = vm_with(masks, memory(), level, Options::default());
+    let vcpu = vcpu(&vm);
+    (vm, vcpu)
+}
+
+/// What the vCPU's root maps.
+pub fn tree(vcpu: &Vcpu) -> Tree {
+    Tree::of(vcpu.vm(), &vcpu.root().expect("a root"))
 }
 
 /// A vCPU with its root loaded.

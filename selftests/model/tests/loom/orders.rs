@@ -11,7 +11,6 @@ use super::{
     pair::{explore, World},
 };
 use kvmrs_model::{
-    atomic::{plain::AtomicU64, Arc, Ordering::SeqCst},
     kvm::{Gfn, GfnRange, Vm},
     machine::npt,
     tdp_mmu,
@@ -27,9 +26,7 @@ const FOR_OTHERS: [Variant; 2] = [
 /// The host moves the first page while a notifier for both frames revokes them too.
 fn overlapping_notifiers(variants: &[Variant]) {
     let world = World::new(npt(), Options::default(), 1);
-    variants
-        .iter()
-        .for_each(|variant| world.vm.variants.choose(*variant));
+    world.choose(variants);
     world.access(0, 0, Access::Write)();
     let protects = |vm: &Vm| {
         let both = GfnRange::sized(Gfn::new(0), 2);
@@ -70,9 +67,7 @@ fn notifier_and_nx_worker(variants: &[Variant]) {
     let world = World::new(npt(), options, 1);
     world.access(0, 0, Access::Fetch)();
     assert_eq!(world.vm.possible_nx_huge_pages().len(), 1);
-    variants
-        .iter()
-        .for_each(|variant| world.vm.variants.choose(*variant));
+    world.choose(variants);
     let worker = world.kernel(|vm| tdp_mmu::nx::recover(vm, 1));
     world.race([worker, world.moves()]);
     world.end();
@@ -94,29 +89,12 @@ fn the_nx_worker_and_a_notifier_under_read() {
     });
 }
 
-/// A guest's first write to a logged page, and a harvest. The log is right at the end if each write
-/// after what was sent is in it.
+/// A guest's first write to a logged page, and a harvest.
 fn write_and_harvest(variants: &[Variant]) {
     let world = World::new(npt(), Options::default(), 1);
     kvm::start_dirty_log(&world.vm, World::slot(&world.vm), kvm::Split::AtFaults);
-    variants
-        .iter()
-        .for_each(|variant| world.vm.variants.choose(*variant));
-    let (sent, written) = (Arc::new(AtomicU64::new(0)), world.written.clone());
-    let send = {
-        let (sent, written) = (sent.clone(), written.clone());
-        move |vm: &Vm| {
-            if kvm::harvest(vm, World::slot(vm)).contains(&Gfn::new(0)) {
-                sent.store(written[0].load(SeqCst), SeqCst);
-            }
-        }
-    };
-    let guest = world.access(0, 0, Access::Write);
-    world.race([guest, world.kernel(send.clone())]);
-    send(&world.vm);
-    let all = written[0].load(SeqCst);
-    assert_eq!(sent.load(SeqCst), all, "a write is not in the dirty log");
-    world.end();
+    world.choose(variants);
+    world.write_and_harvest();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use kvmrs_model::{
     atomic::{plain::AtomicU64, thread, Arc, Ordering::SeqCst},
     kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
     machine::{Machine, Masks},
-    world::{breaks, cpu::Access, kvm, view},
+    world::{breaks, cpu::Access, kvm, variants::Variant, view},
 };
 
 /// Enough for a debug build.
@@ -63,6 +63,38 @@ impl World {
 
     pub fn slot(vm: &Vm) -> &MemSlot {
         &vm.slots()[0]
+    }
+
+    pub fn choose(&self, variants: &[Variant]) {
+        for variant in variants {
+            self.vm.variants.choose(*variant);
+        }
+    }
+
+    /// Whether frame 0 is in the log, which is taken.
+    pub fn harvests(vm: &Vm) -> bool {
+        kvm::harvest(vm, Self::slot(vm)).contains(&Gfn::new(0))
+    }
+
+    /// A guest writes to frame 0, which is logged, and the log is taken at the same time. What was written
+    /// when it was taken for the last time with the frame in it, and in all, are the same at the end.
+    pub fn write_and_harvest(self) {
+        let written = self.written.clone();
+        let sent = Arc::new(AtomicU64::new(written[0].load(SeqCst)));
+        let send = {
+            let (sent, written) = (sent.clone(), written.clone());
+            move |vm: &Vm| {
+                if Self::harvests(vm) {
+                    sent.store(written[0].load(SeqCst), SeqCst);
+                }
+            }
+        };
+        let guest = self.access(0, 0, Access::Write);
+        self.race([guest, self.kernel(send.clone())]);
+        send(&self.vm);
+        let all = written[0].load(SeqCst);
+        assert_eq!(sent.load(SeqCst), all, "a write is not in the dirty log");
+        self.end();
     }
 
     /// The guest on a CPU accesses a frame, and gets at what the host has there.

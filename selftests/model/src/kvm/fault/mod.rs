@@ -14,6 +14,6 @@ mod resolved;
 #[path = "../../../../../rust/kvm/fault/vcpu.rs"]
 mod vcpu;
 
-pub use outcome::Outcome;
-pub use raw::{error, Counted, HostFrame, PageFault, Request, Vcpu, FIRST_DEVICE_FRAME};
+pub use outcome::{Counted, Outcome};
+pub use raw::{error, HostFrame, PageFault, Request, Vcpu, FIRST_DEVICE_FRAME};
 pub use resolved::{Current, Resolved, Snapshot};

@@ -73,10 +73,11 @@ impl SpteCell {
     #[inline(always)]
     pub(in crate::kvm) fn fetch_clear(&self, mask: u64) -> Spte {
         let old = self.0.fetch_and(!mask, Ordering::SeqCst);
+        full_barrier();
         replaced(old, Spte::new(old & !mask))
     }
 
-    /// What hardware and the fast page-fault path do: replace a value if it is still there.
+    /// What hardware does: it replaces a value if that is still there.
     pub(crate) fn hardware_exchange(&self, old: Spte, new: Spte) -> bool {
         self.compare_exchange(old, new).is_ok()
     }

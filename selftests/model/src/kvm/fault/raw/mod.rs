@@ -10,7 +10,7 @@ mod vcpu;
 
 pub use host_frame::{HostFrame, FIRST_DEVICE_FRAME};
 pub use page_fault::{error, PageFault, Request};
-pub use vcpu::{Counted, Vcpu};
+pub use vcpu::Vcpu;
 
 pub(super) const EPT_EXEC: u64 = 1 << 2;
 pub(super) const EPT_USER_EXEC: u64 = 1 << 10;

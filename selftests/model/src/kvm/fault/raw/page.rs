@@ -7,7 +7,7 @@ use crate::{
     kvm::{
         fault::outcome::Outcome,
         lock::{MmuLock, Mode, Shared},
-        memory::{MemSlot, Vm},
+        memory::MemSlot,
         spte::masks,
         table::Link,
         types::{Access, Gfn, Level, NxHugePage, Pfn},
@@ -18,33 +18,12 @@ use crate::{
 /// `-EFAULT`.
 const FAULT: i32 = -14;
 
-/// What a test says that the look-up finds.
+/// A page of the host: what a test says that the look-up finds, or what it has found. Whoever has found
+/// one has a reference to it.
 #[derive(Clone, Copy)]
-pub(super) struct Given {
+pub(super) struct Page {
     pub pfn: Pfn,
     pub writable: bool,
-}
-
-/// What it has found.
-#[derive(Default)]
-pub(super) struct Page<'a> {
-    pfn: Option<Pfn>,
-    writable: bool,
-    reference: Option<Reference<'a>>,
-}
-
-/// A reference to a page of the host, to be given back.
-struct Reference<'a>(&'a Vm);
-
-impl<'a> Reference<'a> {
-    fn get(vm: &'a Vm) -> Self {
-        vm.stats.page_references.add(1);
-        Self(vm)
-    }
-
-    fn put(self) {
-        self.0.stats.page_references.add(-1);
-    }
 }
 
 impl PageFault<'_> {
@@ -53,26 +32,23 @@ impl PageFault<'_> {
         let (vm, slot) = (self.vcpu.vm(), self.slot.expect("look_up() has seen it"));
         let host = slot.host_of(self.gfn());
         let found = self.given.or_else(|| {
-            vm.primary.page(host).map(|page| Given {
+            vm.primary.page(host).map(|page| Page {
                 pfn: page.pfn_of(host),
                 writable: page.writable,
             })
         });
         // Nothing there: it will be, once the notifier that goes on has ended.
         let found = found.ok_or(Outcome::Retry)?;
-        assert!(self.page.reference.is_none(), "looked up twice");
-        self.page = Page {
-            pfn: Some(found.pfn),
-            writable: found.writable,
-            reference: Some(Reference::get(vm)),
-        };
-        vm.lookups.run_hook();
+        assert!(self.page.replace(found).is_none(), "looked up twice");
+        vm.stats.page_references.add(1);
+        vm.lookups.run();
         Ok(())
     }
 
     /// `kvm_handle_noslot_fault()`.
     pub(in crate::kvm::fault) fn leave_slot(&mut self) -> Result<(), Outcome> {
         self.slot = None;
+        // A test that says what is found wants to get to the mapping.
         match masks::mmio_caching() || self.given.is_some() {
             true => Ok(()),
             false => Err(Outcome::Emulate),
@@ -84,26 +60,24 @@ impl PageFault<'_> {
     }
 
     pub(in crate::kvm::fault) fn release_unused(&mut self) {
-        self.page
-            .reference
-            .take()
-            .into_iter()
-            .for_each(Reference::put);
+        if self.page.take().is_some() {
+            self.vcpu.vm().stats.page_references.add(-1);
+        }
     }
 
     pub(in crate::kvm::fault) fn release_mapped(&mut self, _lock: &MmuLock<'_, Shared>) {
         assert!(lockdep::held().mmu, "marks a page without mmu_lock");
-        let marks = self.page.reference.is_some() && self.page.writable;
+        let marks = self.is_page_writable();
         self.vcpu.vm().stats.pages_marked.add(marks.into());
         self.release_unused();
     }
 
     pub(in crate::kvm::fault) fn page_pfn(&self) -> Pfn {
-        self.page.pfn.unwrap_or(Pfn::new(0))
+        self.page.map_or(Pfn::new(0), |page| page.pfn)
     }
 
     pub(in crate::kvm::fault) fn is_page_writable(&self) -> bool {
-        self.page.writable
+        self.page.is_some_and(|page| page.writable)
     }
 
     pub(in crate::kvm::fault) fn chosen_goal_level(&self) -> Level {
@@ -138,7 +112,7 @@ impl PageFault<'_> {
         self.goal_level = self.req_level;
         let offset = self.page_pfn().raw() & (self.goal_level.pages() - 1);
         assert_eq!(offset, self.gfn().raw() & (self.goal_level.pages() - 1));
-        self.page.pfn = Some(Pfn::new(self.page_pfn().raw() - offset));
+        self.move_page(self.page_pfn().raw() - offset);
     }
 
     /// `disallowed_hugepage_adjust()`.
@@ -150,8 +124,15 @@ impl PageFault<'_> {
         }
         let Some(below) = goal.below() else { return };
         let within = (goal.pages() - 1) & !(below.pages() - 1);
-        self.page.pfn = Some(Pfn::new(self.page_pfn().raw() | self.gfn().raw() & within));
+        self.move_page(self.page_pfn().raw() | self.gfn().raw() & within);
         self.goal_level = below;
+    }
+
+    /// Another frame of the same page is the one to map.
+    fn move_page(&mut self, pfn: u64) {
+        if let Some(page) = &mut self.page {
+            page.pfn = Pfn::new(pfn);
+        }
     }
 
     pub(in crate::kvm::fault) fn is_write_tracked(&self, slot: &MemSlot, gfn: Gfn) -> bool {

@@ -2,10 +2,7 @@
 
 //! A page fault of a guest on its way through the MMU: what the guest did.
 
-use super::{
-    page::{Given, Page},
-    vcpu::Vcpu,
-};
+use super::{page::Page, vcpu::Vcpu};
 use crate::kvm::{
     fault::outcome::Outcome,
     memory::{MemSlot, SlotsHeld},
@@ -50,8 +47,8 @@ pub struct PageFault<'a> {
     error_code: u64,
     prefetch: bool,
     slots: SlotsHeld<'a>,
-    pub(super) given: Option<Given>,
-    pub(super) page: Page<'a>,
+    pub(super) given: Option<Page>,
+    pub(super) page: Option<Page>,
     pub(super) max_level: Level,
     pub(super) req_level: Level,
     pub(super) goal_level: Level,
@@ -70,7 +67,7 @@ impl<'a> PageFault<'a> {
             prefetch,
             slots: SlotsHeld::new(vcpu.vm()),
             given: None,
-            page: Page::default(),
+            page: None,
             max_level: Level::MAX_HUGEPAGE,
             req_level: Level::PG_4K,
             goal_level: Level::PG_4K,
@@ -81,7 +78,7 @@ impl<'a> PageFault<'a> {
 
     /// The fault that `request` describes.
     pub fn new(vcpu: &'a Vcpu, request: Request<'a>) -> Self {
-        let given = Given {
+        let given = Page {
             pfn: request.pfn,
             writable: request.map_writable,
         };
@@ -141,11 +138,6 @@ impl<'a> PageFault<'a> {
     /// The error code.
     pub fn error_code(&self) -> u64 {
         self.error_code
-    }
-
-    /// Whether the frame is another name of one: only TDX has such.
-    pub fn is_alias(&self) -> bool {
-        false
     }
 
     /// For a tracepoint.

@@ -10,7 +10,7 @@ use crate::{
         Ordering::SeqCst,
     },
     kvm::{
-        fault::outcome::Outcome,
+        fault::outcome::{Counted, Outcome},
         lock::{MmuGuard, Shared},
         memory::{MemSlot, Vm},
         roots::Root,
@@ -21,18 +21,6 @@ use crate::{
     machine::arena::PageId,
     world::cpu::Cpu,
 };
-
-/// What a vCPU counts of its faults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // See rust/kvm/fault/raw/vcpu.rs.
-pub enum Counted {
-    Fast,
-    Invalidated,
-    ObsoleteRoot,
-    InvalidSlot,
-    Raced,
-    MmioEntry,
-}
 
 /// A vCPU whose task is the current one.
 pub struct Vcpu {
@@ -105,7 +93,7 @@ impl Vcpu {
 
     /// Takes `mmu_lock` for read.
     pub fn mmu_read(&self) -> MmuGuard<'_, Shared> {
-        self.vm.waits.run_hook();
+        self.vm.waits.run();
         self.vm.mmu_read()
     }
 

@@ -19,7 +19,7 @@ use crate::{
     },
     machine::{self, arena::PageId, Machine, MAXPHYADDR},
     world::{
-        breaks::Breaks,
+        breaks::{Breaks, Hook},
         cpu::Cpu,
         debt::Debt,
         notifier::Invalidations,
@@ -92,9 +92,9 @@ pub struct Vm {
     /// When walks are asked to give way.
     pub breaks: Breaks,
     /// What happens whenever a fault has looked up its page.
-    pub lookups: Breaks,
+    pub lookups: Hook,
     /// What happens whenever a fault is about to take `mmu_lock`.
-    pub waits: Breaks,
+    pub waits: Hook,
     /// What C does otherwise than C.
     pub variants: Variants,
     /// What must be flushed before others may hold `mmu_lock` for write.
@@ -128,8 +128,8 @@ impl Vm {
             private: Mutex::default(),
             generation: AtomicU64::new(0),
             breaks: Breaks::default(),
-            lookups: Breaks::default(),
-            waits: Breaks::default(),
+            lookups: Hook::default(),
+            waits: Hook::default(),
             variants: Variants::default(),
             debt: Debt::default(),
             primary: Primary::default(),

@@ -150,11 +150,6 @@ impl ShadowPage {
         }
     }
 
-    /// Whether this is a page of the TDP MMU's.
-    pub fn is_tdp_mmu_page(&self) -> bool {
-        true
-    }
-
     pub(in crate::kvm::table) fn is_linked_from(&self, cell: &SpteCell) -> bool {
         self.parent.load(SeqCst) == cell.address() as u64
     }

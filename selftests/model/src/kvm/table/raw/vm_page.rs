@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl<'l> VmPage<'l> {
-    /// The page that has been on the list longest.
+    /// The page with the lowest number. C's is the one that has been on the list longest.
     pub(in crate::kvm::table) fn first_on_nx_list(
         pages: &'l PagesLock<'_>,
         _rcu: &'l rcu::Guard,
