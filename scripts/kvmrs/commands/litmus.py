@@ -41,7 +41,7 @@ def main(options: Namespace) -> int:
         wrong = _judge(path, _observed(program, model, path))
         report.result(path.stem, "fail" if wrong else "pass", 0, wrong, [])
         failures += [f"{path.stem}: {wrong}"] if wrong else []
-    return Summary(len(chosen) - len(failures), len(failures), 0, tuple(failures)).close()
+    return Summary(report.counts["pass"], failures=tuple(failures)).close()
 
 
 def _all() -> List[Path]:

@@ -71,8 +71,8 @@ def _run(only: Sequence[str]) -> Summary:
     (paths.out() / "museum.json").write_text(
         json.dumps([asdict(result) for result in results], indent=1) + "\n"
     )
-    killed = sum(result.killed for result in results)
-    return Summary(killed, len(results) - killed, 0)
+    alive = tuple(result.mutant for result in results if not result.killed)
+    return Summary(len(results) - len(alive), failures=alive)
 
 
 def _try_all(chosen: List[Mutant]) -> List[Result]:

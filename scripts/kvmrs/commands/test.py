@@ -43,7 +43,7 @@ class Stage:
 def main(_: Namespace) -> int:
     stages = _all()
     _table(stages)
-    return sum((stage.summary for stage in stages), Summary(0, 0, 0)).close()
+    return sum((stage.summary for stage in stages), Summary()).close()
 
 
 def _all() -> List[Stage]:
@@ -74,13 +74,13 @@ def _run(name: str, stage: Callable[[], Summary]) -> Stage:
 
 
 def _failed(name: str, remark: str, seconds: float = 0.0) -> Stage:
-    return Stage(name, Summary(0, 1, 0, (remark,)), seconds)
+    return Stage(name, Summary(failures=(remark,)), seconds)
 
 
 def _static() -> Summary:
     results = static.run()
     failures = tuple(result.name for result in results if not result.ok)
-    return Summary(len(results) - len(failures), len(failures), 0, failures)
+    return Summary(len(results) - len(failures), failures=failures)
 
 
 STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
@@ -106,5 +106,5 @@ def _table(stages: List[Stage]) -> None:
             f"{ui.clock(stage.seconds):>14}"
         )
     for stage in stages:
-        for failure in stage.summary.failures:
+        for failure in dict.fromkeys(stage.summary.failures):
             print(f"FAILED {stage.name}: {failure}")

@@ -40,7 +40,7 @@ def _run(flavors: Sequence[str], only: Sequence[str], backend: str) -> Summary:
     if idle:
         raise KvmrsError(f"none of these run on {', '.join(idle)}", "name the flavor: FLAVOR=")
     report = ktap.Report(sum(map(len, chosen)))
-    total = Summary(0, 0, 0)
+    total = Summary()
     rows: List[Result] = []
     for flavor, (tree, plan), tests in zip(flavors, kernels, chosen):
         suite = Suite(NAME, tests, [backend], flavor, report)

@@ -105,4 +105,4 @@ class _Report:
         for line in [*(f"FAILED {line}" for line in self.failures), *ended.remarks()]:
             self.ktap.comment(line)
         self.ktap.comment(f"boot and checks took {ended.seconds:.0f} s")
-        return Summary(self.ktap.counts["pass"], len(self.failures), 0, tuple(self.failures))
+        return Summary(self.ktap.counts["pass"], failures=tuple(self.failures))

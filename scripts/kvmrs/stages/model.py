@@ -101,7 +101,7 @@ def run() -> Summary:
         _run(stage, tally, {})
     tally.report()
     tally.demand([*LOOM.scenarios(), *SHUTTLE.scenarios()])
-    return Summary(len(tally.counts), 0, 0)
+    return Summary(len(tally.counts))
 
 
 def soak(seconds: float) -> None:

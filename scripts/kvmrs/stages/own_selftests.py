@@ -31,7 +31,7 @@ def run(only: List[str], backends: List[str]) -> Summary:
     files = {**modules.files(), own_tests.INSIDE: program, **_c_programs(tree)}
     files |= {own_tests.TOOL_INSIDE: own_tests.tool(), **preload.files(preload.CHECK_TABLES)}
     report = ktap.Report(len(tests) * len(backends))
-    total = Summary(0, 0, 0)
+    total = Summary()
     rows: List[Result] = []
     for number, (cpu, group) in enumerate(_by_processor(tests).items()):
         suite = Suite(NAME, list(group), backends, f"-cpu {cpu}:" if cpu else "", report)

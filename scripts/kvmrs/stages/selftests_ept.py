@@ -101,7 +101,7 @@ def _run_all(boots: List["_Boot"]) -> List[boot.Ended]:
 
 def _close(boots: List["_Boot"], ends: List[boot.Ended]) -> Summary:
     """What went wrong comes last, mode by mode."""
-    total = Summary(0, 0, 0)
+    total = Summary()
     rows: List[Result] = []
     for each, ended in zip(boots, ends):
         total += each.suite.close(ended, rows)

@@ -34,7 +34,7 @@ def run() -> Summary:
     if MARK not in said.splitlines() or len(results) != len(TESTS) * len(BACKENDS):
         raise KvmrsError("the guest did not run to its end", "see out/logs/vng.log", said[-2000:])
     failures = tuple(f"{backend} {test}: exit {code}" for code, backend, test in results if code != "0")
-    return Summary(len(results) - len(failures), len(failures), 0, failures)
+    return Summary(len(results) - len(failures), failures=failures)
 
 
 def _script(folder: Path) -> str:

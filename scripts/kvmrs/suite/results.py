@@ -23,19 +23,19 @@ KEYS = ("test", "args", "backend", "result", "seconds", "reason", "attempts", "c
 class Summary:
     """What `make test` adds up; a test that fails as listed counts as skipped."""
 
-    passed: int
-    failed: int
-    skipped: int
+    passed: int = 0
+    skipped: int = 0
     failures: Tuple[str, ...] = ()
-    """What failed and why, as far as the stage can name it."""
+    """What failed and why, one for each test. Equal ones have one reason, which is shown once."""
 
     def __add__(self, other: "Summary") -> "Summary":
         return Summary(
-            self.passed + other.passed,
-            self.failed + other.failed,
-            self.skipped + other.skipped,
-            self.failures + other.failures,
+            self.passed + other.passed, self.skipped + other.skipped, self.failures + other.failures
         )
+
+    @property
+    def failed(self) -> int:
+        return len(self.failures)
 
     def close(self) -> int:
         """Prints the line that CI reads; returns the exit code of a command."""
@@ -90,22 +90,32 @@ class Suite:
 
         A test that a dead machine did not run has failed.
         """
-        for backend in self.backends:
-            for test in self.tests.values():
-                if (test.name, backend) not in self.results:
-                    self._not_run(test, backend, ended.problem)
+        self._close_missing(ended.problem)
         rows = json.dumps([*earlier, *self.rows()], indent=1)
         (paths.out() / f"{self.name}.json").write_text(rows + "\n")
         self._close_report(ended)
         skipped = self.outcomes["skip"] + self.outcomes["xfail"]
-        return Summary(self.outcomes["pass"], len(self.failures), skipped, tuple(self.failures))
+        return Summary(self.outcomes["pass"], skipped, tuple(self.failures))
 
     def rows(self) -> List[Result]:
         """What is written to out/."""
         mode = {"mode": self.mode} if self.mode else {}
         return [{**mode, **{key: result.get(key) for key in KEYS}} for result in self.results.values()]
 
-    def _result(self, result: Result) -> None:
+    def _close_missing(self, problem: str) -> None:
+        """Each counts, and all fail for the same reason."""
+        missing = [
+            (test, backend)
+            for backend in self.backends
+            for test in self.tests.values()
+            if (test.name, backend) not in self.results
+        ]
+        reason = self._title(f"{len(missing)} tests did not run: {problem}")
+        for test, backend in missing:
+            self._result(_not_run(test, backend, problem), reason)
+
+    def _result(self, result: Result, failure: str = "") -> None:
+        """`failure` is what the list of failures says, if not the result's own words."""
         name, backend = result["test"], result["backend"]
         if result["args"] == name:
             # One of a program's tests. Nobody wants to read its name twice.
@@ -117,7 +127,7 @@ class Suite:
         title = self._title(backend, name, result["args"])
         self.outcomes[judged.outcome] += 1
         if judged.failed:
-            self.failures.append(f"{title}: {judged.note}")
+            self.failures.append(failure or f"{title}: {judged.note}")
         self.report.result(title, judged.outcome, result["seconds"], judged.note, result["tail"])
         if judged.outcome == "pass" and test.shown:
             for line in result["tail"]:
@@ -125,23 +135,11 @@ class Suite:
         if judged.outcome == "pass" and judged.note:
             self.report.comment(f"{title} needed another attempt: {judged.note}")
 
-    def _not_run(self, test: Test, backend: str, problem: str) -> None:
-        self._result(
-            {
-                "test": test.name,
-                "args": " ".join(test.args),
-                "backend": backend,
-                "result": "fail",
-                "seconds": 0.0,
-                "tail": [],
-                "reason": f"not run to its end: {problem}",
-            }
-        )
-
     def _close_report(self, ended: boot.Ended) -> None:
         """Everything that failed once more, where people look for it: at the end."""
         self.failures += [self._title(line) for line in ended.complaints()]
-        for line in [*(f"FAILED {line}" for line in self.failures), *ended.remarks()]:
+        failures = [f"FAILED {line}" for line in dict.fromkeys(self.failures)]
+        for line in [*failures, *ended.remarks()]:
             self.report.comment(line)
         further = {name: self._further(name) for name in self.backends}
         if any(further.values()):
@@ -164,3 +162,15 @@ class Suite:
 
     def _seconds(self, backend: str) -> float:
         return sum(result["seconds"] for result in self.results.values() if result["backend"] == backend)
+
+
+def _not_run(test: Test, backend: str, problem: str) -> Result:
+    return {
+        "test": test.name,
+        "args": " ".join(test.args),
+        "backend": backend,
+        "result": "fail",
+        "seconds": 0.0,
+        "tail": [],
+        "reason": f"not run to its end: {problem}",
+    }
