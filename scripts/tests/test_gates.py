@@ -119,6 +119,10 @@ class WatchersTest(unittest.TestCase):
                 Path(folder, name).write_bytes(text)
             for flavor in ("kasan", "lockdep", "base"):
                 debug_kernels.demand_canary(flavor, Path(folder))
+            Path(folder, "main.bc").unlink()
+            with self.assertRaisesRegex(KvmrsError, "built without main.bc"):
+                debug_kernels.demand_canary("kasan", Path(folder))
+            Path(folder, "main.bc").write_bytes(b"__asan_load8")
             Path(folder, "main.o").write_bytes(b"")
             for flavor in ("kcsan", "lockdep"):
                 with self.assertRaisesRegex(KvmrsError, f"{flavor} does not watch it"):

@@ -4,6 +4,8 @@
 import tarfile
 from pathlib import Path
 
+from kvmrs.build import tarball
+
 from .checkout import CheckoutTest
 
 LOOK = """
@@ -64,6 +66,10 @@ class SourceTest(CheckoutTest):
         script = f"from kvmrs.build import tarball; print(tarball._checksum(tarball.Path('{fetched}')))"
         known.write_text(f"{self.run_python(script).stdout.strip()} 7.3.4 upstream\n")
         self.assertEqual(self.run_python(look).stdout, "7.3.4\n")
+
+    def test_the_newest_of_the_known_ones(self) -> None:
+        self.assertEqual(tarball.newest(["7.3.4", "7.3.10", "7.3.9"]), "7.3.10")
+        self.assertEqual(tarball.newest(["7.3.4", "7.3"]), "7.3.4")
 
     def test_none_to_be_had(self) -> None:
         done = self.run_python(LOOK)

@@ -11,7 +11,7 @@ import shutil
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, Iterable, List
 
 from ..base import lock, paths, proc, ui
 from ..base.errors import KvmrsError
@@ -58,6 +58,11 @@ def known_versions() -> Dict[str, str]:
     """Checksum -> version."""
     lines = (line.partition("#")[0].split() for line in KNOWN.read_text().splitlines())
     return {words[0]: words[1] for words in lines if words}
+
+
+def newest(versions: Iterable[str]) -> str:
+    """As numbers: 7.3.10 comes after 7.3.4."""
+    return max(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
 def version_in_makefile(text: str) -> str:
@@ -111,7 +116,7 @@ def _fetch(folder: Path) -> None:
 
 
 def _upstream(folder: Path) -> None:
-    url = UPSTREAM.format(version=max(known_versions().values()))
+    url = UPSTREAM.format(version=newest(known_versions().values()))
     target = folder / url.rpartition("/")[2]
     part = target.with_suffix(".part")
     with ui.step(f"kernel source: {target.name}"), urllib.request.urlopen(url, timeout=60) as answer:

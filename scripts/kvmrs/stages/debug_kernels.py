@@ -63,5 +63,12 @@ def demand_canary(flavor: str, built: Path) -> None:
     if flavor not in CANARIES:
         return
     name, canary = CANARIES[flavor]
-    if canary not in Path(built, name).read_bytes():
+    try:
+        code = Path(built, name).read_bytes()
+    except FileNotFoundError as error:
+        raise KvmrsError(
+            f"the module was built without {name}, which shows whether {flavor} watches it",
+            f"remove {built} and try again",
+        ) from error
+    if canary not in code:
         raise KvmrsError(f"{name} never calls {canary.decode()}: {flavor} does not watch it")
