@@ -6,7 +6,7 @@ use anyhow::{ensure, Result};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
-/// Goes on with `work` in so many threads while `host` runs. Each must come to its end at least once.
+/// Goes on with `work` in so many threads while `host` runs. Each must do it at least once.
 pub fn beside<T>(
     threads: usize,
     work: impl Fn() -> Result<()> + Sync,
@@ -28,7 +28,7 @@ pub fn beside<T>(
         drop(end);
         for worker in workers {
             let times = worker.join().expect("workers do not panic")?;
-            ensure!(times > 0, "a worker never came to its end");
+            ensure!(times > 0, "a worker never began");
         }
         done
     })

@@ -4,15 +4,12 @@
 
 use crate::swap::Swap;
 use anyhow::{ensure, Result};
-use kvmtest::sysfs::{self, Setting, EAGER_SPLIT, NX_HUGE_PAGES};
+use kvmtest::sysfs::{self, Setting, EAGER_SPLIT, NX_HUGE_PAGES, NX_RATIO};
 use std::io::Error;
 
 /// Recovery, merging, balancing, compaction and khugepaged do nothing. All get their old value back.
 const SETTINGS: [(&str, &str); 8] = [
-    (
-        "/sys/module/kvm/parameters/nx_huge_pages_recovery_ratio",
-        "0",
-    ),
+    (NX_RATIO, "0"),
     ("/sys/kernel/mm/ksm/run", "0"),
     ("/proc/sys/kernel/numa_balancing", "0"),
     ("/proc/sys/vm/compaction_proactiveness", "0"),

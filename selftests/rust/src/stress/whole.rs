@@ -4,7 +4,7 @@
 
 use crate::swap::Swap;
 use anyhow::{Context, Result};
-use kvmtest::sysfs::{self, Setting, NX_HUGE_PAGES};
+use kvmtest::sysfs::{self, Setting, NX_HUGE_PAGES, NX_PERIOD};
 use std::fs;
 use std::io::ErrorKind;
 
@@ -21,10 +21,7 @@ const SETTINGS: [(&str, &str); 8] = [
         "50",
     ),
     ("/proc/sys/kernel/numa_balancing", "1"),
-    (
-        "/sys/module/kvm/parameters/nx_huge_pages_recovery_period_ms",
-        "100",
-    ),
+    (NX_PERIOD, "100"),
     (NX_HUGE_PAGES, "off"),
 ];
 

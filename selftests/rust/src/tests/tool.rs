@@ -12,7 +12,7 @@ use kvmtest::vm::{eager_split, Slot, Vm, BASE};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 pub const TESTS: &[Test] = &[
     test("tool_map", map),
@@ -117,8 +117,8 @@ fn changes(vm: &Vm, way: &str, change: impl FnOnce() -> Result<()>) -> Result<u6
     tool(&["--version"])?;
     let words = ["watch", vm.inside.name(), "--json", "--interval", "0.2"];
     let mut command = Command::new(TOOL);
-    let mut watching = command.args(words).stdout(Stdio::piped()).spawn()?;
-    let out = watching.stdout.take().context("no output")?;
+    let mut watching = Watching(command.args(words).stdout(Stdio::piped()).spawn()?);
+    let out = watching.0.stdout.take().context("no output")?;
     let mut looks = BufReader::new(out).lines();
     // The tool compares two looks for a line, so it has seen what there was before the change.
     looks.next().context("no line")??;
@@ -131,9 +131,18 @@ fn changes(vm: &Vm, way: &str, change: impl FnOnce() -> Result<()>) -> Result<u6
             break;
         }
     }
-    watching.kill()?;
-    watching.wait()?;
     Ok(frames)
+}
+
+/// The tool that watches, until the end of this.
+struct Watching(Child);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.kill().and_then(|()| self.0.wait()) {
+            eprintln!("# ending {TOOL}: {error}");
+        }
+    }
 }
 
 fn errors(backend: &str) -> Result<()> {
