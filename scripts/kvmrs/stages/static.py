@@ -10,6 +10,7 @@ from ..base import ui
 from ..base.errors import KvmrsError
 from ..checks import (
     kernel_style,
+    known_warnings,
     model_share,
     names,
     public_items,
@@ -46,6 +47,7 @@ CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
     ("what the model compiles", model_share.listed),
     ("length of files", sizes.moderate),
     ("names in documents and comments", names.exist),
+    ("known warnings of the kernel", known_warnings.in_place),
     ("rustdoc", rust.documents),
     ("model tests", rust.model_tests),
     ("the tool kvmrs", rust.tool),
