@@ -15,7 +15,7 @@ from kvmrs.tools import toolroot
 import kvmrs.commands.fmt as fmt
 toolroot.command = lambda argv, *rest, **more: list(argv)
 toolroot.ensure = lambda: None
-tarball.UPSTREAM = "file:///nonexistent/linux-{version}.tar.xz"
+tarball.UPSTREAM = "file:///nonexistent"
 fmt.main = lambda _: print(source.ensure().name)
 raise SystemExit(main(["fmt"]))
 """
@@ -54,18 +54,36 @@ class SourceTest(CheckoutTest):
         known.write_text(f"{self.run_python(script).stdout.strip()} 7.3.4 here\n")
         self.assertEqual(self.run_python(LOOK, KERNEL_TARBALL=path).stdout, "7.3.4\n")
 
+    def upstream(self) -> Path:
+        """A folder as kernel.org has it: a tarball, and the list of checksums."""
+        path = Path(self.tarball("7.3.4"))
+        path = path.rename(path.with_suffix(".tar.xz"))
+        listed = f"{'0' * 64}  patch-7.3.4.xz\n{tarball._checksum(path)}  {path.name}\n"
+        (path.parent / "sha256sums.asc").write_text(f"-----BEGIN PGP\n\n{listed}-----END\n")
+        return path
+
     def test_upstream_where_there_is_no_package(self) -> None:
         """Its checksum counts as well."""
-        path = Path(self.tarball("7.3.4"))
-        path.rename(path.with_suffix(".tar.xz"))
+        path = self.upstream()
         look = LOOK.replace("/nonexistent", str(path.parent))
         done = self.run_python(look)
         self.assertIn("warning: linux-7.3.4.tar.xz (Linux 7.3.4) is not known", done.stdout, done.stderr)
         known = self.checkout / "scripts" / "config" / "kernel-sources"
-        fetched = self.cache / "kvm_rs" / "source" / "linux-7.3.4.tar.xz"
-        script = f"from kvmrs.build import tarball; print(tarball._checksum(tarball.Path('{fetched}')))"
-        known.write_text(f"{self.run_python(script).stdout.strip()} 7.3.4 upstream\n")
+        known.write_text(f"{tarball._checksum(path)} 7.3.4 upstream\n")
         self.assertEqual(self.run_python(look).stdout, "7.3.4\n")
+
+    def test_upstream_that_broke_off(self) -> None:
+        path = self.upstream()
+        path.write_bytes(path.read_bytes()[:-1])
+        done = self.run_python(LOOK.replace("/nonexistent", str(path.parent)))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("linux-7.3.4.tar.xz is not what kernel.org's sha256sums.asc lists", done.stderr)
+
+    def test_upstream_without_that_version(self) -> None:
+        path = self.upstream()
+        (path.parent / "sha256sums.asc").write_text("")
+        done = self.run_python(LOOK.replace("/nonexistent", str(path.parent)))
+        self.assertIn("kernel.org's sha256sums.asc does not list linux-7.3.4.tar.xz", done.stderr)
 
     def test_the_newest_of_the_known_ones(self) -> None:
         self.assertEqual(tarball.newest(["7.3.4", "7.3.10", "7.3.9"]), "7.3.10")

@@ -11,7 +11,7 @@ import shutil
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, List
+from typing import IO, Dict, Iterable, List
 
 from ..base import lock, paths, proc, ui
 from ..base.errors import KvmrsError
@@ -19,7 +19,7 @@ from ..tools import packages, toolroot
 
 SUPPORTED = "7.3"
 KNOWN = paths.CONFIGS / "kernel-sources"
-UPSTREAM = "https://cdn.kernel.org/pub/linux/kernel/v7.x/linux-{version}.tar.xz"
+UPSTREAM = "https://cdn.kernel.org/pub/linux/kernel/v7.x"
 GIVE = "give one: KERNEL_TARBALL=<linux-7.3.4.tar.xz> or KERNEL_SRC=<tree>"
 
 
@@ -116,13 +116,30 @@ def _fetch(folder: Path) -> None:
 
 
 def _upstream(folder: Path) -> None:
-    url = UPSTREAM.format(version=newest(known_versions().values()))
-    target = folder / url.rpartition("/")[2]
-    part = target.with_suffix(".part")
-    with ui.step(f"kernel source: {target.name}"), urllib.request.urlopen(url, timeout=60) as answer:
-        with open(part, "wb") as file:
+    """What arrives must be what kernel.org lists: a connection that breaks gives a shorter file."""
+    name = f"linux-{newest(known_versions().values())}.tar.xz"
+    part = folder / f"{name}.part"
+    with ui.step(f"kernel source: {name}"):
+        listed = _listed(name)
+        with _open(name) as answer, open(part, "wb") as file:
             shutil.copyfileobj(answer, file)
-    part.replace(target)
+    if _checksum(part) != listed:
+        raise KvmrsError(f"{name} is not what kernel.org's sha256sums.asc lists", "try again")
+    part.replace(folder / name)
+
+
+def _listed(name: str) -> str:
+    """The checksum that kernel.org publishes for a tarball."""
+    with _open("sha256sums.asc") as answer:
+        lines = [line.split() for line in answer.read().decode().splitlines()]
+    sums = [words[0] for words in lines if words[1:] == [name]]
+    if not sums:
+        raise KvmrsError(f"kernel.org's sha256sums.asc does not list {name}")
+    return sums[0]
+
+
+def _open(name: str) -> IO[bytes]:
+    return urllib.request.urlopen(f"{UPSTREAM}/{name}", timeout=60)
 
 
 def _package(folder: Path) -> None:
