@@ -83,7 +83,7 @@ pub fn zap_range<'vm, M: Locked>(
 }
 
 /// Zaps what any root maps of a range whose backing is about to go, invalid roots included: nobody
-/// may use the memory after the notifier returns (`kvm_tdp_mmu_unmap_gfn_range`).
+/// may use the memory after the notifier returns.
 pub fn unmap_range<'vm, M: Locked>(
     lock: &mut MmuLock<'vm, M>,
     range: SlotRange,
@@ -100,6 +100,22 @@ pub fn unmap_range<'vm, M: Locked>(
         ControlFlow::Continue(())
     });
     flush
+}
+
+/// As [`unmap_range`], for callers in C (`kvm_tdp_mmu_unmap_gfn_range`). Returns whether a flush is owed.
+///
+/// They go on with other slots, and keep what one slot owes to themselves while the walk of the next one
+/// gives way. So where a walk may give way, nothing is left to them.
+pub fn unmap_slot<'vm>(
+    lock: &mut MmuLock<'vm, Exclusive>,
+    range: SlotRange,
+    flush: PendingFlush<'vm>,
+) -> bool {
+    let mut flush = unmap_range(lock, range, flush);
+    if range.may_block {
+        flush.flush();
+    }
+    flush.into_caller()
 }
 
 /// Zaps all entries of one level, leaves and links.

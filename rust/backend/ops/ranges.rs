@@ -35,7 +35,7 @@ pub(in crate::backend) unsafe extern "C" fn unmap_gfn_range(
     // SAFETY: `mmu_lock` is held for write.
     let mut lock = unsafe { MmuLock::<Exclusive>::assume_held(vm) };
     let flush = PendingFlush::from_caller(vm, flush);
-    tdp_mmu::zap::unmap_range(&mut lock, range, flush).into_caller()
+    tdp_mmu::zap::unmap_slot(&mut lock, range, flush)
 }
 
 /// Zaps the leaves of a range in valid roots; returns whether a flush is owed

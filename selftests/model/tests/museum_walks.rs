@@ -6,9 +6,10 @@ mod common;
 
 use common::{frame, memory, smm_vcpu, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
-    kvm::{Gfn, GfnRange, Level, Vcpu, Vm},
+    kvm::{Gfn, GfnRange, Level, MemSlot, PendingFlush, SlotRange, Vcpu, Vm},
     machine::npt,
-    tdp_mmu,
+    mm::notifier::Ended,
+    tdp_mmu::{self, notifier, visitor::GiveWay},
     world::{
         breaks::{ALWAYS, NEVER},
         cpu::Access,
@@ -48,10 +49,9 @@ fn logged() -> (Arc<Vm>, [Vcpu; 2]) {
     (vm, vcpus)
 }
 
-/// The first root's walk zaps a page and never gives way; the second's does before it has zapped
-/// anything itself.
-#[test]
-fn a_flush_owed_by_one_root_is_done_when_the_next_ones_walk_gives_way() {
+/// A page is zapped by a walk that never gives way. The next walk does, before it has zapped anything
+/// itself: then no TLB may hold the page any more.
+fn is_flushed_when_the_next_walk_gives_way(zap: impl FnOnce(&Vm)) {
     let vm = vm(npt());
     let (first, second) = (vcpu(&vm), smm_vcpu(&vm));
     kvm::guest_access(&first, few().start, Access::Write, |_| ());
@@ -65,7 +65,7 @@ fn a_flush_owed_by_one_root_is_done_when_the_next_ones_walk_gives_way() {
         note.lock().expect("no panic").push(held);
     });
     vm.breaks.set(ALWAYS);
-    kvm::zap_range(&vm, few());
+    zap(&vm);
     vm.breaks.set(NEVER);
     let held = held.lock().expect("no panic").clone();
     assert!(!held.is_empty(), "the walk never gave way");
@@ -75,6 +75,38 @@ fn a_flush_owed_by_one_root_is_done_when_the_next_ones_walk_gives_way() {
     );
     vm.breaks.set_hook(|| ());
     kvm::destroy(&vm, vec![first, second]);
+}
+
+#[test]
+fn a_flush_owed_by_one_root_is_done_when_the_next_ones_walk_gives_way() {
+    is_flushed_when_the_next_walk_gives_way(|vm| kvm::zap_range(vm, few()));
+}
+
+#[test]
+fn a_flush_owed_by_one_slot_is_done_when_the_next_ones_walk_gives_way() {
+    is_flushed_when_the_next_walk_gives_way(|vm| {
+        notifier::start(vm, MemSlot::host_range_of(few()), GiveWay::WhenAsked);
+        notifier::end(vm, Ended::of(&MemSlot::host_range_of(few())));
+    });
+}
+
+/// C goes over the slots when the attributes of memory change, and when memory of a guest_memfd goes.
+#[test]
+fn c_is_left_no_flush_that_it_would_keep_while_the_next_walk_gives_way() {
+    is_flushed_when_the_next_walk_gives_way(|vm| {
+        let mut lock = vm.mmu_write();
+        let owed = vm.slots().iter().fold(false, |owed, slot| {
+            let range = SlotRange {
+                range: few(),
+                address_space: slot.address_space(),
+                may_block: true,
+            };
+            owed | tdp_mmu::zap::unmap_slot(&mut lock, range, PendingFlush::none(vm))
+        });
+        if owed {
+            vm.flush_remote_tlbs();
+        }
+    });
 }
 
 #[test]

@@ -60,8 +60,7 @@ fn zap(vm: &Vm, slot: &MemSlot) {
         address_space: slot.address_space(),
         may_block: true,
     };
-    let flush = tdp_mmu::zap::unmap_range(&mut lock, range, PendingFlush::none(vm));
-    if flush.into_caller() {
+    if tdp_mmu::zap::unmap_slot(&mut lock, range, PendingFlush::none(vm)) {
         vm.flush_remote_tlbs_slot(slot);
     }
 }
