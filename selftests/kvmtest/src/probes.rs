@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How often functions of the kernel are called, by its kprobes.
+//! How often functions of the kernel are called, and in which order, by its kprobes.
 
 use crate::sysfs;
 use anyhow::{Context, Result};
@@ -27,6 +27,7 @@ pub enum Whose {
 pub struct Probes {
     instance: String,
     count: usize,
+    filter: Option<String>,
 }
 
 impl Probes {
@@ -39,22 +40,31 @@ impl Probes {
     pub fn new(functions: &[&str], whose: Whose) -> Result<Self> {
         let instance = format!("{TRACING}/instances/{NAME}");
         fs::create_dir(&instance).context("making an instance of the tracer")?;
-        let mut probes = Self { instance, count: 0 };
+        let thread = rustix::thread::gettid().as_raw_nonzero();
+        let mut probes = Self {
+            instance,
+            count: 0,
+            filter: (whose == Whose::Mine).then(|| format!("common_pid == {thread}")),
+        };
         for function in functions {
             add(&format!("p:{NAME}/on{} {function}", probes.count))
                 .with_context(|| format!("probing {function}"))?;
             probes.count += 1;
         }
-        if whose == Whose::Mine {
-            let thread = rustix::thread::gettid().as_raw_nonzero();
-            probes.set("filter", &format!("common_pid == {thread}"))?;
-        }
-        probes.set("enable", "1")?;
-        Ok(probes)
+        probes.and(NAME)
     }
 
-    fn set(&self, file: &str, value: &str) -> Result<()> {
-        sysfs::write(&format!("{}/events/{NAME}/{file}", self.instance), value)
+    /// Sees the kernel's own `event` as well, for example `kvmmmu/kvm_mmu_get_page`.
+    pub fn and(self, event: &str) -> Result<Self> {
+        if let Some(filter) = &self.filter {
+            self.set(event, "filter", filter)?;
+        }
+        self.set(event, "enable", "1")?;
+        Ok(self)
+    }
+
+    fn set(&self, event: &str, file: &str, value: &str) -> Result<()> {
+        sysfs::write(&format!("{}/events/{event}/{file}", self.instance), value)
     }
 
     /// The number of calls so far.
@@ -70,11 +80,16 @@ impl Probes {
         Ok(sum)
     }
 
+    /// A line for each call so far, in their order. That of function N in the list has `onN:` in it.
+    pub fn trace(&self) -> Result<String> {
+        Ok(fs::read_to_string(format!("{}/trace", self.instance))?)
+    }
+
     /// How many were under way at the same time at most, if a call of the first function begins one
     /// and a call of the second ends one.
     pub fn most_at_once(&self) -> Result<i32> {
-        let text = fs::read_to_string(format!("{}/trace", self.instance))?;
         let is = |line: &str, name: &str| i32::from(line.contains(name));
+        let text = self.trace()?;
         let steps = text
             .lines()
             .map(|line| is(line, ": on0: ") - is(line, ": on1: "));
@@ -95,7 +110,7 @@ fn add(line: &str) -> Result<()> {
 impl Drop for Probes {
     fn drop(&mut self) {
         // Events that were never made cannot be switched off.
-        let _ = self.set("enable", "0");
+        let _ = self.set(NAME, "enable", "0");
         let gone = fs::remove_dir(&self.instance);
         gone.expect("nobody else uses the instance");
         for number in 0..self.count {

@@ -12,7 +12,7 @@ use kvmtest::backend::{C, RUST};
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
-use kvmtest::sysfs::{self, Setting};
+use kvmtest::sysfs::{self, Setting, PREEMPT};
 use kvmtest::vm::{Slot, Vm, BASE};
 use std::io::Error;
 use std::ops::Range;
@@ -53,9 +53,6 @@ const FAULTS: [&str; 3] = [
 const HALVES: [&str; 2] = ["kvm:kvm_mmu_invalidate_start", "kvm:kvm_mmu_invalidate_end"];
 /// How many that are going on the module has places for.
 const PLACES: i32 = 8;
-/// When threads are interrupted in the kernel: "full" is at once, also in the middle of an
-/// invalidation. Else most are interrupted behind it, and few are under way at the same time.
-const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 /// Threads that make invalidations at the same time, each of its own part of the memory.
 const THREADS: u64 = 2 * PLACES as u64;
 const PART: u64 = 4 * PAGE_2M;
@@ -282,6 +279,7 @@ fn many(backend: &str) -> Result<()> {
     vcpu.run(&fill)?;
     let advance = guest::pass(Program::Advance, &range, PAGE_4K, Pattern::Distinct, 1);
     vcpu.patient = true;
+    // Else most threads are interrupted behind an invalidation, and few are under way at the same time.
     let preempt = sysfs::exists(PREEMPT).then(|| Setting::new(PREEMPT, "full"));
     let _preempt = preempt.transpose()?;
     let rounds = || {

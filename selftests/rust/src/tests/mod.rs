@@ -9,6 +9,7 @@ mod dirty_log;
 mod dirty_modes;
 mod edges;
 mod errors;
+mod giving_way;
 mod inside;
 mod invalidation;
 mod maps;
@@ -25,7 +26,7 @@ use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::Vm;
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 16] = [
+const GROUPS: [&[Test]; 17] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -33,6 +34,7 @@ const GROUPS: [&[Test]; 16] = [
     aging::TESTS,
     notifier::TESTS,
     invalidation::TESTS,
+    giving_way::TESTS,
     nx::TESTS,
     mmio::TESTS,
     smm::TESTS,
