@@ -54,8 +54,11 @@ const HALVES: [&str; 2] = ["kvm:kvm_mmu_invalidate_start", "kvm:kvm_mmu_invalida
 /// How many that are going on the module has places for.
 const PLACES: i32 = 8;
 /// Threads that make invalidations at the same time, each of its own part of the memory.
-const THREADS: u64 = 2 * PLACES as u64;
-const PART: u64 = 4 * PAGE_2M;
+const THREADS: u64 = 4 * PLACES as u64;
+/// Long for the host to walk, though almost empty: threads are most often interrupted in such a walk.
+const PART: u64 = 40 * PAGE_2M;
+/// What a guest uses of the first part, which no thread has.
+const GUESTS: Range<u64> = 0..4 * PAGE_2M;
 /// How often to try what a busy host may prevent: it may run one thread after the other.
 const ROUNDS: usize = 8;
 /// So many faults must start again on C before Rust is compared with it.
@@ -271,10 +274,9 @@ fn reap(process: i32) -> Result<bool> {
 /// More invalidations at the same time than the module has places to write them down, while a guest
 /// checks what it wrote in another part of the slot.
 fn many(backend: &str) -> Result<()> {
-    let memory = Memory::new((1 + THREADS) * PART, Backing::Small)?;
+    let memory = Memory::new((1 + THREADS) * PART, Backing::Sparse)?;
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
-    vcpu.populate(&Slot::of(&memory).range())?;
-    let range = BASE..BASE + PART;
+    let range = BASE..BASE + GUESTS.end;
     let fill = guest::pass(Program::Fill, &range, PAGE_4K, Pattern::Distinct, 1);
     vcpu.run(&fill)?;
     let advance = guest::pass(Program::Advance, &range, PAGE_4K, Pattern::Distinct, 1);
@@ -305,8 +307,8 @@ fn most_at_once(memory: &Memory) -> Result<i32> {
             .map(|part| scope.spawn(move || storm(memory, part * PART..(part + 1) * PART)));
         let storms: Vec<_> = storms.collect();
         for _ in 0..10 {
-            memory.protect(0..PART, Rights::Read)?;
-            memory.protect(0..PART, Rights::All)?;
+            memory.protect(GUESTS, Rights::Read)?;
+            memory.protect(GUESTS, Rights::All)?;
         }
         for storm in storms {
             storm.join().expect("storms do not panic")?;
@@ -318,5 +320,5 @@ fn most_at_once(memory: &Memory) -> Result<i32> {
 /// Says again and again that nobody needs a part: that lasts as long as a walk of it, and others may
 /// say so of their parts meanwhile.
 fn storm(memory: &Memory, part: Range<u64>) -> Result<()> {
-    (0..100).try_for_each(|_| memory.advise(part.clone(), libc::MADV_FREE))
+    (0..30).try_for_each(|_| memory.advise(part.clone(), libc::MADV_FREE))
 }
