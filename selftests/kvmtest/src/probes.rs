@@ -54,7 +54,7 @@ impl Probes {
         probes.and(NAME)
     }
 
-    /// Sees the kernel's own `event` as well, for example `kvmmmu/kvm_mmu_get_page`.
+    /// Sees the kernel's own `event` as well: group, slash, name.
     pub fn and(self, event: &str) -> Result<Self> {
         if let Some(filter) = &self.filter {
             self.set(event, "filter", filter)?;
@@ -80,7 +80,7 @@ impl Probes {
         Ok(sum)
     }
 
-    /// A line for each call so far, in their order. That of function N in the list has `onN:` in it.
+    /// A line for each call so far, in their order. "on0:" is in that of the first function.
     pub fn trace(&self) -> Result<String> {
         Ok(fs::read_to_string(format!("{}/trace", self.instance))?)
     }
