@@ -54,7 +54,7 @@ impl Probes {
         probes.and(NAME)
     }
 
-    /// Sees the kernel's own `event` as well: group, slash, name.
+    /// Sees the kernel's own `event` as well: a group, or group, slash, name.
     pub fn and(self, event: &str) -> Result<Self> {
         if let Some(filter) = &self.filter {
             self.set(event, "filter", filter)?;

@@ -14,8 +14,6 @@ pub const NX_RATIO: &str = "/sys/module/kvm/parameters/nx_huge_pages_recovery_ra
 pub const NX_PERIOD: &str = "/sys/module/kvm/parameters/nx_huge_pages_recovery_period_ms";
 /// KVM's parameter that has logs split huge pages at once.
 pub const EAGER_SPLIT: &str = "/sys/module/kvm/parameters/eager_page_split";
-/// When threads are interrupted in the kernel: "full" is at once, also in the middle of an invalidation.
-pub const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// Whether the kernel has this file.
 pub fn exists(path: &str) -> bool {

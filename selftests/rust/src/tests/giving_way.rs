@@ -3,14 +3,13 @@
 //! An invalidation that gives up `mmu_lock` in the middle. Others find that what it has zapped is not
 //! mapped, and do not flush for it. So no TLB may hold it any more.
 
-use super::reported;
+use super::{interrupt_at_once, reported};
 use crate::beside::beside;
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Result};
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
-use kvmtest::sysfs::{self, Setting, PREEMPT};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{Slot, Vm, BASE};
 use std::ops::Range;
@@ -56,8 +55,7 @@ fn between_slots(backend: &str) -> Result<()> {
     let mut vcpu = vm.vcpu(0)?;
     write(&mut vcpu, BASE..3 * BASE)?;
     memory.discard(0..memory.size())?;
-    let preempt = sysfs::exists(PREEMPT).then(|| Setting::new(PREEMPT, "full"));
-    let _preempt = preempt.transpose()?;
+    let _preempt = interrupt_at_once()?;
     let storm = || {
         other.store(0, 1);
         other.discard(0..PAGE_4K)

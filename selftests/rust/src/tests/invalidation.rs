@@ -2,7 +2,7 @@
 
 //! What an invalidation costs others, and what may happen while it goes on.
 
-use super::{mixed, test};
+use super::{interrupt_at_once, mixed, test};
 use crate::beside::beside;
 use crate::clock::repeat;
 use crate::harness::{Skip, Test};
@@ -12,7 +12,6 @@ use kvmtest::backend::{C, RUST};
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
-use kvmtest::sysfs::{self, Setting, PREEMPT};
 use kvmtest::vm::{Slot, Vm, BASE};
 use std::io::Error;
 use std::ops::Range;
@@ -282,8 +281,7 @@ fn many(backend: &str) -> Result<()> {
     let advance = guest::pass(Program::Advance, &range, PAGE_4K, Pattern::Distinct, 1);
     vcpu.patient = true;
     // Else most threads are interrupted behind an invalidation, and few are under way at the same time.
-    let preempt = sysfs::exists(PREEMPT).then(|| Setting::new(PREEMPT, "full"));
-    let _preempt = preempt.transpose()?;
+    let _preempt = interrupt_at_once()?;
     let rounds = || {
         let mut seen = Vec::new();
         while seen.len() < ROUNDS {

@@ -22,8 +22,12 @@ mod tool;
 
 use crate::harness::Test;
 use anyhow::{bail, ensure, Result};
+use kvmtest::sysfs::{self, Setting};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::Vm;
+
+/// When threads are interrupted in the kernel: "full" is at once, also in the middle of an invalidation.
+const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
 const GROUPS: [&[Test]; 17] = [
@@ -100,4 +104,10 @@ fn no_faults(vcpu: &mut Vcpu, work: impl FnOnce(&mut Vcpu) -> Result<()>) -> Res
     let faults = vcpu.faults_of(work)?;
     ensure!(faults == 0, "{faults} faults on pages that are there");
     Ok(())
+}
+
+/// Has threads interrupted in the kernel at once, where that can be chosen.
+fn interrupt_at_once() -> Result<Option<Setting>> {
+    let preempt = sysfs::exists(PREEMPT).then(|| Setting::new(PREEMPT, "full"));
+    preempt.transpose()
 }
