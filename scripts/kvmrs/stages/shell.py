@@ -16,7 +16,13 @@ BOOT = 400
 ANSWER = 60
 """Seconds: emulated machines take their time."""
 CTRL_C, CTRL_Z = "\x03", "\x1a"
-CLOCK = "sh -c 'while echo t$((1))ck; do sleep 1; done'\n"
+CLOCK = (
+    "sh -c 'while read -r now rest </proc/uptime; do"
+    ' now=${now%%.*}; test "$now" = "$last" || echo t$((1))ck; last=$now;'
+    " done'\n"
+)
+"""Says so each second, and starts no program: one that is stopped between its start and its exec is
+waited for by a shell which can't be stopped meanwhile."""
 TICK = r"^t1ck$"
 """Only the job itself says this. The echo of the line does not show that the job is in the foreground
 already, where a key reaches it."""
