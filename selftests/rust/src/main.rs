@@ -13,6 +13,7 @@
 
 mod beside;
 mod clock;
+mod cpu;
 mod differential;
 mod harness;
 mod log;

@@ -5,17 +5,21 @@
 use super::{interrupt_at_once, mixed, test};
 use crate::beside::beside;
 use crate::clock::repeat;
+use crate::cpu;
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
 use kvmtest::backend::{C, RUST};
 use kvmtest::guest::{self, Pattern, Program};
-use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
 use kvmtest::vm::{Slot, Vm, BASE};
 use std::io::Error;
 use std::ops::Range;
+use std::sync::mpsc::{self, Sender};
+use std::sync::Barrier;
 use std::thread;
+use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     test("invalidation_elision", elision),
@@ -24,10 +28,7 @@ pub const TESTS: &[Test] = &[
     test("invalidation_beside_slots", beside_slots),
     test("invalidation_beside_end", beside_end),
     test("invalidation_not_blockable", not_blockable),
-    Test {
-        timeout: 240,
-        ..test("invalidation_many", many)
-    },
+    test("invalidation_many", many),
     mixed("invalidation_elsewhere", elsewhere),
 ];
 
@@ -52,13 +53,15 @@ const FAULTS: [&str; 3] = [
 const HALVES: [&str; 2] = ["kvm:kvm_mmu_invalidate_start", "kvm:kvm_mmu_invalidate_end"];
 /// How many that are going on the module has places for.
 const PLACES: i32 = 8;
-/// Threads that make invalidations at the same time, each of its own part of the memory.
-const THREADS: u64 = 4 * PLACES as u64;
-/// Long for the host to walk, though almost empty: threads are most often interrupted in such a walk.
-const PART: u64 = 40 * PAGE_2M;
-/// What a guest uses of the first part, which no thread has.
+/// Threads that make invalidations, each in the middle of that of the thread before.
+const THREADS: usize = 2 * PLACES as usize;
+/// Long for the host to walk, though almost empty: in the time between two threads it does not get far.
+const LONG: u64 = 2 * PAGE_1G;
+/// How long a thread runs before the next one does.
+const AHEAD: Duration = Duration::from_millis(2);
+/// What a guest uses, and no thread does.
 const GUESTS: Range<u64> = 0..4 * PAGE_2M;
-/// How often to try what a busy host may prevent: it may run one thread after the other.
+/// How often to try what a busy host may prevent.
 const ROUNDS: usize = 8;
 /// So many faults must start again on C before Rust is compared with it.
 const RETRIES: u64 = 10;
@@ -273,50 +276,67 @@ fn reap(process: i32) -> Result<bool> {
 /// More invalidations at the same time than the module has places to write them down, while a guest
 /// checks what it wrote in another part of the slot.
 fn many(backend: &str) -> Result<()> {
-    let memory = Memory::new((1 + THREADS) * PART, Backing::Sparse)?;
+    let memory = Memory::new(LONG, Backing::Sparse)?;
+    // An area of its own, which does not wait for what goes on in the other.
+    memory.advise(GUESTS, libc::MADV_DONTDUMP)?;
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
     let range = BASE..BASE + GUESTS.end;
     let fill = guest::pass(Program::Fill, &range, PAGE_4K, Pattern::Distinct, 1);
     vcpu.run(&fill)?;
     let advance = guest::pass(Program::Advance, &range, PAGE_4K, Pattern::Distinct, 1);
     vcpu.patient = true;
-    // Else most threads are interrupted behind an invalidation, and few are under way at the same time.
+    // Else a thread waits until the one before is out of the kernel.
     let _preempt = interrupt_at_once()?;
-    let rounds = || {
-        let mut seen = Vec::new();
-        while seen.len() < ROUNDS {
-            let most = most_at_once(&memory)?;
-            if most > PLACES || backend != RUST || !Probes::work_here() {
-                return Ok(());
-            }
-            seen.push(most);
-        }
-        bail!("at the same time: {seen:?} at most")
+    let host = || {
+        let most = most_at_once(&memory)?;
+        let enough = most > PLACES || backend != RUST || !Probes::work_here();
+        ensure!(enough, "{most} at the same time at most");
+        Ok(())
     };
-    vm.during(&mut [(&mut vcpu, advance)], rounds).map(drop)
+    vm.during(&mut [(&mut vcpu, advance)], host).map(drop)
 }
 
-/// A round of storms. How many invalidations were under way at the same time, where that can be seen.
+/// Has all threads do so. How many invalidations were under way at the same time, where that can be seen.
 fn most_at_once(memory: &Memory) -> Result<i32> {
     let halves = Probes::work_here().then(|| Probes::new(&HALVES, Whose::All));
     let halves = halves.transpose()?;
+    let shared = cpu::here()?;
+    let ready = Barrier::new(THREADS + 1);
     thread::scope(|scope| {
-        let storms = (1..=THREADS)
-            .map(|part| scope.spawn(move || storm(memory, part * PART..(part + 1) * PART)));
-        let storms: Vec<_> = storms.collect();
+        let mut threads = Vec::new();
+        let mut next = None;
+        for place in (1..=THREADS).rev() {
+            let (give, turn) = mpsc::channel();
+            let (after, ready) = (next.replace(give), &ready);
+            threads.push(scope.spawn(move || -> Result<()> {
+                cpu::stay_on(shared)?;
+                cpu::go_first(place as i32)?;
+                ready.wait();
+                turn.recv()?;
+                interrupt(memory, place as u64, after)
+            }));
+        }
+        ready.wait();
+        next.expect("there are threads").send(())?;
         for _ in 0..10 {
             memory.protect(GUESTS, Rights::Read)?;
             memory.protect(GUESTS, Rights::All)?;
         }
-        for storm in storms {
-            storm.join().expect("storms do not panic")?;
+        for thread in threads {
+            thread.join().expect("threads do not panic")?;
         }
         halves.map_or(Ok(0), |halves| halves.most_at_once())
     })
 }
 
-/// Says again and again that nobody needs a part: that lasts as long as a walk of it, and others may
-/// say so of their parts meanwhile.
-fn storm(memory: &Memory, part: Range<u64>) -> Result<()> {
-    (0..30).try_for_each(|_| memory.advise(part.clone(), libc::MADV_FREE))
+/// Interrupts the thread before in the middle of its invalidation, and has `next` interrupt this one. No
+/// moment is agreed upon, so a busy host does not bring the threads out of step: they have one processor,
+/// `next` goes first there, and when it begins to wait, this one goes on.
+fn interrupt(memory: &Memory, place: u64, next: Option<Sender<()>>) -> Result<()> {
+    thread::sleep(AHEAD);
+    if let Some(next) = next {
+        next.send(())?;
+    }
+    let range = GUESTS.end + place * PAGE_4K..memory.size();
+    memory.advise(range, libc::MADV_FREE)
 }
