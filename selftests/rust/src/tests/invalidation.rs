@@ -7,14 +7,13 @@ use crate::beside::beside;
 use crate::clock::repeat;
 use crate::cpu;
 use crate::harness::{Skip, Test};
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, ensure, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
 use kvmtest::backend::{C, RUST};
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
 use kvmtest::vm::{Slot, Vm, BASE};
-use std::io::Error;
 use std::ops::Range;
 use std::sync::mpsc::{self, Sender};
 use std::sync::Barrier;
@@ -27,7 +26,6 @@ pub const TESTS: &[Test] = &[
     test("fault_whose", |backend| whose(backend, &FAULTS)),
     test("invalidation_beside_slots", beside_slots),
     test("invalidation_beside_end", beside_end),
-    test("invalidation_not_blockable", not_blockable),
     test("invalidation_many", many),
     mixed("invalidation_elsewhere", elsewhere),
 ];
@@ -192,85 +190,6 @@ fn beside_end(backend: &str) -> Result<()> {
             })
         },
     )
-}
-
-/// The memory of a process that is being killed is taken by others, who must not sleep meanwhile.
-fn not_blockable(backend: &str) -> Result<()> {
-    for _ in 0..20 {
-        if reaped(backend)? {
-            return Ok(());
-        }
-    }
-    bail!(Skip(
-        "processes end before others get at their memory".into()
-    ))
-}
-
-/// Whether the memory of a process with a VM was taken before it had given it up itself.
-fn reaped(backend: &str) -> Result<bool> {
-    let mut ready = [0; 2];
-    // SAFETY: `ready` has room for two descriptors.
-    ensure!(unsafe { libc::pipe(ready.as_mut_ptr()) } == 0, "pipe");
-    // SAFETY: the test has no other thread, so the child may go on as the parent would.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        let made = victim(backend, ready[1]);
-        eprintln!("# the victim has no VM: {:#}", made.unwrap_err());
-        // SAFETY: ends the child at once.
-        unsafe { libc::_exit(1) };
-    }
-    ensure!(child > 0, "fork: {}", Error::last_os_error());
-    let mut byte = 0_u8;
-    // SAFETY: `byte` is one byte, and the descriptors are this function's own.
-    let read = unsafe {
-        libc::close(ready[1]);
-        let read = libc::read(ready[0], (&raw mut byte).cast(), 1);
-        libc::close(ready[0]);
-        read
-    };
-    let result = if read == 1 { reap(child) } else { Ok(false) };
-    let mut status = 0;
-    // SAFETY: `status` is this function's own.
-    unsafe {
-        libc::kill(child, libc::SIGKILL);
-        libc::waitpid(child, &mut status, 0);
-    }
-    ensure!(read == 1, "the victim has no VM");
-    result
-}
-
-/// Has a VM with memory, says so, and waits for its end.
-fn victim(backend: &str, ready: i32) -> Result<()> {
-    let memory = Memory::new(64 * MIB, Backing::Small)?;
-    let (_vm, vcpu) = Vm::with(backend, &memory)?;
-    vcpu.populate(&Slot::of(&memory).range())?;
-    // SAFETY: one byte of a constant; the signal that ends this is not caught.
-    unsafe {
-        libc::write(ready, c"!".as_ptr().cast(), 1);
-        loop {
-            libc::pause();
-        }
-    }
-}
-
-/// Kills a process and takes its memory.
-fn reap(process: i32) -> Result<bool> {
-    // SAFETY: system calls that take numbers; the descriptor is this function's own.
-    let (descriptor, taken) = unsafe {
-        let descriptor = libc::syscall(libc::SYS_pidfd_open, process, 0);
-        libc::kill(process, libc::SIGKILL);
-        let taken = libc::syscall(libc::SYS_process_mrelease, descriptor, 0);
-        (descriptor, taken)
-    };
-    let error = Error::last_os_error();
-    // SAFETY: nobody else has it.
-    unsafe { libc::close(descriptor as i32) };
-    match (taken, error.raw_os_error()) {
-        (0, _) => Ok(true),
-        // It was faster.
-        (_, Some(libc::ESRCH)) => Ok(false),
-        _ => Err(error).context("process_mrelease"),
-    }
 }
 
 /// More invalidations at the same time than the module has places to write them down, while a guest

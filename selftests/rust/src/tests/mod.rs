@@ -16,21 +16,24 @@ mod maps;
 mod mmio;
 mod notifier;
 mod nx;
+mod reaper;
 mod recovery;
 mod smm;
 mod tool;
 
+use crate::beside::beside;
 use crate::harness::Test;
 use anyhow::{bail, ensure, Result};
+use kvmtest::memory::{Backing, Memory, MIB};
 use kvmtest::sysfs::{self, Setting};
 use kvmtest::vcpu::Vcpu;
-use kvmtest::vm::Vm;
+use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 
 /// When threads are interrupted in the kernel: "full" is at once, also in the middle of an invalidation.
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 17] = [
+const GROUPS: [&[Test]; 18] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -39,6 +42,7 @@ const GROUPS: [&[Test]; 17] = [
     notifier::TESTS,
     invalidation::TESTS,
     giving_way::TESTS,
+    reaper::TESTS,
     nx::TESTS,
     mmio::TESTS,
     smm::TESTS,
@@ -110,4 +114,24 @@ fn no_faults(vcpu: &mut Vcpu, work: impl FnOnce(&mut Vcpu) -> Result<()>) -> Res
 fn interrupt_at_once() -> Result<Option<Setting>> {
     let preempt = sysfs::exists(PREEMPT).then(|| Setting::new(PREEMPT, "full"));
     preempt.transpose()
+}
+
+/// Runs `host` while another slot of the VM comes, moves and goes. With it, KVM drops what all slots map.
+fn beside_other_slot<T>(vm: &Vm, host: impl FnOnce() -> Result<T>) -> Result<T> {
+    let memory = Memory::new(MIB, Backing::Small)?;
+    let slot = Slot {
+        id: SLOT + 1,
+        gpa: 2 * BASE,
+        ..Slot::of(&memory)
+    };
+    let moved = Slot {
+        gpa: 3 * BASE,
+        ..slot
+    };
+    let change = || {
+        vm.set(&slot, 0)?;
+        vm.set(&moved, 0)?;
+        vm.delete(&slot)
+    };
+    beside(1, change, host)
 }
