@@ -3,7 +3,7 @@
 //! VMs, their memory and KVM's own figures, for the programs that run in the test machine.
 //!
 //! - [`vm`], [`vcpu`], [`guest`]: a VM, and programs for it to run
-//! - [`memory`], [`idle`]: the host's memory in a VM's slots, and what can happen to it
+//! - [`memory`], [`idle`], [`userfault`]: the host's memory in a VM's slots, and what can happen to it
 //! - [`backend`], [`module`]: which TDP MMU a VM is on
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
@@ -24,5 +24,6 @@ pub mod module;
 pub mod probes;
 pub mod stats;
 pub mod sysfs;
+pub mod userfault;
 pub mod vcpu;
 pub mod vm;

@@ -3,8 +3,10 @@
 //! Memory of this process that VMs have in their slots, and what can happen to it.
 
 use anyhow::{bail, ensure, Context, Result};
+use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
 use std::io::Error;
 use std::ops::Range;
+use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 use std::sync::atomic::Ordering::SeqCst;
 use vm_memory::{Bytes, VolatileSlice};
@@ -19,6 +21,8 @@ pub const PAGE_4K: u64 = 4 * KIB;
 pub const PAGE_2M: u64 = 2 * MIB;
 /// Size of the largest page.
 pub const PAGE_1G: u64 = 1024 * MIB;
+
+const ANONYMOUS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
 
 const MPOL_DEFAULT: u64 = 0;
 const MPOL_BIND: u64 = 2;
@@ -97,6 +101,19 @@ impl Memory {
         Ok(memory)
     }
 
+    /// The same pages of a file, mapped twice and not populated in either place.
+    pub fn twice(size: u64) -> Result<[Self; 2]> {
+        let file = memfd_create("kvmtest", MemfdFlags::CLOEXEC).context("memfd_create")?;
+        ftruncate(&file, size).context("ftruncate")?;
+        let mapped = || -> Result<Self> {
+            let memory = Self::reserve(size, Backing::Small)?;
+            let place = Some(memory.pointer(&(0..size)));
+            map(place, size, libc::MAP_SHARED, file.as_raw_fd())?;
+            Ok(memory)
+        };
+        Ok([mapped()?, mapped()?])
+    }
+
     fn populate(&self, backing: Backing) -> Result<()> {
         if backing != Backing::Sparse {
             return self.advise(0..self.size, libc::MADV_POPULATE_WRITE);
@@ -119,7 +136,7 @@ impl Memory {
         } else {
             0
         };
-        let start = map(None, length, extra)?;
+        let start = map(None, length, ANONYMOUS | extra, -1)?;
         Ok(Self {
             mapping: (start, length),
             address: start.next_multiple_of(backing.alignment()),
@@ -200,7 +217,12 @@ impl Memory {
 
     /// Puts new, empty memory in the place of `range`: munmap() and mmap() in one.
     pub fn replace(&self, range: Range<u64>) -> Result<()> {
-        map(Some(self.pointer(&range)), range.end - range.start, 0)?;
+        map(
+            Some(self.pointer(&range)),
+            range.end - range.start,
+            ANONYMOUS,
+            -1,
+        )?;
         Ok(())
     }
 
@@ -262,9 +284,8 @@ fn remap(from: *mut libc::c_void, to: *mut libc::c_void, length: usize) -> Resul
     Ok(())
 }
 
-fn map(place: Option<*mut libc::c_void>, length: u64, extra: i32) -> Result<u64> {
+fn map(place: Option<*mut libc::c_void>, length: u64, flags: i32, file: RawFd) -> Result<u64> {
     let fixed = if place.is_some() { libc::MAP_FIXED } else { 0 };
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a mapping where the kernel likes touches no other memory, and `place` is in a
     // mapping of the caller's.
     let start = unsafe {
@@ -272,8 +293,8 @@ fn map(place: Option<*mut libc::c_void>, length: u64, extra: i32) -> Result<u64>
             place.unwrap_or(ptr::null_mut()),
             length as usize,
             libc::PROT_READ | libc::PROT_WRITE,
-            flags | fixed | extra,
-            -1,
+            flags | fixed,
+            file,
             0,
         )
     };

@@ -20,6 +20,7 @@ mod reaper;
 mod recovery;
 mod smm;
 mod tool;
+mod userfault;
 
 use crate::beside::beside;
 use crate::harness::Test;
@@ -33,7 +34,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 18] = [
+const GROUPS: [&[Test]; 19] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -43,6 +44,7 @@ const GROUPS: [&[Test]; 18] = [
     invalidation::TESTS,
     giving_way::TESTS,
     reaper::TESTS,
+    userfault::TESTS,
     nx::TESTS,
     mmio::TESTS,
     smm::TESTS,
