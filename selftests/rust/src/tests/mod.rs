@@ -12,6 +12,7 @@ mod errors;
 mod giving_way;
 mod inside;
 mod invalidation;
+mod ksm;
 mod maps;
 mod mmio;
 mod notifier;
@@ -34,7 +35,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 19] = [
+const GROUPS: [&[Test]; 20] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -44,6 +45,7 @@ const GROUPS: [&[Test]; 19] = [
     invalidation::TESTS,
     giving_way::TESTS,
     reaper::TESTS,
+    ksm::TESTS,
     userfault::TESTS,
     nx::TESTS,
     mmio::TESTS,

@@ -109,8 +109,8 @@ fn take_and_look(
 }
 
 /// Memory that guests write to on both halves, each word checked before it is changed.
-struct Advancing {
-    memory: Memory,
+pub(super) struct Advancing {
+    pub(super) memory: Memory,
     vm: Vm,
     vcpus: [Vcpu; 2],
     pattern: Pattern,
@@ -119,7 +119,12 @@ struct Advancing {
 }
 
 impl Advancing {
-    fn new(backend: &str, size: u64, backing: Backing, pattern: Pattern) -> Result<Self> {
+    pub(super) fn new(
+        backend: &str,
+        size: u64,
+        backing: Backing,
+        pattern: Pattern,
+    ) -> Result<Self> {
         let memory = Memory::new(size, backing)?;
         let (vm, mut first) = Vm::with(backend, &memory)?;
         let mut second = vm.vcpu(1)?;
@@ -136,7 +141,11 @@ impl Advancing {
     }
 
     /// Guests write to those halves while `host` works, and for another round after that.
-    fn during(&mut self, halves: &[usize], host: impl FnOnce(&Memory) -> Result<()>) -> Result<()> {
+    pub(super) fn during(
+        &mut self,
+        halves: &[usize],
+        host: impl FnOnce(&Memory) -> Result<()>,
+    ) -> Result<()> {
         let half = self.memory.size() / 2;
         let (pattern, rounds) = (self.pattern, self.rounds);
         let advance = |index: usize| {
@@ -171,7 +180,7 @@ impl Advancing {
     }
 
     /// Every word in memory is what the guests wrote last.
-    fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<()> {
         for offset in (0..self.memory.size()).step_by(PAGE_4K as usize) {
             let half = usize::from(offset >= self.memory.size() / 2);
             let wanted = self.pattern.word(BASE + offset, self.rounds[half]);
