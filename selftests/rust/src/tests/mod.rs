@@ -14,6 +14,7 @@ mod inside;
 mod invalidation;
 mod ksm;
 mod maps;
+mod memory_failure;
 mod mmio;
 mod notifier;
 mod nx;
@@ -35,7 +36,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 20] = [
+const GROUPS: [&[Test]; 21] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -47,6 +48,7 @@ const GROUPS: [&[Test]; 20] = [
     reaper::TESTS,
     ksm::TESTS,
     userfault::TESTS,
+    memory_failure::TESTS,
     nx::TESTS,
     mmio::TESTS,
     smm::TESTS,
