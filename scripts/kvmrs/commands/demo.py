@@ -4,8 +4,9 @@
     demo
 
 Boots the patched host, loads kvm_rs.ko into it, and boots an unmodified Linux guest there with
-an unmodified QEMU. KVM's own figures of the guest's VM are shown while it works, while dirty
-logging splits its huge pages and gives them back, and until nothing of it is left.
+an unmodified QEMU. KVM's own figures of the guest's VM are shown while it works, while the host
+takes its pages away and gives it others, while dirty logging splits its huge pages and gives them
+back, and until nothing of it is left.
 """
 
 from argparse import Namespace
@@ -19,6 +20,8 @@ from ..suite import own_tests
 from ..tools import build_machine
 
 CRATE = paths.REPO / "selftests" / "guest"
+CMDLINE = "numa=fake=2 numa_balancing=disable"
+"""Two nodes for the guest's memory, which goes from one to the other when the demo says so."""
 QEMU = "/usr/bin/qemu-system-x86_64"
 QMP = "/tmp/qmp"
 DISK = "/tmp/disk"
@@ -38,7 +41,7 @@ def main(_: Namespace) -> int:
     files = {**modules.files(), "/guest/bzImage": tree.bzimage, "/guest/initrd": image}
     files[own_tests.TOOL_INSIDE] = own_tests.tool()
     job = {"modules": modules.job(load_rust=False), "share": boot.SHARE_TAG, "work": {"demo": _work()}}
-    machine = boot.Machine("demo", tree, files, job, memory="2G", share=True)
+    machine = boot.Machine("demo", tree, files, job, memory="2G", cmdline=CMDLINE, share=True)
     view = demo_view.View(accel.choose(), _identity(rust))
 
     def on_event(event: boot.Event) -> None:

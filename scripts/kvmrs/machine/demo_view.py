@@ -16,7 +16,7 @@ from . import accel, boot
 PHASES = {
     "module": "kvm_rs.ko is loaded",
     "boot": "QEMU starts, the guest boots",
-    "work": "the guest writes and verifies memory, fills and drops its page cache",
+    "work": "the guest writes and verifies memory, which the host moves; fills and drops its page cache",
     "log-on": "dirty logging on under load, as for live migration: huge pages are split",
     "log-off": "dirty logging off: huge pages are recovered in place",
     "shutdown": "the guest shuts down",

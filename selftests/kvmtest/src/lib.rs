@@ -4,6 +4,7 @@
 //!
 //! - [`vm`], [`vcpu`], [`guest`]: a VM, and programs for it to run
 //! - [`memory`], [`idle`], [`userfault`]: the host's memory in a VM's slots, and what can happen to it
+//! - [`nodes`]: where the memory of a process is
 //! - [`backend`], [`module`]: which TDP MMU a VM is on
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
@@ -21,6 +22,7 @@ pub mod ioctls;
 pub mod mark;
 pub mod memory;
 pub mod module;
+pub mod nodes;
 pub mod probes;
 pub mod stats;
 pub mod sysfs;

@@ -8,7 +8,7 @@ use kvmtest::sysfs;
 use std::collections::BTreeMap;
 use std::fs;
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
     "pages_4k",
     "pages_2m",
     "pages_1g",
@@ -16,12 +16,24 @@ const NAMES: [&str; 7] = [
     "pf_fixed",
     "pf_fast",
     "remote_tlb_flush",
+    "mmu_notifier_invalidations",
+    "mmu_notifier_elided",
 ];
 
 /// A VM's figures at one moment.
 pub struct Figures(pub BTreeMap<&'static str, u64>);
 
 impl Figures {
+    /// How often the host has taken away memory of the guest's.
+    pub fn taken(&self) -> u64 {
+        self.0["mmu_notifier_invalidations"] - self.0["mmu_notifier_elided"]
+    }
+
+    /// How often the guest has got a page from it.
+    pub fn given(&self) -> u64 {
+        self.0["pf_fixed"]
+    }
+
     /// How many 2M pages are mapped.
     pub fn huge(&self) -> u64 {
         self.0["pages_2m"]

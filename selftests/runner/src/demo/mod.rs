@@ -2,9 +2,10 @@
 
 //! A real guest on the Rust backend, in front of a person.
 //!
-//! QEMU boots a Linux guest that works on its memory. Meanwhile dirty logging goes on and off, as
+//! QEMU boots a Linux guest that works on its memory. The host moves this memory from node to node
+//! under it. Then dirty logging goes on and off, as
 //! live migration would do it, and KVM's own figures of the VM are reported all the time. What
-//! should be seen is checked: huge pages are split and come back, the guest's data stays right,
+//! should be seen is checked: the host takes pages away and gives others, huge pages are split and come back, the guest's data stays right,
 //! and nothing is left when it is gone.
 
 mod figures;
@@ -21,6 +22,7 @@ use figures::{Figures, Vm};
 use guest::Guest;
 use kvmtest::backend::{C, RUST};
 use kvmtest::module;
+use kvmtest::nodes::{self, Node};
 use qmp::Qmp;
 use serde_json::json;
 use std::thread::sleep;
@@ -34,6 +36,8 @@ const LOGGING: u64 = 5;
 const PAGES_PER_MIB: u64 = 256;
 /// What must be split, and must come back, of the huge pages there were: a half.
 const PART: u64 = 2;
+/// How often the guest's memory goes to the other node.
+const MOVES: u64 = 4;
 
 /// Runs the whole demo.
 pub fn run(demo: &Demo) -> Result<()> {
@@ -103,6 +107,7 @@ impl Show {
     fn scenes(&mut self, demo: &Demo) -> Result<()> {
         self.until_guest_says("up ")?;
         phase("work");
+        self.move_memory()?;
         for round in 1..=demo.rounds {
             self.until_guest_says(&format!("round {round}:"))?;
         }
@@ -131,6 +136,26 @@ impl Show {
             sleep(INTERVAL);
         }
         ensure!(self.guest.has_said("done "), "{TOO_EARLY}");
+        Ok(())
+    }
+
+    /// The host moves the guest's memory to one of its nodes and the other. Each page is taken from
+    /// the guest for that, and it gets the new one when it faults.
+    fn move_memory(&mut self) -> Result<()> {
+        let before = self.vm.figures()?;
+        let (pid, mut node, mut left) = (self.guest.pid(), Node::One, MOVES);
+        self.watch("the memory to be moved", |_, _| {
+            nodes::move_process(pid, node)?;
+            (node, left) = (node.other(), left - 1);
+            Ok(left == 0)
+        })?;
+        let now = self.vm.figures()?;
+        let (taken, given) = (now.taken() - before.taken(), now.given() - before.given());
+        note(&format!(
+            "the host moved the guest's memory to its other node, {MOVES} times: \
+             {taken} invalidations, {given} faults that mapped a page"
+        ));
+        ensure!(taken > 0 && given > 0, "the host took no memory away");
         Ok(())
     }
 
