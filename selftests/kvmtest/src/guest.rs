@@ -12,6 +12,8 @@ use std::ops::Range;
 
 /// Where a guest complains.
 pub const FAIL_PORT: u16 = 16;
+/// Where one says that it is done, if KVM keeps its halts to itself.
+pub const DONE_PORT: u16 = 17;
 /// Guest-physical address of the programs.
 pub const CODE: u64 = 0;
 /// Guest-physical address of the word that ends loops.
@@ -53,6 +55,23 @@ kvmrs_guest_check:
     add %ebp, %esi
     cmp %edi, %esi
     jb 1b
+    hlt
+2:  out %eax, $16
+    hlt
+
+    // Check, and says so.
+    .globl kvmrs_guest_confirm
+kvmrs_guest_confirm:
+    mov %esp, %esi
+1:  mov %esi, %edx
+    and %ecx, %edx
+    add %eax, %edx
+    cmp %edx, (%esi)
+    jne 2f
+    add %ebp, %esi
+    cmp %edi, %esi
+    jb 1b
+    out %eax, $17
     hlt
 2:  out %eax, $16
     hlt
@@ -191,6 +210,7 @@ kvmrs_guest_end:
 extern "C" {
     static kvmrs_guest_fill: u8;
     static kvmrs_guest_check: u8;
+    static kvmrs_guest_confirm: u8;
     static kvmrs_guest_advance: u8;
     static kvmrs_guest_echo: u8;
     static kvmrs_guest_scatter: u8;
@@ -210,6 +230,8 @@ pub enum Program {
     Fill,
     /// Finds there what the same fill stored.
     Check,
+    /// Checks, for a VM with a local APIC: there, KVM keeps halts to itself.
+    Confirm,
     /// Checks and fills with the next round, until stopped.
     Advance,
     /// Copies the first word of each page to the second, until stopped.
@@ -233,6 +255,7 @@ impl Program {
         let label = match self {
             Self::Fill => &raw const kvmrs_guest_fill,
             Self::Check => &raw const kvmrs_guest_check,
+            Self::Confirm => &raw const kvmrs_guest_confirm,
             Self::Advance => &raw const kvmrs_guest_advance,
             Self::Echo => &raw const kvmrs_guest_echo,
             Self::Scatter => &raw const kvmrs_guest_scatter,

@@ -2,7 +2,7 @@
 
 //! A vCPU that runs the programs of [`guest`].
 
-use crate::guest::{self, Pattern, Program, FAIL_PORT};
+use crate::guest::{self, Pattern, Program, DONE_PORT, FAIL_PORT};
 use crate::ioctls::KVM_PRE_FAULT_MEMORY;
 use crate::memory::PAGE_4K;
 use crate::stats::Stats;
@@ -47,12 +47,14 @@ impl Vcpu {
         Ok(Self { fd, stats, patient })
     }
 
-    /// Runs until the guest halts, and gives its registers.
+    /// Runs until the guest halts or says that it is done, and gives its registers.
     pub fn run(&mut self, regs: &kvm_regs) -> Result<kvm_regs> {
         self.fd.set_regs(regs)?;
         loop {
             match self.fd.run() {
-                Ok(VcpuExit::Hlt) => return Ok(self.fd.get_regs()?),
+                Ok(VcpuExit::Hlt | VcpuExit::IoOut(DONE_PORT, _)) => {
+                    return Ok(self.fd.get_regs()?)
+                }
                 Ok(VcpuExit::IoOut(FAIL_PORT, _)) => bail!(wrong(&self.fd.get_regs()?)),
                 Ok(other) => bail!("the guest stopped with {other:?}"),
                 Err(error) if error.errno() == libc::EINTR => {}

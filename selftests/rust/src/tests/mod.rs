@@ -3,6 +3,7 @@
 //! The tests, by what they are about.
 
 mod aging;
+mod async_fault;
 mod backends;
 mod counters;
 mod dirty_log;
@@ -36,7 +37,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 21] = [
+const GROUPS: [&[Test]; 22] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -48,6 +49,7 @@ const GROUPS: [&[Test]; 21] = [
     reaper::TESTS,
     ksm::TESTS,
     userfault::TESTS,
+    async_fault::TESTS,
     memory_failure::TESTS,
     nx::TESTS,
     mmio::TESTS,

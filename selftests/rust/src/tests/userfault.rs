@@ -35,7 +35,7 @@ const DISTINCT: Pattern = Pattern::Distinct;
 
 /// Runs `host`, and has another thread answer for each page that somebody waits for. The result has
 /// the places of these pages, too.
-fn answered<T>(
+pub(super) fn answered<T>(
     faults: &Userfault<'_>,
     answer: impl Fn(u64) -> Result<()> + Sync,
     host: impl FnOnce(&Mutex<Vec<u64>>) -> Result<T>,
@@ -58,7 +58,7 @@ fn take_all(asked: &Mutex<Vec<u64>>) -> Vec<u64> {
 }
 
 /// Each page of a range was asked for once.
-fn once_each(asked: &Mutex<Vec<u64>>, range: Range<u64>) -> Result<()> {
+pub(super) fn once_each(asked: &Mutex<Vec<u64>>, range: Range<u64>) -> Result<()> {
     let mut places = take_all(asked);
     places.sort_unstable();
     let wanted: Vec<u64> = range.step_by(PAGE_4K as usize).collect();
