@@ -11,7 +11,7 @@
 //! process makes it.
 
 use super::userfault::{answered, once_each};
-use super::{beside_other_slot, test};
+use super::{alone_and_beside_other_slot, test};
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
 use kvmtest::guest::{self, Pattern, Program};
@@ -22,6 +22,8 @@ use kvmtest::vm::{Slot, Vm, BASE};
 
 pub const TESTS: &[Test] = &[test("async_fault", missing)];
 
+/// How often all pages are made.
+const ROUNDS: u64 = 4;
 /// KVM maps a page for which a task has waited.
 const READY: &str = "kvm:kvm_arch_async_page_ready";
 
@@ -37,12 +39,12 @@ fn missing(backend: &str) -> Result<()> {
     let check = guest::pass(Program::Confirm, &range, PAGE_4K, Pattern::Distinct, 1);
     let ready = Probes::work_here().then(|| Probes::new(&[READY], Whose::All));
     let ready = ready.transpose()?;
-    beside_other_slot(&vm, || {
+    alone_and_beside_other_slot(&vm, || {
         answered(
             &faults,
             |place| faults.give(place, word(place)),
             |asked| {
-                (0..4).try_for_each(|_| {
+                (0..ROUNDS).try_for_each(|_| {
                     memory.discard(0..MIB)?;
                     vcpu.run(&check)?;
                     once_each(asked, 0..MIB)
@@ -50,7 +52,7 @@ fn missing(backend: &str) -> Result<()> {
             },
         )
     })?;
-    let pages = 4 * memory.pages(PAGE_4K);
+    let pages = 2 * ROUNDS * memory.pages(PAGE_4K);
     let calls = ready.map_or(Ok(pages), |ready| ready.calls())?;
     ensure!(calls == pages, "{calls} of {pages} faults are asynchronous");
     Ok(())

@@ -2,7 +2,7 @@
 
 //! The host merges pages of equal content, and gives each guest page its own again.
 
-use super::{beside_other_slot, notifier::Advancing, test};
+use super::{alone_and_beside_other_slot, notifier::Advancing, test};
 use crate::clock::wait_for;
 use crate::harness::Test;
 use anyhow::{ensure, Result};
@@ -69,8 +69,8 @@ fn merge_and_unmerge(backend: &str) -> Result<()> {
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
     let range = Slot::of(&memory).range();
     let pass = |program, round| guest::pass(program, &range, PAGE_4K, SAME, round);
-    vcpu.run(&pass(Program::Fill, 1))?;
-    beside_other_slot(&vm, || {
+    alone_and_beside_other_slot(&vm, || {
+        vcpu.run(&pass(Program::Fill, 1))?;
         (1..=3).try_for_each(|round| {
             merge(&memory, &ALL)?;
             vcpu.run(&pass(Program::Check, round))?;

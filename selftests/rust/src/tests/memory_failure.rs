@@ -5,7 +5,7 @@
 //! A vCPU that uses the page gets the signal with the host's address of it, each time. KVM_RUN goes on
 //! when there is another page. A page that only may fail soon is replaced, and nobody is told.
 
-use super::{beside_other_slot, notifier::Advancing, test};
+use super::{alone_and_beside_other_slot, notifier::Advancing, test};
 use crate::clock::{repeat, wait_for};
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
@@ -152,7 +152,8 @@ fn running(backend: &str) -> Result<()> {
         let mut places = PAGES.iter().zip(1..);
         places.try_for_each(|(page, token)| take(page * PAGE_4K, token))
     };
-    beside_other_slot(&vm, || vm.during(&mut [(&mut vcpu, echo)], host)).map(drop)
+    let mut run = || vm.during(&mut [(&mut vcpu, echo)], host);
+    alone_and_beside_other_slot(&vm, &mut run).map(drop)
 }
 
 /// Pages are replaced by others with the same content, while guests write to them.

@@ -124,6 +124,13 @@ fn interrupt_at_once() -> Result<Option<Setting>> {
     preempt.transpose()
 }
 
+/// Runs `host` alone, and then beside another slot. Alone first: what those changes drop would hide that an
+/// invalidation has left something.
+fn alone_and_beside_other_slot<T>(vm: &Vm, mut host: impl FnMut() -> Result<T>) -> Result<T> {
+    host()?;
+    beside_other_slot(vm, host)
+}
+
 /// Runs `host` while another slot of the VM comes, moves and goes. With it, KVM drops what all slots map.
 fn beside_other_slot<T>(vm: &Vm, host: impl FnOnce() -> Result<T>) -> Result<T> {
     let memory = Memory::new(MIB, Backing::Small)?;

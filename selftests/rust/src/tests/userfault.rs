@@ -6,7 +6,7 @@
 //! The vCPU waits inside its page fault. So slots that change meanwhile wait for it, and everything that
 //! they drop is faulted in again, but nobody is asked again for a page that is there.
 
-use super::{beside_other_slot, test};
+use super::{alone_and_beside_other_slot, test};
 use crate::beside::beside;
 use crate::clock::{repeat, wait_for};
 use crate::harness::Test;
@@ -73,7 +73,9 @@ fn missing(backend: &str) -> Result<()> {
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
     let round = AtomicU32::new(1);
     let make = |place| faults.give(place, DISTINCT.word(BASE + place, round.load(SeqCst)));
-    let read = |asked: &Mutex<Vec<u64>>| {
+    let mut read = |asked: &Mutex<Vec<u64>>| {
+        round.store(1, SeqCst);
+        memory.discard(ALL)?;
         vcpu.check(&GUEST, 1)?;
         once_each(asked, ALL)?;
         repeat(500, 4, |number| {
@@ -87,7 +89,7 @@ fn missing(backend: &str) -> Result<()> {
             once_each(asked, SIZE / 2..SIZE)
         })
     };
-    beside_other_slot(&vm, || answered(&faults, make, read))
+    alone_and_beside_other_slot(&vm, || answered(&faults, make, &mut read))
 }
 
 /// Pages are taken while the guest copies words in them, and made again with another word.
@@ -105,7 +107,7 @@ fn taken(backend: &str) -> Result<()> {
         })
     };
     let echo = guest::pass(Program::Echo, &GUEST, PAGE_4K, Pattern::Same, 0);
-    let run = |_: &Mutex<Vec<u64>>| {
+    let mut run = |_: &Mutex<Vec<u64>>| {
         // From now on, nobody waits for a page but for the last that was taken.
         vcpu.fill(&GUEST, 1)?;
         vm.during(&mut [(&mut vcpu, echo)], || {
@@ -114,7 +116,7 @@ fn taken(backend: &str) -> Result<()> {
             })
         })
     };
-    beside_other_slot(&vm, || answered(&faults, make, run)).map(drop)
+    alone_and_beside_other_slot(&vm, || answered(&faults, make, &mut run)).map(drop)
 }
 
 /// The guest gets pages of a file when this process has written to them elsewhere.
@@ -128,7 +130,7 @@ fn minor(backend: &str) -> Result<()> {
         window.store(place, DISTINCT.word(BASE + place, round.load(SeqCst)));
         faults.resume(place)
     };
-    let read = |asked: &Mutex<Vec<u64>>| {
+    let mut read = |asked: &Mutex<Vec<u64>>| {
         repeat(500, 4, |number| {
             round.store(number, SeqCst);
             // The file keeps its pages.
@@ -140,7 +142,7 @@ fn minor(backend: &str) -> Result<()> {
             holds(&window, number + 1)
         })
     };
-    beside_other_slot(&vm, || answered(&faults, finish, read))
+    alone_and_beside_other_slot(&vm, || answered(&faults, finish, &mut read))
 }
 
 /// Nobody writes to memory until this process lets the guest do so.
@@ -150,9 +152,9 @@ fn protect(backend: &str) -> Result<()> {
         let faults = Userfault::of(&memory, Kind::Protected)?;
         let (vm, mut vcpu) = Vm::with(backend, &memory)?;
         let all = Slot::of(&memory).range();
-        vcpu.fill(&all, 1)?;
         let advance = guest::pass(Program::Advance, &all, PAGE_4K, DISTINCT, 1);
-        let run = |asked: &Mutex<Vec<u64>>| {
+        let mut run = |asked: &Mutex<Vec<u64>>| {
+            vcpu.fill(&all, 1)?;
             vm.during(&mut [(&mut vcpu, advance)], || {
                 repeat(1000, 10, |number| {
                     let start = u64::from(number) * 5 * PAGE_4K % size;
@@ -161,7 +163,8 @@ fn protect(backend: &str) -> Result<()> {
                 })
             })
         };
-        let (_, ended) = beside_other_slot(&vm, || answered(&faults, |_| Ok(()), run))?;
+        let mut protected = || answered(&faults, |_| Ok(()), &mut run);
+        let (_, ended) = alone_and_beside_other_slot(&vm, &mut protected)?;
         holds(&memory, ended[0].rax as u32)?;
     }
     Ok(())
