@@ -11,7 +11,7 @@
 //! process makes it.
 
 use super::userfault::{answered, once_each};
-use super::{alone_and_beside_other_slot, test};
+use super::{alone_and_beside_other_slot, long};
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
 use kvmtest::guest::{self, Pattern, Program};
@@ -20,7 +20,7 @@ use kvmtest::probes::{Probes, Whose};
 use kvmtest::userfault::{Kind, Userfault};
 use kvmtest::vm::{Slot, Vm, BASE};
 
-pub const TESTS: &[Test] = &[test("async_fault", missing)];
+pub const TESTS: &[Test] = &[long("async_fault", missing)];
 
 /// How often all pages are made.
 const ROUNDS: u64 = 4;

@@ -2,7 +2,7 @@
 
 //! The host merges pages of equal content, and gives each guest page its own again.
 
-use super::{alone_and_beside_other_slot, notifier::Advancing, test};
+use super::{alone_and_beside_other_slot, long, notifier::Advancing};
 use crate::clock::wait_for;
 use crate::harness::Test;
 use anyhow::{ensure, Result};
@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 pub const TESTS: &[Test] = &[
-    test("ksm_merge_and_unmerge", merge_and_unmerge),
-    test("ksm_unmerge_running", unmerge_running),
+    long("ksm_merge_and_unmerge", merge_and_unmerge),
+    long("ksm_unmerge_running", unmerge_running),
 ];
 
 const SIZE: u64 = 512 * KIB;

@@ -5,7 +5,7 @@
 //! A vCPU that uses the page gets the signal with the host's address of it, each time. KVM_RUN goes on
 //! when there is another page. A page that only may fail soon is replaced, and nobody is told.
 
-use super::{alone_and_beside_other_slot, notifier::Advancing, test};
+use super::{alone_and_beside_other_slot, long, notifier::Advancing, test};
 use crate::clock::{repeat, wait_for};
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
@@ -27,7 +27,7 @@ pub const TESTS: &[Test] = &[
     test("memory_failure_2m", |backend| {
         fails(backend, 2 * PAGE_2M, Backing::Huge)
     }),
-    test("memory_failure_running", running),
+    long("memory_failure_running", running),
     test("memory_failure_soft", soft),
 ];
 

@@ -85,6 +85,14 @@ const fn test(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
     }
 }
 
+/// A test that takes longer than most.
+const fn long(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
+    Test {
+        timeout: 120,
+        ..test(name, run)
+    }
+}
+
 /// A test that has VMs on both.
 const fn mixed(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
     Test {

@@ -5,7 +5,7 @@
 //! The kernel does so when it is out of memory, and for who asks with process_mrelease(): both go the
 //! same way. Only the second says nothing in the kernel log.
 
-use super::{beside_other_slot, test};
+use super::{beside_other_slot, long, test};
 use crate::clock::wait_for;
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
@@ -24,10 +24,7 @@ pub const TESTS: &[Test] = &[
     test("invalidation_not_blockable", |backend| {
         taken_from(backend, 1, waits)
     }),
-    Test {
-        timeout: 120,
-        ..test("reaper_running", |backend| taken_from(backend, 3, runs))
-    },
+    long("reaper_running", |backend| taken_from(backend, 3, runs)),
 ];
 
 /// So many processes are killed at most.

@@ -6,7 +6,7 @@
 //! The vCPU waits inside its page fault. So slots that change meanwhile wait for it, and everything that
 //! they drop is faulted in again, but nobody is asked again for a page that is there.
 
-use super::{alone_and_beside_other_slot, test};
+use super::{alone_and_beside_other_slot, long};
 use crate::beside::beside;
 use crate::clock::{repeat, wait_for};
 use crate::harness::Test;
@@ -22,10 +22,10 @@ use std::thread::{sleep, yield_now};
 use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
-    test("userfault_missing", missing),
-    test("userfault_taken", taken),
-    test("userfault_minor", minor),
-    test("userfault_protect", protect),
+    long("userfault_missing", missing),
+    long("userfault_taken", taken),
+    long("userfault_minor", minor),
+    long("userfault_protect", protect),
 ];
 
 const SIZE: u64 = MIB;
