@@ -41,7 +41,7 @@ def main(_: Namespace) -> int:
     files = {**modules.files(), "/guest/bzImage": tree.bzimage, "/guest/initrd": image}
     files[own_tests.TOOL_INSIDE] = own_tests.tool()
     job = {"modules": modules.job(load_rust=False), "share": boot.SHARE_TAG, "work": {"demo": _work()}}
-    machine = boot.Machine("demo", tree, files, job, memory="2G", cmdline=CMDLINE, share=True)
+    machine = boot.Machine("demo", tree, files, job, memory="3G", cmdline=CMDLINE, share=True)
     view = demo_view.View(accel.choose(), _identity(rust))
 
     def on_event(event: boot.Event) -> None:

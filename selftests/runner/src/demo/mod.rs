@@ -37,7 +37,7 @@ const PAGES_PER_MIB: u64 = 256;
 /// What must be split, and must come back, of the huge pages there were: a half.
 const PART: u64 = 2;
 /// How often the guest's memory goes to the other node.
-const MOVES: u64 = 4;
+const MOVES: u64 = 2;
 
 /// Runs the whole demo.
 pub fn run(demo: &Demo) -> Result<()> {
@@ -152,7 +152,7 @@ impl Show {
         let now = self.vm.figures()?;
         let (taken, given) = (now.taken() - before.taken(), now.given() - before.given());
         note(&format!(
-            "the host moved the guest's memory to its other node, {MOVES} times: \
+            "the host moved the guest's memory to its other node and back: \
              {taken} invalidations, {given} faults that mapped a page"
         ));
         ensure!(taken > 0 && given > 0, "the host took no memory away");
