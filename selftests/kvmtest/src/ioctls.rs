@@ -2,8 +2,8 @@
 
 //! Numbers of KVM's calls that kvm-ioctls does not make, and of userfaultfd's.
 
-// The macros take no comments. What the calls do is in the kernel's Documentation: virt/kvm/api.rst
-// and admin-guide/mm/userfaultfd.rst.
+// The macros take no comments. What the calls do is in the kernel's Documentation/virt/kvm/api.rst
+// and Documentation/admin-guide/mm/userfaultfd.rst.
 #![allow(missing_docs)]
 
 use kvm_bindings::{kvm_clear_dirty_log, kvm_pre_fault_memory, KVMIO};
