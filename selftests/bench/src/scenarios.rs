@@ -116,7 +116,7 @@ fn huge(samples: &mut Samples) -> Result<()> {
 fn sparse(samples: &mut Samples) -> Result<()> {
     let memory = Memory::new(SPARSE * samples.scale, Backing::Sparse)?;
     let pages = memory.pages(PAGE_4K);
-    let vm = Vm::new(samples.backend, &memory)?;
+    let mut vm = Vm::new(samples.backend, &memory)?;
     for offset in (0..memory.size()).step_by(PAGE_2M as usize) {
         vm.populate_page(offset)?;
     }
@@ -127,6 +127,7 @@ fn sparse(samples: &mut Samples) -> Result<()> {
         drop(memory);
         Ok(())
     })?;
+    vm.check_early()?;
     samples.time("teardown, sparse", "4k", Kind::Scan, pages, || {
         vm.end();
         Ok(())
@@ -136,8 +137,9 @@ fn sparse(samples: &mut Samples) -> Result<()> {
 /// A log that starts with every page dirty, cleared by a call of its own.
 fn manual_small(samples: &mut Samples) -> Result<()> {
     let memory = Memory::new(SMALL * samples.scale, Backing::Small)?;
-    let vm = clear_log(samples, &memory, "clear log, protect")?;
+    let mut vm = clear_log(samples, &memory, "clear log, protect")?;
     let pages = memory.pages(PAGE_4K);
+    vm.check_early()?;
     samples.time("teardown, dense", "4k", Kind::Work, pages, || {
         vm.end();
         Ok(())

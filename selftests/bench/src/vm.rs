@@ -103,6 +103,11 @@ impl Vm {
         self.vm.clear_log(&self.slot, 0, pages, log)
     }
 
+    /// Checks the page tables, so that the end of the VM is KVM's work alone.
+    pub fn check_early(&mut self) -> Result<()> {
+        self.vm.check_early()
+    }
+
     /// Ends the VM.
     pub fn end(self) {
         drop(self);
