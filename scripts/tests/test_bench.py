@@ -3,13 +3,15 @@
 
 import unittest
 from typing import Dict, List
+from unittest import mock
 
 from kvmrs.base.errors import KvmrsError
-from kvmrs.suite import bench, bench_page
+from kvmrs.build import kernel
+from kvmrs.suite import bench, bench_hooks, bench_page
 
 
-def events(rust: float, scale: int, rounds: int = 2) -> List[Dict[str, object]]:
-    """C costs 100 instructions a page; what comes first costs far more."""
+def events(scale: int, costs: Dict[str, float], rounds: int = 2) -> List[Dict[str, object]]:
+    """So many instructions a page; what comes first costs far more."""
     return [
         {
             "op": "zap",
@@ -24,7 +26,7 @@ def events(rust: float, scale: int, rounds: int = 2) -> List[Dict[str, object]]:
             "flushes": 1,
         }
         for number in range(rounds + 1)
-        for backend, cost in (("c", 100), ("rust", rust))
+        for backend, cost in costs.items()
     ]
 
 
@@ -35,7 +37,7 @@ class BenchTest(unittest.TestCase):
         samples = [
             event
             for scale, cost in zip(bench.SCALES, rust, strict=True)
-            for event in events(cost, scale)
+            for event in events(scale, {"c": 100, "rust": cost})
         ]
         (op,) = bench.collect(samples, [20] * len(samples))
         return op
@@ -68,14 +70,44 @@ class BenchTest(unittest.TestCase):
 
     def test_a_page_without_a_place_for_figures_is_an_error(self) -> None:
         page = bench_page.PAGE.read_text()
-        self.assertIn("| zap | 4k | 100.0 |", bench_page.with_figures(page, [self.op(80, 80, 80)]))
-        for wrong in (page.replace("<!-- figures -->", ""), page + page):
-            with self.assertRaisesRegex(KvmrsError, "places for the figures"):
-                bench_page.with_figures(wrong, [self.op(80, 80, 80)])
+        for what in ("figures", "hooks"):
+            self.assertIn("| zap |", bench_page.replaced(page, what, "| zap |"))
+            for wrong in (page.replace(f"<!-- {what} -->", ""), page + page):
+                with self.assertRaisesRegex(KvmrsError, f"places for the {what}"):
+                    bench_page.replaced(wrong, what, "| zap |")
+
+    def test_the_page_has_a_line_for_each_operation(self) -> None:
+        self.assertIn("| zap | 4k | 100.0 |", bench_page.table([self.op(80, 80, 80)]))
 
     def test_each_sample_has_its_count(self) -> None:
         with self.assertRaises(ValueError):
-            bench.collect(events(80, 1), [20])
+            bench.collect(events(1, {"c": 100, "rust": 80}), [20])
+
+
+class HooksTest(unittest.TestCase):
+    """Made-up figures of VMs on C."""
+
+    def op(self, costs: Dict[str, float]) -> bench.Op:
+        samples = [event for scale in bench.SCALES for event in events(scale, costs)]
+        (op,) = bench.collect(samples, [20] * len(samples))
+        return op
+
+    def test_half_a_percent_passes(self) -> None:
+        op = self.op({"unpatched": 1000, "patched": 1005, "loaded": 990})
+        self.assertEqual(bench_hooks.wrong(op), [])
+        self.assertIn("| zap | 4k | 1000.0 | 1.0050 | 0.9900 |", bench_page.hooks_table([op]))
+
+    def test_more_fails_on_each_host(self) -> None:
+        for host in bench_hooks.AFTER:
+            costs: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1000}
+            found = bench_hooks.wrong(self.op({**costs, host: 1006}))
+            self.assertEqual(len(found), len(bench.SCALES))
+            self.assertEqual(found[0], f"0.60 % above unpatched on {host} (memory x1)")
+
+    def test_a_tree_of_the_users_has_no_unpatched_one(self) -> None:
+        with mock.patch.dict("os.environ", KDIR="/nowhere"):
+            with self.assertRaisesRegex(KvmrsError, "without the patches too"):
+                kernel.unpatched()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A patched, built kernel, made once and then only where something changed.
 
-One tree per source and flavor. Its key names everything that went in; the key is written
+One tree per source and flavor, and one without the patches, to compare with. Its key names everything that went in; the key is written
 when the build is complete, so that an equal key means there is nothing to do, and a missing
 or different one lets make find out what is left.
 """
@@ -10,7 +10,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional, Sequence
 
 from ..base import lock, paths, proc, ui
 from ..base.errors import KvmrsError
@@ -19,6 +19,8 @@ from . import kconfig, progress, series, source
 
 PRISTINE = ".kvm_rs-pristine"
 """In a tree, the originals of the files that the patches touch."""
+UNPATCHED = "unpatched"
+"""The name of the tree without the patches."""
 HOOK = "kvm_register_vm_backend"
 NAMES = {"KBUILD_BUILD_USER": "kvm_rs", "KBUILD_BUILD_HOST": "kvm_rs"}
 
@@ -39,19 +41,37 @@ def ensure(flavor: str = kconfig.BASE) -> KernelTree:
     given = os.environ.get("KDIR")
     if given:
         return _given(Path(given).absolute())
+    return _made(flavor, flavor, series.patches())
+
+
+def unpatched() -> KernelTree:
+    """The base kernel as Linux's maintainers released it."""
+    if os.environ.get("KDIR"):
+        raise KvmrsError(
+            "KDIR= names one kernel, and this needs it without the patches too", "leave it out"
+        )
+    return _made(UNPATCHED, kconfig.BASE, [])
+
+
+def _made(name: str, flavor: str, patches: Sequence[Path]) -> KernelTree:
+    """The tree of that name: the flavor's configuration, and these patches."""
     kconfig.fragments(flavor)
     toolroot.ensure()
-    with lock.hold(f"building the {flavor} kernel", f"linux-{flavor}"):
+    with lock.hold(f"building the {name} kernel", f"linux-{name}"):
         origin = source.ensure()
-        tree = paths.cache() / f"linux-{origin.name}-{flavor}"
+        tree = paths.cache() / f"linux-{origin.name}-{name}"
         pristine = tree / PRISTINE
         if not tree.exists():
             build_machine.need_space(paths.cache(), packages.TREE_GB, "a kernel tree")
         if _update(origin, tree, pristine):
             _stamp(tree).unlink(missing_ok=True)
-        key = _key(origin, flavor)
+        key = _key(origin, flavor, patches)
         if not _is(tree, key):
-            _build(tree, pristine, flavor)
+            _stamp(tree).unlink(missing_ok=True)
+            changed = series.sync(tree, pristine, patches)
+            ui.say(f"  patches: {len(patches)} applied, {changed} files written")
+            kconfig.write(tree, flavor)
+            _build(tree, name)
             _stamp(tree).write_text(key)
     return _described(tree, key, flavor)
 
@@ -65,29 +85,25 @@ def _update(origin: source.Source, tree: Path, pristine: Path) -> bool:
     return changed
 
 
-def _build(tree: Path, pristine: Path, flavor: str) -> None:
-    _stamp(tree).unlink(missing_ok=True)
-    changed = series.sync(tree, pristine)
-    ui.say(f"  patches: {len(series.patches())} applied, {changed} files written")
-    kconfig.write(tree, flavor)
+def _build(tree: Path, name: str) -> None:
     jobs = os.cpu_count() or 1
-    with ui.step(f"building the {flavor} kernel") as shown:
+    with ui.step(f"building the {name} kernel") as shown:
         proc.run_logged(
             toolroot.command(
                 ["make", "-C", str(tree), "LLVM=1", f"-j{jobs + 1}", "bzImage", "modules"], env=NAMES
             ),
-            f"kernel-{flavor}",
+            f"kernel-{name}",
             shown,
-            on_line=progress.watch(shown, tree, flavor),
+            on_line=progress.watch(shown, tree, name),
         )
-    progress.remember(tree, flavor)
+    progress.remember(tree, name)
 
 
-def _key(origin: source.Source, flavor: str) -> str:
+def _key(origin: source.Source, flavor: str, patches: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for text in (origin.name, flavor, toolroot.versions()):
         digest.update(text.encode() + b"\0")
-    for file in (*series.patches(), *kconfig.fragments(flavor)):
+    for file in (*patches, *kconfig.fragments(flavor)):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

@@ -4,6 +4,9 @@
 The figures say nothing about caches, TLBs, locks under contention or time on real hardware. What
 fails the run is in suite/bench.py. --save makes this run the reference of later ones, and the one
 that docs/performance.md shows.
+
+--hooks compares VMs on C with themselves instead: on Linux without the patches, with them, and with
+the module loaded too.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -12,7 +15,7 @@ from typing import List
 from ..base import paths, ui, words
 from ..base.errors import KvmrsError
 from ..stages import bench as stage
-from ..suite import bench, bench_page
+from ..suite import bench, bench_hooks, bench_page
 
 ROUNDS = 5
 WARNING = (
@@ -26,40 +29,62 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--rounds", type=words.whole(1), default=ROUNDS, metavar="N", help="samples of each operation"
     )
     parser.add_argument("--save", action="store_true", help="as the reference, and for the page")
+    parser.add_argument("--hooks", action="store_true", help="what the patches cost VMs on C")
     words.add_only(parser, stage.scenarios())
 
 
 def main(options: Namespace) -> int:
     if options.save and (options.only or options.rounds < ROUNDS):
         raise KvmrsError("only a whole run is worth saving", f"leave out --only; --rounds {ROUNDS}")
+    return (_hooks if options.hooks else _backends)(options)
+
+
+def _backends(options: Namespace) -> int:
     ops = stage.run(options.rounds, options.only)
     (paths.out() / "bench.json").write_text(bench.text(ops))
     if options.save:
         bench.REFERENCE.write_text(bench.text(ops))
         bench_page.write(ops)
         ui.say("  saved: selftests/bench/reference.json, docs/performance.md, docs/performance.svg")
-    return _show(ops)
-
-
-def _show(ops: List[bench.Op]) -> int:
-    """The table; returns the exit code."""
     before = bench.reference()
     print(
         f"\n{'operation':<30}{'size':>5}{'C':>11}{'Rust':>11}{'ratio':>8}{'locked':>14}{'flushes':>16}"
     )
-    failed = 0
     for op in ops:
-        wrong = op.wrong(before)
-        failed += bool(wrong)
-        note = f"  {'; '.join(wrong)}" if wrong else "  (scan)" if op.scan else ""
         print(
             f"{op.name:<30}{op.size:>5}{op.cost('c'):>11.1f}{op.cost('rust'):>11.1f}{op.ratio():>8.3f}"
-            f"{_both(op, 'locked', 2):>14}{_both(op, 'flushes', 4):>16}{note}"
+            f"{_both(op, 'locked', 2):>14}{_both(op, 'flushes', 4):>16}{_note(op.wrong(before), op.scan)}"
         )
     print(f"\nInstructions a page of that size, kernel and all ({WARNING}).")
     print("Locked instructions and flushes are a page, on C and on Rust. All figures: out/bench.json")
+    return _exit_code([op.wrong(before) for op in ops])
+
+
+def _hooks(options: Namespace) -> int:
+    ops = stage.hooks(options.rounds, options.only)
+    if options.save:
+        bench_page.write_hooks(ops)
+        ui.say("  saved: docs/performance.md")
+    print(
+        f"\n{'operation of a VM on C':<30}{'size':>5}"
+        + "".join(f"{host:>11}" for host in bench_hooks.HOSTS)
+    )
+    for op in ops:
+        ratios = "".join(f"{bench_hooks.ratio(op, host):>11.4f}" for host in bench_hooks.AFTER)
+        cost = op.cost(bench_hooks.BEFORE)
+        print(f"{op.name:<30}{op.size:>5}{cost:>11.1f}{ratios}{_note(bench_hooks.wrong(op))}")
+    print(f"\nInstructions a page on the first, and on the others against it ({WARNING}).")
+    return _exit_code([bench_hooks.wrong(op) for op in ops])
+
+
+def _note(wrong: List[str], scan: bool = False) -> str:
+    return f"  {'; '.join(wrong)}" if wrong else "  (scan)" if scan else ""
+
+
+def _exit_code(wrong: List[List[str]]) -> int:
+    failed = sum(map(bool, wrong))
     if failed:
-        print(f"FAILED: {failed} of {len(ops)} operations")
+        print(f"FAILED: {failed} of {len(wrong)} operations")
     return 1 if failed else 0
 
 

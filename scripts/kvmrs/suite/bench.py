@@ -18,6 +18,7 @@ MOST = 1.05
 """What an operation may cost at most, against C."""
 SLACK = 0.05
 """How much more than in the reference, against C. What others do differs a little from run to run."""
+BACKENDS = ("c", "rust")
 SCALES = (1, 2, 4)
 """How many times as large as the smallest size memory was."""
 LARGEST = SCALES[-1]
@@ -74,7 +75,7 @@ class Op:
     def row(self) -> Dict[str, Any]:
         """For out/bench.json and the reference."""
         counts = {
-            what: {backend: round(self.cost(backend, LARGEST, what), 4) for backend in ("c", "rust")}
+            what: {backend: round(self.cost(backend, LARGEST, what), 4) for backend in BACKENDS}
             for what in ("instructions", "locked", "flushes")
         }
         ratios = [round(self.ratio(scale), 4) for scale in SCALES]

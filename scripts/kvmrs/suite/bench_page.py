@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The figures and the picture of docs/performance.md, out of a run of the benchmark."""
+"""The figures and the picture of docs/performance.md, out of runs of the benchmark."""
 
 import re
 from typing import List, Tuple
 
 from ..base import paths
 from ..base.errors import KvmrsError
-from . import bench
+from . import bench, bench_hooks
 
 PAGE = paths.REPO / "docs" / "performance.md"
 PICTURE = paths.REPO / "docs" / "performance.svg"
-FIGURES = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- end of the figures -->)", re.DOTALL)
 
 ROW, TOP, LEFT, UNIT = 18, 30, 230, 400
 """Pixels: a bar with its gap, above the first, before all bars, the length of C = 1.0."""
@@ -21,19 +20,25 @@ COLOURS = {True: "#8ab4d8", False: "#33658a"}
 
 def write(ops: List[bench.Op]) -> None:
     """Puts the figures into the page, and draws the picture."""
-    PAGE.write_text(with_figures(PAGE.read_text(), ops))
+    PAGE.write_text(replaced(PAGE.read_text(), "figures", table(ops)))
     PICTURE.write_text(_picture(ops))
 
 
-def with_figures(page: str, ops: List[bench.Op]) -> str:
-    """The page, with its figures replaced."""
-    text, places = FIGURES.subn(lambda _: _table(ops), page)
+def write_hooks(ops: List[bench.Op]) -> None:
+    """Puts what the patches cost VMs on C into the page."""
+    PAGE.write_text(replaced(PAGE.read_text(), "hooks", hooks_table(ops)))
+
+
+def replaced(page: str, what: str, text: str) -> str:
+    """The page, with another `text` between the marks of `what`."""
+    marks = f"(?<=<!-- {what} -->\\n).*?(?=<!-- end of the {what} -->)"
+    page, places = re.subn(marks, lambda _: text, page, flags=re.DOTALL)
     if places != 1:
-        raise KvmrsError(f"{PAGE.name} has {places} places for the figures", "it needs one")
-    return text
+        raise KvmrsError(f"{PAGE.name} has {places} places for the {what}", "it needs one")
+    return page
 
 
-def _table(ops: List[bench.Op]) -> str:
+def table(ops: List[bench.Op]) -> str:
     head = (
         "\n![Instructions of each operation on Rust, where C is 1.0](performance.svg)\n"
         "\n| operation | page | C | Rust | ratio | x1 / x2 / x4 | locked C | locked Rust | flushes C | Rust |\n"
@@ -44,7 +49,7 @@ def _table(ops: List[bench.Op]) -> str:
 
 def _line(op: bench.Op) -> str:
     def counts(what: str, digits: int) -> Tuple[str, str]:
-        costs = [op.cost(backend, bench.LARGEST, what) for backend in ("c", "rust")]
+        costs = [op.cost(backend, bench.LARGEST, what) for backend in bench.BACKENDS]
         return f"{costs[0]:.{digits}f}", f"{costs[1]:.{digits}f}"
 
     ratios = " / ".join(f"{op.ratio(scale):.2f}" for scale in bench.SCALES)
@@ -58,6 +63,16 @@ def _line(op: bench.Op) -> str:
         *counts("flushes", 4),
     ]
     return f"| {' | '.join(cells)} |\n"
+
+
+def hooks_table(ops: List[bench.Op]) -> str:
+    head = "\n| operation | page | unpatched | patched | loaded |\n|---|---|---|---|---|\n"
+    return head + "".join(_hooks_line(op) for op in ops) + "\n"
+
+
+def _hooks_line(op: bench.Op) -> str:
+    ratios = [f"{bench_hooks.ratio(op, host):.4f}" for host in bench_hooks.AFTER]
+    return f"| {' | '.join([op.name, op.size, f'{op.cost(bench_hooks.BEFORE):.1f}', *ratios])} |\n"
 
 
 def _picture(ops: List[bench.Op]) -> str:

@@ -30,8 +30,8 @@ def apply(tree: Path, patches: Sequence[Path], reverse: bool = False) -> None:
 
 
 def problem_of(tree: Path, patches: Sequence[Path], reverse: bool = False) -> str:
-    """What git complains of, empty if all patches fit. Nothing is changed."""
-    return _run(tree, patches, reverse, ["--check"])
+    """What git complains of, empty if all patches fit, or there are none. Nothing is changed."""
+    return _run(tree, patches, reverse, ["--check"]) if patches else ""
 
 
 def _run(tree: Path, patches: Sequence[Path], reverse: bool, options: Sequence[str]) -> str:

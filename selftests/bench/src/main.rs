@@ -7,28 +7,26 @@
 //! one. All of this is done with memory of three sizes. Each figure leaves as one JSON object a line,
 //! those of round 0, which is for warming up, too; judging them is left to the host script.
 //!
-//!     kvmrs-bench ROUNDS [SCENARIO]...
+//!     kvmrs-bench BACKEND[,BACKEND] ROUNDS [SCENARIO]...
 
 mod sample;
 mod scenarios;
 mod vm;
 
 use anyhow::{bail, Context, Result};
-use kvmtest::backend;
 use sample::Samples;
 use scenarios::{Scenario, SCENARIOS};
 
+const USAGE: &str = "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS [SCENARIO]...";
 /// Memory grows by these factors.
 const SCALES: [u64; 3] = [1, 2, 4];
-const BACKENDS: [&str; 2] = [backend::C, backend::RUST];
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
-    let rounds: u32 = words
-        .next()
-        .context("usage: kvmrs-bench ROUNDS [SCENARIO]...")?
-        .parse()
-        .context("ROUNDS is a number")?;
+    let backends = words.next().context(USAGE)?;
+    let backends: Vec<&str> = backends.split(',').collect();
+    let rounds = words.next().context(USAGE)?;
+    let rounds: u32 = rounds.parse().context("ROUNDS is a number")?;
     let wanted: Vec<String> = words.collect();
     for name in &wanted {
         if !SCENARIOS.iter().any(|(known, _)| known == name) {
@@ -41,18 +39,17 @@ fn main() -> Result<()> {
         }
         for scale in SCALES {
             for round in 0..=rounds {
-                run(name, scenario, scale, round)?;
+                run(name, scenario, &backends, scale, round)?;
             }
         }
     }
     Ok(())
 }
 
-/// Both backends take turns in who is the first.
-fn run(name: &str, scenario: Scenario, scale: u64, round: u32) -> Result<()> {
-    let mut backends = BACKENDS;
-    backends.rotate_left(round as usize % 2);
-    for backend in backends {
+/// The backends take turns in who is the first.
+fn run(name: &str, scenario: Scenario, backends: &[&str], scale: u64, round: u32) -> Result<()> {
+    let (later, first) = backends.split_at(round as usize % backends.len());
+    for backend in first.iter().chain(later) {
         scenario(&mut Samples::new(name, backend, scale, round))
             .with_context(|| format!("scenario {name} on {backend}"))?;
     }

@@ -27,9 +27,20 @@ pub struct Count {
     pub alive: u64,
 }
 
-/// Makes new VMs use `backend`.
+/// Whether this kernel lets a VM's backend be chosen.
+pub fn selectable() -> bool {
+    sysfs::exists(PARAMETER)
+}
+
+/// Makes new VMs use `backend`. An unpatched kernel has C alone, and needs no choice for it.
 pub fn choose(backend: &str) -> Result<()> {
-    sysfs::write(PARAMETER, backend)
+    if selectable() {
+        return sysfs::write(PARAMETER, backend);
+    }
+    if backend != C {
+        bail!("this kernel's kvm.ko has no parameter mmu_backend: it was built without the series");
+    }
+    Ok(())
 }
 
 /// Makes new VMs use `backend` for as long as the result lives.

@@ -2,10 +2,11 @@
 
 //! What the backends' counts say about a test, on any kernel, and without the runner's own VM.
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result};
 use kvm_ioctls::{Kvm, VmFd};
-use kvmtest::backend::{self, Count, C, PARAMETER};
-use kvmtest::{debugfs, sysfs};
+use kvmtest::backend::{self, Count, C};
+pub use kvmtest::backend::{choose, selectable};
+use kvmtest::debugfs;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::thread::sleep;
@@ -16,22 +17,6 @@ const SETTLE: Duration = Duration::from_secs(10);
 
 /// The runner's own VM, which it keeps: see [`keep_one_vm`].
 static KEPT: OnceLock<VmFd> = OnceLock::new();
-
-/// Whether this kernel lets a VM's backend be chosen.
-pub fn selectable() -> bool {
-    sysfs::exists(PARAMETER)
-}
-
-/// Makes new VMs use `backend`. An unpatched kernel has C alone, and needs no choice for it.
-pub fn choose(backend: &str) -> Result<()> {
-    if selectable() {
-        return backend::choose(backend);
-    }
-    if backend != C {
-        bail!("this kernel's kvm.ko has no parameter mmu_backend: it was built without the series");
-    }
-    Ok(())
-}
 
 /// Makes an empty VM on C that lives as long as the machine.
 ///
