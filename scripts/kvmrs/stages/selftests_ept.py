@@ -39,7 +39,7 @@ SILENCE_LIMIT = 400
 
 INTERRUPTS = FOLDER / "take_interrupts.c"
 """Works around Bochs."""
-OWN = ("nested_stale_mmio_test", "alloc_fail_test")
+OWN = ("nested_stale_mmio_test", "nested_map_test", "alloc_fail_test")
 """Programs of selftests/c that the list may name."""
 
 

@@ -39,7 +39,7 @@ class RustTest(Test):
 
 
 WIDE = "max,phys-bits=51,la57=off"
-"""Guest addresses are wider than what page tables of four levels translate."""
+"""Page tables have four levels, and guest addresses are wider than what these translate."""
 
 
 def _shows(report: str) -> Dict[str, Any]:
@@ -54,6 +54,7 @@ def _upstream(name: str, report: str, cpu: str = "") -> Test:
 C_TESTS = [
     Test("mmu_backend_test", testlist.TIMEOUT, mixed=True),
     Test("huge_page_recovery_test", testlist.TIMEOUT),
+    Test("nested_map_test", testlist.TIMEOUT),
     _upstream("nested_stale_mmio_test", "01-stale-mmio"),
     _upstream("root_span_test", "02-root-span", cpu=WIDE),
     _upstream("prefault_dirty_ring_test", "03-prefault-ring"),
@@ -91,8 +92,9 @@ def listed(program: Path) -> List[Test]:
     return [_rust(**entry) for entry in json.loads(done.stdout)]
 
 
-def _rust(report: str, **entry: Any) -> RustTest:
-    return RustTest(**entry, **_shows(report)) if report else RustTest(**entry)
+def _rust(report: str, four_levels: bool, **entry: Any) -> RustTest:
+    shows = _shows(report) if report else {}
+    return RustTest(**entry, **shows, cpu=WIDE if four_levels else "")
 
 
 def on_ept(file: Path) -> List[Test]:

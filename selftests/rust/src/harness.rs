@@ -24,6 +24,8 @@ pub struct Test {
     pub timeout: u32,
     /// It makes VMs on both backends, whichever was chosen.
     pub mixed: bool,
+    /// It needs a host whose page tables have four levels.
+    pub four_levels: bool,
     /// The report of docs/upstream whose bug of C it shows, so that it fails there.
     pub report: &'static str,
     /// The test itself.

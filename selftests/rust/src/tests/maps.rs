@@ -3,7 +3,7 @@
 //! The map of page tables, held against what the guest itself finds: it faults where the map says
 //! that it cannot write, and nowhere else.
 
-use super::test;
+use super::{four_levels, test};
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
@@ -20,6 +20,8 @@ pub const TESTS: &[Test] = &[
     test("map_tells_where_huge_pages_fault", huge),
     test("map_of_gigantic_page", gigantic),
     test("map_of_sparse_terabyte", terabyte),
+    test("map_of_five_levels", |backend| of_levels(backend, 5)),
+    four_levels("map_of_four_levels", |backend| of_levels(backend, 4)),
 ];
 
 /// Pages that the guest writes to in the end.
@@ -129,4 +131,20 @@ fn terabyte(backend: &str) -> Result<()> {
     ensure!(map.len() <= 2 * gpas.len() + 2, "{} lines", map.len());
     ensure!(time < LIMIT, "{time:?} for {} pages", gpas.len());
     Ok(())
+}
+
+/// Where page tables have so many levels, near addresses and far ones are where the map says.
+fn of_levels(backend: &str, levels: u32) -> Result<()> {
+    let memory = Memory::new(MIB, Backing::Small)?;
+    let (vm, mut vcpu) = Vm::with(backend, &memory)?;
+    vcpu.fill(&(BASE..BASE + PAGE_4K), 1)?;
+    let map = vm.inside.map()?;
+    if !map[0].contains(&format!(" level={levels} ")) {
+        bail!(Skip(format!(
+            "no page tables of {levels} levels: {}",
+            map[0]
+        )));
+    }
+    small(backend)?;
+    terabyte(backend)
 }

@@ -80,6 +80,7 @@ const fn test(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
         name,
         timeout: 60,
         mixed: false,
+        four_levels: false,
         report: "",
         run,
     }
@@ -97,6 +98,14 @@ const fn long(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
 const fn mixed(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
     Test {
         mixed: true,
+        ..test(name, run)
+    }
+}
+
+/// A test on a host whose page tables have four levels.
+const fn four_levels(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
+    Test {
+        four_levels: true,
         ..test(name, run)
     }
 }
