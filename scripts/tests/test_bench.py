@@ -7,7 +7,7 @@ from unittest import mock
 
 from kvmrs.base.errors import KvmrsError
 from kvmrs.build import kernel
-from kvmrs.suite import bench, bench_hooks, bench_page
+from kvmrs.suite import bench, bench_hooks, bench_memory, bench_page
 
 
 def events(scale: int, costs: Dict[str, float], rounds: int = 2) -> List[Dict[str, object]]:
@@ -70,7 +70,7 @@ class BenchTest(unittest.TestCase):
 
     def test_a_page_without_a_place_for_figures_is_an_error(self) -> None:
         page = bench_page.PAGE.read_text()
-        for what in ("figures", "hooks"):
+        for what in ("figures", "hooks", "memory"):
             self.assertIn("| zap |", bench_page.replaced(page, what, "| zap |"))
             for wrong in (page.replace(f"<!-- {what} -->", ""), page + page):
                 with self.assertRaisesRegex(KvmrsError, f"places for the {what}"):
@@ -108,6 +108,31 @@ class HooksTest(unittest.TestCase):
         with mock.patch.dict("os.environ", KDIR="/nowhere"):
             with self.assertRaisesRegex(KvmrsError, "without the patches too"):
                 kernel.unpatched()
+
+
+class MemoryTest(unittest.TestCase):
+    """Made-up figures of what VMs hold."""
+
+    def row(self, what: str, c: float, rust: float) -> bench_memory.Row:
+        (row,) = bench_memory.collect(
+            [
+                {"what": what, "backend": backend, "all": held, "tables": held / 2}
+                for backend, held in (("c", c), ("rust", rust))
+            ]
+        )
+        return row
+
+    def test_the_modules_part_of_a_vm_is_limited(self) -> None:
+        self.assertEqual(self.row("VM", 100000, 105000).wrong(), "")
+        self.assertEqual(self.row("VM", 100000, 105100).wrong(), "4 bytes more than it may take")
+
+    def test_nothing_else_takes_more_than_on_c(self) -> None:
+        self.assertEqual(self.row("GiB", 100000, 101000).wrong(), "")
+        self.assertEqual(self.row("GiB", 100000, 101001).wrong(), "1 bytes more than it may take")
+
+    def test_the_page_has_kibibytes(self) -> None:
+        table = bench_page.memory_table([self.row("GiB", 2048, 4096)])
+        self.assertIn("| GiB | 2.0 | 4.0 | 1.0 | 2.0 |", table)
 
 
 if __name__ == "__main__":

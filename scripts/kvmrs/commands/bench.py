@@ -6,11 +6,11 @@ fails the run is in suite/bench.py. --save makes this run the reference of later
 that docs/performance.md shows.
 
 --hooks compares VMs on C with themselves instead: on Linux without the patches, with them, and with
-the module loaded too.
+the module loaded too. --memory compares what VMs on C and on Rust hold of the host's memory.
 """
 
 from argparse import ArgumentParser, Namespace
-from typing import List
+from typing import List, Sequence
 
 from ..base import paths, ui, words
 from ..base.errors import KvmrsError
@@ -29,14 +29,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--rounds", type=words.whole(1), default=ROUNDS, metavar="N", help="samples of each operation"
     )
     parser.add_argument("--save", action="store_true", help="as the reference, and for the page")
-    parser.add_argument("--hooks", action="store_true", help="what the patches cost VMs on C")
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument("--hooks", action="store_true", help="what the patches cost VMs on C")
+    others.add_argument("--memory", action="store_true", help="what VMs hold of the host's memory")
     words.add_only(parser, stage.scenarios())
 
 
 def main(options: Namespace) -> int:
     if options.save and (options.only or options.rounds < ROUNDS):
         raise KvmrsError("only a whole run is worth saving", f"leave out --only; --rounds {ROUNDS}")
-    return (_hooks if options.hooks else _backends)(options)
+    chosen = _hooks if options.hooks else _memory if options.memory else _backends
+    return chosen(options)
 
 
 def _backends(options: Namespace) -> int:
@@ -77,14 +80,29 @@ def _hooks(options: Namespace) -> int:
     return _exit_code([bench_hooks.wrong(op) for op in ops])
 
 
+def _memory(options: Namespace) -> int:
+    if options.only:
+        raise KvmrsError("--memory measures no operations", "leave out --only")
+    rows = stage.memory()
+    if options.save:
+        bench_page.write_memory(rows)
+        ui.say("  saved: docs/performance.md")
+    print(f"\n{'bytes of the host for each':<30}{'C':>12}{'Rust':>12}{'tables: C':>12}{'Rust':>12}")
+    for row in rows:
+        held = [row.all["c"], row.all["rust"], row.tables["c"], row.tables["rust"]]
+        cells = "".join(f"{bytes:>12.0f}" for bytes in held)
+        print(f"{row.what:<30}{cells}{_note([row.wrong()] if row.wrong() else [])}")
+    return _exit_code([row.wrong() for row in rows], "rows")
+
+
 def _note(wrong: List[str], scan: bool = False) -> str:
     return f"  {'; '.join(wrong)}" if wrong else "  (scan)" if scan else ""
 
 
-def _exit_code(wrong: List[List[str]]) -> int:
+def _exit_code(wrong: Sequence[object], of: str = "operations") -> int:
     failed = sum(map(bool, wrong))
     if failed:
-        print(f"FAILED: {failed} of {len(wrong)} operations")
+        print(f"FAILED: {failed} of {len(wrong)} {of}")
     return 1 if failed else 0
 
 

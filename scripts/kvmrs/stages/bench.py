@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measures what each operation of the TDP MMU costs: on C and on Rust, and on C with and without the
-series.
+series. And what VMs hold of the host's memory.
 
 The machine runs on an emulator whose clock is its count of instructions, so that figures repeat and
 a busy build machine does not matter. A plugin of the emulator counts locked instructions. KVM
@@ -9,13 +9,13 @@ counts the flushes of TLBs.
 
 import json
 import re
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from ..base import paths, ui
 from ..base.errors import KvmrsError
 from ..build import crates, kernel, module
 from ..machine import boot, kvm_modules, preload
-from ..suite import bench, bench_hooks
+from ..suite import bench, bench_hooks, bench_memory
 
 CRATE = paths.REPO / "selftests" / "bench"
 SCENARIOS = CRATE / "src" / "scenarios.rs"
@@ -25,6 +25,8 @@ TIMEOUT = 3600
 HEARTBEAT = 2
 SILENCE_LIMIT = 400
 """Seconds of real time: the machine's clock is slow where the build machine is busy."""
+SHOWN = ("backend", "op", "scale", "what")
+"""Words of a line that say how far the program is."""
 
 Sample = Dict[str, Any]
 """As the program reports it."""
@@ -71,24 +73,12 @@ def _measure(
     name: str, modules: kvm_modules.Modules, backends: Sequence[str], rounds: int, only: List[str]
 ) -> Tuple[List[Sample], List[int]]:
     """One boot: samples in their order, and the locked instructions of each."""
-    program = crates.static_program(CRATE, "kvmrs-bench", "the benchmark")
-    argv = [INSIDE, ",".join(backends), str(rounds), *only]
-    work = {"argv": argv, "timeout": TIMEOUT, "heartbeat": HEARTBEAT}
     counts = paths.logs() / f"{name}-locked.txt"
-    machine = boot.Machine(
-        name,
-        modules.tree,
-        {**modules.files(), INSIDE: program},
-        {"modules": modules.job(), "work": {"command": work}},
-        memory="3G",
-        cpus=1,
-        qemu=["-plugin", f"{preload.library(PLUGIN)},out={counts}"],
-        counted=True,
-        silence_limit=SILENCE_LIMIT,
-    )
+    words = [",".join(backends), str(rounds), *only]
+    plugin = ["-plugin", f"{preload.library(PLUGIN)},out={counts}"]
     samples: List[Sample] = []
     with ui.step("measuring") as shown:
-        boot.run(machine, lambda event: _on_event(event, samples, shown)).demand_success()
+        _boot(name, modules, words, lambda event: _on_event(event, samples, shown), plugin)
     locked = [int(line) for line in counts.read_text().split()]
     if not samples or len(samples) != len(locked):
         raise KvmrsError(
@@ -98,11 +88,46 @@ def _measure(
     return samples, locked
 
 
+def memory() -> List[bench_memory.Row]:
+    """One boot; what VMs hold of the host's memory on each backend."""
+    tree = kernel.ensure()
+    modules = kvm_modules.Modules(tree, module.ensure(tree))
+    lines: List[Sample] = []
+    words = [",".join(bench.BACKENDS), "memory"]
+    with ui.step("measuring") as shown:
+        _boot("bench-memory", modules, words, lambda event: _on_event(event, lines, shown), [])
+    return bench_memory.collect(lines)
+
+
+def _boot(
+    name: str,
+    modules: kvm_modules.Modules,
+    words: List[str],
+    on_event: Callable[[boot.Event], None],
+    qemu: List[str],
+) -> None:
+    """Runs the program with these words."""
+    program = crates.static_program(CRATE, "kvmrs-bench", "the benchmark")
+    work = {"argv": [INSIDE, *words], "timeout": TIMEOUT, "heartbeat": HEARTBEAT}
+    machine = boot.Machine(
+        name,
+        modules.tree,
+        {**modules.files(), INSIDE: program},
+        {"modules": modules.job(), "work": {"command": work}},
+        memory="3G",
+        cpus=1,
+        qemu=qemu,
+        counted=True,
+        silence_limit=SILENCE_LIMIT,
+    )
+    boot.run(machine, on_event).demand_success()
+
+
 def _on_event(event: boot.Event, samples: List[Sample], shown: ui.step) -> None:
     if event["ev"] not in ("alive", "output") or not event["line"].startswith("{"):
         return
     sample = json.loads(event["line"])
     if event["ev"] == "alive":
-        shown.progress(text=f"{sample['backend']}: {sample['op']}, memory x{sample['scale']}")
+        shown.progress(text=", ".join(str(sample[word]) for word in SHOWN if word in sample))
     else:
         samples.append(sample)

@@ -6,7 +6,7 @@ from typing import List, Tuple
 
 from ..base import paths
 from ..base.errors import KvmrsError
-from . import bench, bench_hooks
+from . import bench, bench_hooks, bench_memory
 
 PAGE = paths.REPO / "docs" / "performance.md"
 PICTURE = paths.REPO / "docs" / "performance.svg"
@@ -27,6 +27,11 @@ def write(ops: List[bench.Op]) -> None:
 def write_hooks(ops: List[bench.Op]) -> None:
     """Puts what the patches cost VMs on C into the page."""
     PAGE.write_text(replaced(PAGE.read_text(), "hooks", hooks_table(ops)))
+
+
+def write_memory(rows: List[bench_memory.Row]) -> None:
+    """Puts what VMs hold of the host's memory into the page."""
+    PAGE.write_text(replaced(PAGE.read_text(), "memory", memory_table(rows)))
 
 
 def replaced(page: str, what: str, text: str) -> str:
@@ -73,6 +78,16 @@ def hooks_table(ops: List[bench.Op]) -> str:
 def _hooks_line(op: bench.Op) -> str:
     ratios = [f"{bench_hooks.ratio(op, host):.4f}" for host in bench_hooks.AFTER]
     return f"| {' | '.join([op.name, op.size, f'{op.cost(bench_hooks.BEFORE):.1f}', *ratios])} |\n"
+
+
+def memory_table(rows: List[bench_memory.Row]) -> str:
+    head = "\n| one more | C | Rust | page tables: C | Rust |\n|---|---|---|---|---|\n"
+    return head + "".join(_memory_line(row) for row in rows) + "\n"
+
+
+def _memory_line(row: bench_memory.Row) -> str:
+    held = [row.all["c"], row.all["rust"], row.tables["c"], row.tables["rust"]]
+    return f"| {' | '.join([row.what, *(f'{bytes / 1024:.1f}' for bytes in held)])} |\n"
 
 
 def _picture(ops: List[bench.Op]) -> str:

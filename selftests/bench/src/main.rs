@@ -8,7 +8,13 @@
 //! those of round 0, which is for warming up, too; judging them is left to the host script.
 //!
 //!     kvmrs-bench BACKEND[,BACKEND] ROUNDS [SCENARIO]...
+//!
+//! Or it reports what VMs hold of the host's memory:
+//!
+//!     kvmrs-bench BACKEND[,BACKEND] memory
 
+mod held;
+mod memory;
 mod sample;
 mod scenarios;
 mod vm;
@@ -17,7 +23,7 @@ use anyhow::{bail, Context, Result};
 use sample::Samples;
 use scenarios::{Scenario, SCENARIOS};
 
-const USAGE: &str = "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS [SCENARIO]...";
+const USAGE: &str = "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS|memory [SCENARIO]...";
 /// Memory grows by these factors.
 const SCALES: [u64; 3] = [1, 2, 4];
 
@@ -25,10 +31,18 @@ fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
     let backends = words.next().context(USAGE)?;
     let backends: Vec<&str> = backends.split(',').collect();
-    let rounds = words.next().context(USAGE)?;
-    let rounds: u32 = rounds.parse().context("ROUNDS is a number")?;
-    let wanted: Vec<String> = words.collect();
-    for name in &wanted {
+    match words.next().context(USAGE)?.as_str() {
+        "memory" => memory::report(&backends),
+        rounds => {
+            let rounds = rounds.parse().context("ROUNDS is a number")?;
+            measure(&backends, rounds, &words.collect::<Vec<_>>())
+        }
+    }
+}
+
+/// Runs the scenarios that are wanted, or all.
+fn measure(backends: &[&str], rounds: u32, wanted: &[String]) -> Result<()> {
+    for name in wanted {
         if !SCENARIOS.iter().any(|(known, _)| known == name) {
             bail!("no such scenario: {name}");
         }
@@ -39,7 +53,7 @@ fn main() -> Result<()> {
         }
         for scale in SCALES {
             for round in 0..=rounds {
-                run(name, scenario, &backends, scale, round)?;
+                run(name, scenario, backends, scale, round)?;
             }
         }
     }
