@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """A patched, built kernel, made once and then only where something changed.
 
-One tree per source and flavor, and one without the patches, to compare with. Its key names everything that went in; the key is written
-when the build is complete, so that an equal key means there is nothing to do, and a missing
-or different one lets make find out what is left.
+One tree per source and flavor, and one without the patches, to compare with. Its key names
+everything that went in; the key is written when the build is complete, so that an equal key means
+there is nothing to do, and a missing or different one lets make find out what is left.
 """
 
 import hashlib
