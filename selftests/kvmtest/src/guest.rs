@@ -43,9 +43,8 @@ kvmrs_guest_fill:
     jb 1b
     hlt
 
-    // Each word is what fill stored there.
-    .globl kvmrs_guest_check
-kvmrs_guest_check:
+    // Goes on where each word is what fill stored there.
+    .macro check
     mov %esp, %esi
 1:  mov %esi, %edx
     and %ecx, %edx
@@ -55,6 +54,12 @@ kvmrs_guest_check:
     add %ebp, %esi
     cmp %edi, %esi
     jb 1b
+    .endm
+
+    // Check.
+    .globl kvmrs_guest_check
+kvmrs_guest_check:
+    check
     hlt
 2:  out %eax, $16
     hlt
@@ -62,15 +67,7 @@ kvmrs_guest_check:
     // Check, and says so.
     .globl kvmrs_guest_confirm
 kvmrs_guest_confirm:
-    mov %esp, %esi
-1:  mov %esi, %edx
-    and %ecx, %edx
-    add %eax, %edx
-    cmp %edx, (%esi)
-    jne 2f
-    add %ebp, %esi
-    cmp %edi, %esi
-    jb 1b
+    check
     out %eax, $17
     hlt
 2:  out %eax, $16
@@ -202,6 +199,7 @@ kvmrs_guest_smm:
     .globl kvmrs_guest_end
 kvmrs_guest_end:
     .code64
+    .purgem check
     .popsection
     "#,
     options(att_syntax)
