@@ -3,8 +3,8 @@
 //! kvm_rs: a memory-safe MMU for KVM x86.
 //!
 //! kvm.ko decides VM by VM who runs it: its own C code, or the backend registered here, which
-//! brings a TDP MMU. Data flows one way: kvm.ko -> [`backend`] -> [`tdp_mmu`] -> [`kvm`] -> [`mm`],
-//! [`sync`] -> kernel. Only the crate's `rust/` directory may contain `unsafe`.
+//! brings a TDP MMU and pfn caches. Data flows one way: kvm.ko -> [`backend`] -> [`tdp_mmu`] or
+//! [`pfncache`] -> [`kvm`] -> [`mm`], [`sync`] -> kernel. Only the crate's `rust/` directory may contain `unsafe`.
 
 use kernel::prelude::*;
 
@@ -14,6 +14,7 @@ pub mod backend;
 pub mod kvm;
 #[path = "rust/mm/mod.rs"]
 pub mod mm;
+pub mod pfncache;
 #[path = "rust/sync/mod.rs"]
 pub mod sync;
 pub mod tdp_mmu;

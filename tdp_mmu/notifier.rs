@@ -44,9 +44,8 @@ use crate::{
 /// The host is about to take pages of `range` away.
 pub fn start(vm: &Vm, range: HostRange, give_way: GiveWay) {
     host::trace_unmap(range);
-    vm.block_slots_update();
     // Pfn caches have locks of their own, which must not be taken under `mmu_lock`.
-    vm.invalidate_pfn_caches(range);
+    vm.begin_change(range).invalidate_caches();
     if vm.with_slots(|slots| unmap(vm, slots, range, give_way)) {
         vm.guest_memory_reclaimed();
     }
@@ -91,7 +90,7 @@ pub fn end(vm: &Vm, ended: Ended<'_>) {
             None => vm.bug(),
         }
     }
-    vm.unblock_slots_update(ended, !has_slots);
+    vm.end_change(ended, !has_slots);
 }
 
 /// Makes pages of `range` old, without `mmu_lock`. Returns whether any of them was accessed. A CPU may

@@ -25,6 +25,7 @@ use crate::{
         Access,
         Level, //
     },
+    pfncache::pvclock,
     tdp_mmu::leaf::{
         GEN_BITS,
         GEN_HIGH_SHIFT,
@@ -68,6 +69,13 @@ same! {
     GEN_LOW_SHIFT => MMIO_SPTE_GEN_LOW_SHIFT,
     GEN_HIGH_SHIFT - GEN_LOW_BITS => MMIO_SPTE_GEN_HIGH_SHIFT,
     L1TF_SHIFT => SHADOW_NONPRESENT_OR_RSVD_MASK_LEN,
+}
+
+// The guest's clock, as words.
+same! {
+    size_of::<pvclock::Clock>() => PVCLOCK_SIZE,
+    pvclock::FLAGS => PVCLOCK_FLAGS_WORD,
+    pvclock::GUEST_STOPPED => PVCLOCK_GUEST_STOPPED_IN_WORD,
 }
 
 // Access rights and levels.

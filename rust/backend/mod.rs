@@ -14,6 +14,7 @@ use kvm_bindings as bindings;
 use ops::{
     debugfs,
     fault,
+    gpc,
     notifier,
     ranges,
     roots,
@@ -45,6 +46,7 @@ static BACKEND: Backend = Backend(bindings::kvm_vm_backend {
     vm: VM_OPS,
     mmu: MMU_OPS,
     notifier: NOTIFIER_OPS,
+    gpc: GPC_OPS,
     debugfs: DEBUGFS_OPS,
 });
 
@@ -77,6 +79,15 @@ const MMU_OPS: bindings::kvm_backend_mmu_ops = bindings::kvm_backend_mmu_ops {
 const NOTIFIER_OPS: bindings::kvm_backend_notifier_ops = bindings::kvm_backend_notifier_ops {
     init: Some(notifier::init),
     uninit: Some(notifier::uninit),
+};
+
+const GPC_OPS: bindings::kvm_backend_gpc_ops = bindings::kvm_backend_gpc_ops {
+    activate: Some(gpc::activate),
+    refresh: Some(gpc::refresh),
+    deactivate: Some(gpc::deactivate),
+    pin: Some(gpc::pin),
+    unpin: Some(gpc::unpin),
+    write_pvclock: Some(gpc::write_pvclock),
 };
 
 const DEBUGFS_OPS: bindings::kvm_backend_debugfs_ops = bindings::kvm_backend_debugfs_ops {

@@ -5,11 +5,15 @@
 #define KVM_RS_BINDINGS_HELPER_H
 
 #include <linux/cpufeature.h>
+#include <linux/highmem.h>
+#include <linux/io.h>
 #include <linux/kvm_host.h>
 #include <linux/rculist.h>
 #include <linux/rwlock.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 
 #include <asm/cmpxchg.h>
 #include <asm/e820/api.h>

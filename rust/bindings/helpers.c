@@ -23,6 +23,7 @@
 #endif
 
 #include "helpers/fault.c"
+#include "helpers/gpc.c"
 #include "helpers/lock.c"
 #include "helpers/rcu.c"
 #include "helpers/spte.c"

@@ -36,6 +36,7 @@
 
 #include "layout/spte.c"
 #include "layout/fault.c"
+#include "layout/gpc.c"
 #include "layout/table.c"
 #include "layout/vm.c"
 #include "layout/vcpu.c"

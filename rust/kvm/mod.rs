@@ -11,11 +11,13 @@
 //! - [`lock`]: holds of `mmu_lock`, and the flushes owed before they end
 //! - [`table`]: page tables, their entries, and what can be done with them
 //! - [`roots`]: the list of roots
+//! - [`gpc`]: pages of the guest that the kernel has mapped
 //! - [`fault`]: the vCPU and its page fault
 //!
 //! `trace` has KVM's tracepoints, and imports from none of them.
 
 pub mod fault;
+pub mod gpc;
 pub mod lock;
 pub mod memory;
 pub mod roots;
@@ -49,6 +51,7 @@ pub use lock::{
 };
 pub use memory::{
     host,
+    Announced,
     AnySlots,
     AnyVm,
     MemSlot,

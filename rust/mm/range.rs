@@ -32,6 +32,12 @@ impl HostRange {
         self.start >= self.end
     }
 
+    /// Whether both have an address in common.
+    #[inline(always)]
+    pub fn overlaps(self, other: Self) -> bool {
+        !self.within(other).is_empty()
+    }
+
     /// The part of the range that lies in `other` too. Empty if there is none.
     #[inline(always)]
     pub fn within(self, other: Self) -> Self {

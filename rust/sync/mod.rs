@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! RCU, SRCU, sequence counts and the small change of synchronisation.
+//! RCU, SRCU, sequence counts, wait queues and the small change of synchronisation.
 
+pub mod preempt;
 pub mod rcu;
 pub mod seqcount;
 pub mod srcu;
+pub mod wait_queue;
 
 pub use rcu::Rcu;
 
 pub(crate) use kernel::sync::atomic::{
     Acquire,
     Atomic,
-    Relaxed, //
+    Relaxed,
+    Release, //
 };
 pub(crate) use kernel::sync::barrier::{
     smp_mb,

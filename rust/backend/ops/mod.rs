@@ -18,6 +18,7 @@
 
 pub(super) mod debugfs;
 pub(super) mod fault;
+pub(super) mod gpc;
 pub(super) mod notifier;
 pub(super) mod ranges;
 pub(super) mod roots;

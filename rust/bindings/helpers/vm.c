@@ -69,6 +69,11 @@ __kvmrs_helper u64 kvmrs_vcpu_memslots_generation(struct kvm_vcpu *vcpu)
 	return kvm_vcpu_memslots(vcpu)->generation;
 }
 
+__kvmrs_helper u64 kvmrs_memslots_generation(struct kvm *kvm)
+{
+	return kvm_memslots(kvm)->generation;
+}
+
 __kvmrs_helper bool kvmrs_has_rmaps(struct kvm *kvm)
 {
 	return kvm_memslots_have_rmaps(kvm);

@@ -9,10 +9,9 @@ use super::{
 use crate::{
     kvm::{trace, types::GfnRange},
     mm::{
-        notifier::{Ended, Registration, Released},
+        notifier::{Registration, Released},
         HostRange, //
-    },
-    sync::{smp_mb, Write}, //
+    }, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -83,55 +82,6 @@ impl Vm {
         // The lock is dropped first: the VM is told of its end now.
         let registration = self.state().registration().lock().take();
         drop(registration);
-    }
-
-    /// Keeps memory slots from changing until the host's change is over, so that both halves of a
-    /// notifier see the same.
-    #[inline]
-    pub fn block_slots_update(&self) {
-        let kvm = self.as_ptr();
-        // SAFETY: The VM is alive, and the count is written under the lock.
-        unsafe {
-            bindings::kvmrs_mn_invalidate_lock(kvm);
-            (*kvm).mn_active_invalidate_count += 1;
-            bindings::kvmrs_mn_invalidate_unlock(kvm);
-        }
-    }
-
-    /// The host's change is over, and is counted, as elided if it concerned no slot. If there is no
-    /// other, wakes who wants to change slots. One end too many marks the VM as broken.
-    #[inline]
-    pub fn unblock_slots_update(&self, _ended: Ended<'_>, elided: bool) {
-        let kvm = self.as_ptr();
-        // SAFETY: The VM is alive, and both fields are written under the lock alone. C's pfn caches read
-        // them without it, the count first: they must see the new sequence once they see none going on.
-        let others = unsafe {
-            bindings::kvmrs_mn_invalidate_lock(kvm);
-            bindings::kvmrs_count_invalidation(kvm, elided);
-            (*kvm).gpc_invalidate_seq = (*kvm).gpc_invalidate_seq.wrapping_add(1);
-            smp_mb(Write);
-            let others = (*kvm).mn_active_invalidate_count.checked_sub(1);
-            (*kvm).mn_active_invalidate_count = others.unwrap_or(0);
-            bindings::kvmrs_mn_invalidate_unlock(kvm);
-            others
-        };
-        match others {
-            // SAFETY: The VM is alive. There is one waiter at most, as it holds `slots_lock`.
-            Some(0) => unsafe {
-                kernel::bindings::rcuwait_wake_up(&raw mut (*kvm).mn_memslots_update_rcuwait);
-            },
-            Some(_) => {}
-            None => self.bug(),
-        }
-    }
-
-    /// Makes the VM's pfn caches forget pages of `range`.
-    #[inline]
-    pub fn invalidate_pfn_caches(&self, range: HostRange) {
-        // SAFETY: The VM is alive.
-        unsafe {
-            bindings::gfn_to_pfn_cache_invalidate_start(self.as_ptr(), range.start, range.end)
-        };
     }
 
     /// Tells the vendor module that the guest lost memory, for encrypted guests' caches. Slow: not

@@ -71,6 +71,19 @@ impl MemSlot {
         )
     }
 
+    /// The host's address of the page of `gfn`, if it lies in the slot and may be written.
+    #[inline]
+    pub fn writable_host_of(&self, gfn: Gfn) -> Option<usize> {
+        if !self.range().contains(gfn) {
+            return None;
+        }
+        // SAFETY: The slot is alive, and has the frame.
+        let host = unsafe { bindings::gfn_to_hva_memslot(self.as_ptr(), gfn.raw()) };
+        // SAFETY: No requirements.
+        let none = unsafe { bindings::kvmrs_is_error_hva(host) };
+        (!none).then_some(host)
+    }
+
     /// Whether writes to the slot are logged.
     #[inline(always)]
     pub fn is_dirty_tracked(&self) -> bool {

@@ -2,9 +2,10 @@
 
 //! The VM, what the module keeps for it, and its memory slots.
 //!
-//! The model compiles `invalidations.rs` and `vm.rs`, and has VMs and slots of its own.
+//! The model compiles `changes.rs`, `invalidations.rs` and `vm.rs`, and has VMs and slots of its own.
 
 mod any_vm;
+mod changes;
 pub mod host;
 mod invalidations;
 mod memslot;
@@ -17,6 +18,7 @@ pub use any_vm::{
     AnySlots,
     AnyVm, //
 };
+pub use changes::Announced;
 pub use invalidations::Invalidations;
 pub(in crate::kvm) use memslot::raw_range;
 pub use memslot::{

@@ -6,6 +6,10 @@ use super::{
     memslot::MemSlot,
     raw::Vm, //
 };
+use crate::{
+    kvm::types::{AddressSpace, Gfn},
+    sync::srcu, //
+};
 use kernel::types::NotThreadSafe;
 use kvm_bindings as bindings;
 
@@ -20,6 +24,17 @@ use kvm_bindings as bindings;
 pub struct SlotsHeld<'vm> {
     vm: &'vm Vm,
     _task: NotThreadSafe,
+}
+
+impl Vm {
+    /// Lends `look` the VM's slots, in a read-side section of `kvm->srcu`.
+    pub fn hold_slots<R>(&self, look: impl FnOnce(&mut SlotsHeld<'_>) -> R) -> R {
+        // SAFETY: The VM is alive, and `kvm->srcu` with it.
+        let srcu = unsafe { srcu::from_raw(&raw mut (*self.as_ptr()).srcu) };
+        let _section = srcu.read_lock();
+        // SAFETY: The section lasts until `look` has returned.
+        look(&mut unsafe { SlotsHeld::assume(self) })
+    }
 }
 
 impl<'vm> SlotsHeld<'vm> {
@@ -44,6 +59,22 @@ impl<'vm> SlotsHeld<'vm> {
     #[inline(always)]
     pub fn vm(&self) -> &'vm Vm {
         self.vm
+    }
+
+    /// The generation of the slots. Another one means that slots have changed since.
+    #[inline(always)]
+    pub fn generation(&self) -> u64 {
+        // SAFETY: The VM is alive, and by the type's invariant its slots stay.
+        unsafe { bindings::kvmrs_memslots_generation(self.vm.as_ptr()) }
+    }
+
+    /// The slot that `gfn` lies in, in `address_space`.
+    pub fn find(&self, address_space: AddressSpace, gfn: Gfn) -> Option<&MemSlot> {
+        let vm = self.vm.as_ptr();
+        // SAFETY: As above. The function looks whether there is such an address space.
+        let slot = unsafe { bindings::kvmrs_find_slot(vm, address_space.raw(), gfn.raw()) };
+        // SAFETY: What was found stays while `self` is borrowed.
+        unsafe { slot.cast::<MemSlot>().as_ref() }
     }
 
     /// Borrows a slot from C.

@@ -5,14 +5,20 @@
 //! Made by the VM's first hook and freed by its last, so every other hook finds it.
 
 use super::{
+    changes::Changes,
     host::Listener,
     invalidations::Invalidations,
     raw::Vm, //
 };
-use crate::mm::notifier::Registration;
+use crate::{
+    mm::notifier::Registration,
+    sync::wait_queue::WaitQueue, //
+};
+use core::cell::UnsafeCell;
 use kernel::{
     new_mutex,
     prelude::*,
+    static_lock_class,
     sync::Mutex,
     types::ForeignOwnable, //
 };
@@ -26,6 +32,9 @@ type Listening = Option<Pin<KBox<Registration<Listener>>>>;
 pub struct VmState {
     has_memory_types: bool,
     invalidations: Invalidations,
+    changes: UnsafeCell<Changes>,
+    #[pin]
+    ends: WaitQueue,
     #[pin]
     registration: Mutex<Listening>,
 }
@@ -42,6 +51,8 @@ impl VmState {
             // are VMs.
             has_memory_types: unsafe { bindings::kvm_mmu_has_memtypes() },
             invalidations: Invalidations::new(),
+            changes: UnsafeCell::new(Changes::new()),
+            ends <- WaitQueue::new(c"kvm_rs: ends of changes", static_lock_class!()),
             registration <- new_mutex!(None),
         });
         let state = KBox::pin_init(state, GFP_KERNEL_ACCOUNT)?;
@@ -68,6 +79,18 @@ impl VmState {
     #[inline(always)]
     pub fn has_memory_types(&self) -> bool {
         self.has_memory_types
+    }
+
+    /// What the host is changing. Guarded by `mn_invalidate_lock`.
+    #[inline(always)]
+    pub(super) fn changes(&self) -> &UnsafeCell<Changes> {
+        &self.changes
+    }
+
+    /// Who waits for the end of such a change.
+    #[inline(always)]
+    pub(super) fn ends(&self) -> &WaitQueue {
+        &self.ends
     }
 
     /// The VM's registration with the host.

@@ -12,7 +12,7 @@ from ..build import crates, kernel, module
 from ..tools import toolroot
 from . import rust_text
 
-SAFE = ("tdp_mmu",)
+SAFE = ("pfncache", "tdp_mmu")
 
 
 def write_format() -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """cargo-mutants changes one operator of the module at a time, and tests look for it.
 
-It works on a crate's own files, so the copy has the module's in the crate: tdp_mmu/, and what the
-model compiles of rust/. Tests that take long by themselves are left out, and the others linked into
-one program: every mutant is built anew. As long as no source file changes, a run goes on where the
-last one was stopped.
+It works on a crate's own files, so the copy has the module's in the crate: pfncache/ and tdp_mmu/,
+and what the model compiles of rust/. Tests that take long by themselves are left out, and the others
+linked into one program: every mutant is built anew. As long as no source file changes, a run goes on
+where the last one was stopped.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ VERSION = "25.3.1"
 """The cargo-mutants to use: the tools' cargo is older than what the latest wants."""
 
 DOCUMENT = paths.REPO / "docs" / "mutants.md"
-LEFT_OUT = ("compile_fail", "loom", "loom_invalidations", "shuttle", "stress")
+LEFT_OUT = ("compile_fail", "loom", "loom_gpc", "loom_invalidations", "shuttle", "stress")
 SETTINGS = {
     "CARGO_PROFILE_DEV_OPT_LEVEL": "0",
     "CARGO_PROFILE_DEV_DEBUG": "0",
@@ -50,7 +50,7 @@ OUTCOMES = {
 }
 """What becomes of mutants, and cargo-mutants' list of them."""
 
-CORE, TRUSTED = "tdp_mmu/", "rust/"
+CORE, TRUSTED = ("pfncache/", "tdp_mmu/"), "rust/"
 COPIED = "model/src/"
 """Where the copy has the module's files. Those of rust/ are beside the model's own that name them:
 cargo-mutants does not follow a path with `..` in it."""
@@ -125,7 +125,7 @@ def _command(program: Path, words: List[str]) -> List[str]:
         f"--minimum-test-timeout={PATIENCE}",
         "--output",
         str(paths.out()),
-        f"--file={COPIED}{CORE}**/*.rs",
+        *(f"--file={COPIED}{folder}**/*.rs" for folder in CORE),
         *(f"--file={COPIED}{name}" for name in sorted(model_share.compiled())),
         *words,
     ]
@@ -171,7 +171,7 @@ def _repathed(name: str, text: str) -> str:
         return re.sub(r"\[\[test\]\]\n(?:[^\n]+\n)+", "", text)
     folder = posixpath.dirname(name)
     return re.sub(
-        rf'"(?:\.\./)+((?:{CORE}|{TRUSTED})[^"]+)"',
+        rf'"(?:\.\./)+((?:{"|".join(CORE)}|{TRUSTED})[^"]+)"',
         lambda found: f'"{posixpath.relpath(_copied(found[1]), folder)}"',
         text,
     )

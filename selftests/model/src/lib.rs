@@ -2,8 +2,8 @@
 
 //! The TDP MMU in user space.
 //!
-//! [`tdp_mmu`] and the parts of [`kvm`] that do not touch the kernel are the files that the module
-//! is made of. Below them lies a second implementation of the safe API, in safe Rust:
+//! [`tdp_mmu`], [`pfncache`] and the parts of [`kvm`] that do not touch the kernel are the files that
+//! the module is made of. Below them lies a second implementation of the safe API, in safe Rust:
 //!
 //! - [`machine`]: what the CPU and kvm.ko say, such as the format of entries; the memory of page
 //!   tables, which is poisoned instead of freed; whether an allocation fails
@@ -16,6 +16,8 @@ pub mod kvm;
 pub mod lockdep;
 pub mod machine;
 pub mod mm;
+#[path = "../../../pfncache/mod.rs"]
+pub mod pfncache;
 pub mod sync;
 #[path = "../../../tdp_mmu/mod.rs"]
 pub mod tdp_mmu;

@@ -16,6 +16,8 @@ pub struct Held {
     pub rcu: u32,
     /// The pages lock.
     pub pages: bool,
+    /// Number of reasons for which it cannot be preempted.
+    pub preempt: u32,
 }
 
 /// A part of a notifier that must not wait for anybody (`non_block_start()`), until it is dropped.
@@ -84,6 +86,14 @@ pub(crate) fn acquire_rcu() {
 
 pub(crate) fn release_rcu() {
     change(|held| held.rcu -= 1);
+}
+
+pub(crate) fn preempt_disable() {
+    change(|held| held.preempt += 1);
+}
+
+pub(crate) fn preempt_enable() {
+    change(|held| held.preempt -= 1);
 }
 
 pub(crate) fn acquire_pages() {

@@ -141,6 +141,12 @@ fn slots() {
 }
 
 #[test]
+fn pfn_caches() {
+    use Task::*;
+    check("pfn caches", &[Cache, Cache, Cache, Host, Host, Slots]);
+}
+
+#[test]
 fn everything() {
     use Task::*;
     check(

@@ -20,6 +20,8 @@ fn stress(format: usize, options: Options) {
         Task::Guest,
         Task::Guest,
         Task::Host,
+        Task::Cache,
+        Task::Cache,
         Task::Maintain,
         Task::Age,
         Task::Migrate,

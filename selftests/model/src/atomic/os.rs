@@ -5,7 +5,7 @@
 use std::{cell::Cell, time::Duration};
 pub use std::{
     sync::{
-        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64},
+        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize},
         Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     },
     thread, thread_local,
@@ -22,12 +22,29 @@ pub fn word(_index: usize, raw: u64) -> Word {
 /// Number of times that a thread goes on for each time that it lets others run.
 const STAMINA: u32 = 16;
 
+/// Memory that is no atomic, of which only loom looks at each access.
+#[derive(Default)]
+pub struct Tracked(());
+
+impl Tracked {
+    /// It is read.
+    pub fn read(&self) {}
+
+    /// It is written.
+    pub fn write(&self) {}
+}
+
 /// Lets others run, now and then: on a busy machine it is long before they let this one go on.
 pub fn yield_now() {
     YIELDS.set(YIELDS.get().wrapping_add(1));
     if YIELDS.get() % STAMINA == 0 {
         thread::yield_now();
     }
+}
+
+/// In a loop that waits for another thread.
+pub fn spin() {
+    yield_now();
 }
 
 /// Number of accesses to entries after which a section counts as one that never ends: far more than

@@ -6,13 +6,30 @@ pub use super::watched::{word, Word};
 use shuttle::rand::RngCore;
 pub use shuttle::{
     sync::{
-        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64},
+        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize},
         Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     },
     thread,
     thread::yield_now,
     thread_local,
 };
+
+/// Memory that is no atomic, of which only loom looks at each access.
+#[derive(Default)]
+pub struct Tracked(());
+
+impl Tracked {
+    /// It is read.
+    pub fn read(&self) {}
+
+    /// It is written.
+    pub fn write(&self) {}
+}
+
+/// In a loop that waits for another thread.
+pub fn spin() {
+    yield_now();
+}
 
 /// Before the next try of what has failed because others were faster.
 pub fn retry(_attempt: u32) {

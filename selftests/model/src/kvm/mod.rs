@@ -4,6 +4,7 @@
 //! the others.
 
 pub mod fault;
+pub mod gpc;
 pub mod lock;
 pub mod memory;
 pub mod roots;
@@ -17,7 +18,9 @@ pub use lock::{
     Exclusive, Flush, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced, Shared,
     Waiver,
 };
-pub use memory::{host, AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Vm};
+pub use memory::{
+    host, Announced, AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Vm,
+};
 pub use roots::{Root, RootFilter};
 pub use spte::{LeafSpte, Spte};
 pub use table::{Change, Context, Entry, LeafBits, Role, ShadowPage, State, VmPage};

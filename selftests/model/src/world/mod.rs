@@ -6,6 +6,7 @@ pub mod bitmap;
 pub mod breaks;
 pub mod cpu;
 pub mod debt;
+pub mod gpc;
 pub mod kvm;
 pub mod log;
 pub mod notifier;

@@ -10,10 +10,16 @@
 use super::{frame, memory, vcpu, vm_with, wide_vcpu, Options, PAGES};
 use kvmrs_model::{
     atomic::{lock, pause, plain, seed, thread, Arc, Mutex, Ordering::SeqCst},
-    kvm::{memory::SlotState, types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
+    kvm::{
+        gpc::{Address, Gpc},
+        memory::SlotState,
+        types::Pfn,
+        Gfn, GfnRange, Level, MemSlot, Vcpu, Vm,
+    },
     machine::{Machine, Masks},
+    pfncache::refresh::deactivate,
     tdp_mmu,
-    world::{breaks::ALWAYS, cpu::Access, kvm, notifier::Notifier, ring, view},
+    world::{breaks::ALWAYS, cpu::Access, gpc, kvm, notifier::Notifier, ring, view},
 };
 use std::{cell::Cell, ops::Range};
 
@@ -58,6 +64,8 @@ pub enum Task {
     NxSwitch,
     /// A slot is deleted and made.
     Slots,
+    /// The kernel writes to the guest by way of pfn caches, and moves them.
+    Cache,
     /// One of five that change pages and tables.
     Maintain,
 }
@@ -85,6 +93,8 @@ pub struct Crowd {
     versions: Vec<plain::AtomicU64>,
     /// What a migration has sent.
     sent: plain::Mutex<Vec<u64>>,
+    /// Pfn caches.
+    caches: [Arc<Gpc>; 2],
     /// `slots_lock`: fast zaps, splits and changes of the dirty log exclude each other.
     slots: Mutex<()>,
 }
@@ -101,7 +111,9 @@ impl Crowd {
             false => vcpu(&vm),
         });
         let vcpus = guests.collect();
+        let caches = [(); 2].map(|()| Gpc::new(&vm));
         Self {
+            caches,
             vm,
             machine: Machine::current(),
             vcpus,
@@ -228,6 +240,7 @@ impl Crowd {
                     _ => kvm::create_slot(vm, slot),
                 }
             }
+            Task::Cache => self.cache(dice),
             Task::NxSwitch => {
                 let _slots = lock(&self.slots);
                 kvm::switch_nx_huge_pages(vm, dice.roll(2) == 0);
@@ -266,6 +279,30 @@ impl Crowd {
         }
         notifier.end(vm);
         pause(dice.roll(300));
+    }
+
+    /// One of the caches is used, made valid, moved, or goes out of use. The page that it has is checked
+    /// at each access.
+    fn cache(&self, dice: &mut Dice) {
+        let cache = &self.caches[dice.roll(2) as usize];
+        let address = Address::Guest(frame(self.pick(dice)).addr() + 8 * dice.roll(4));
+        match dice.roll(8) {
+            0 => deactivate(cache),
+            1 => {
+                let _ = gpc::activate(cache, address, 8);
+            }
+            2 | 3 => {
+                let _ = gpc::refresh(cache, 8);
+            }
+            _ => {
+                let other = &self.caches[dice.roll(2) as usize];
+                gpc::try_access(cache, 8, |page| {
+                    gpc::try_access(other, 4, |page| page.write_u32(0, 1));
+                    page.write_u32(4, 2);
+                    page.mark_dirty();
+                });
+            }
+        }
     }
 
     fn slot(&self) -> &MemSlot {
@@ -322,6 +359,8 @@ impl Crowd {
                 );
             }
         }
+        self.caches.iter().for_each(|cache| deactivate(cache));
+        self.vm.check_caches();
         view::check(&self.vm);
         kvm::destroy(&self.vm, self.vcpus);
     }

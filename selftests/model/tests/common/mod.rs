@@ -78,6 +78,8 @@ pub fn vm_with(masks: Masks, range: GfnRange, level: Level, options: Options) ->
         nx_huge_pages: options.nx_huge_pages,
         cpu_dirty_log: options.cpu_dirty_log,
     });
+    // Makes the record. If a task did it, others that look at it would race with that in loom.
+    assert_eq!(vm.recorded_invalidations(), 0);
     if options.dirty_rings {
         vm.use_dirty_rings();
     }

@@ -8,9 +8,17 @@ use kvmrs_model::kvm::{
     table::{Absent, Leaf, Link},
     table::{NewTable, SplitTable},
     Context, Entry, Exclusive, Gfn, LeafBits, MemSlot, MmuLock, PageFault, PendingFlush, Shared,
-    State, Vcpu, VmPage,
+    State, Vcpu, Vm, VmPage,
 };
-use kvmrs_model::sync::rcu;
+use kvmrs_model::{
+    kvm::{
+        gpc::{Gpc, GuestPage, Sleeper},
+        SlotsHeld,
+    },
+    mm::HostRange,
+    pfncache::refresh::refresh,
+    sync::rcu,
+};
 
 fn entries(lock: &mut MmuLock<'_, Exclusive>, root: &VmPage<'_>, flush: &mut PendingFlush<'_>) {
     let rcu = rcu::read_lock();
@@ -57,6 +65,20 @@ fn split(leaf: Leaf<'_, Shared>, filled: SplitTable) {
 fn slots(vcpu: &Vcpu, fault: PageFault<'_>) -> (bool, u64) {
     let tracked = fault.slot().is_some_and(MemSlot::is_dirty_tracked);
     (tracked, vcpu.memslots_generation(fault.slots()))
+}
+
+fn pages(cache: &Gpc, other: &Gpc, slots: &mut SlotsHeld<'_>) {
+    if let Some(page) = GuestPage::pin(cache, slots, 8) {
+        let _ =
+            GuestPage::pin(other, slots, 8).and_then(|other| other.write_u32(0, page.read_u32(4)?));
+    }
+    if let Ok(mut task) = Sleeper::new(slots) {
+        let _ = refresh(cache, 8, &mut task);
+    }
+}
+
+fn changes(vm: &Vm, range: HostRange) {
+    vm.begin_change(range).invalidate_caches();
 }
 
 fn main() {}

@@ -3,6 +3,7 @@
 //! What a VM hears from its host besides page tables: the books of slots that must not change.
 
 use super::{
+    changes::Changes,
     invalidations::Invalidations,
     memslot::{MemSlot, SlotState},
     raw::Vm,
@@ -10,22 +11,37 @@ use super::{
 use crate::{
     atomic::{
         plain::{AtomicBool, AtomicU64},
+        Mutex, OnceLock,
         Ordering::SeqCst,
     },
     kvm::{types::GfnRange, AnySlots},
-    mm::{
-        notifier::{Ended, Released},
-        HostRange,
-    },
+    mm::{notifier::Released, HostRange},
 };
 
 /// What the module keeps for the VM, and what C counts.
-#[derive(Default)]
 pub(crate) struct Host {
-    record: Invalidations,
+    /// Made when somebody looks at it: it is many words for a model checker, and pfn caches need none.
+    record: OnceLock<Invalidations>,
+    /// `mn_invalidate_lock`, and what it guards.
+    pub(in crate::kvm::memory) changes: Mutex<Changes>,
+    /// How many changes have ended.
+    pub(in crate::kvm::memory) ended: AtomicU64,
     reclaimed: AtomicU64,
     hidden: AtomicBool,
     shadowed: AtomicBool,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            record: OnceLock::new(),
+            changes: Mutex::new(Changes::new()),
+            ended: AtomicU64::default(),
+            reclaimed: AtomicU64::default(),
+            hidden: AtomicBool::default(),
+            shadowed: AtomicBool::default(),
+        }
+    }
 }
 
 /// An event.
@@ -39,29 +55,12 @@ pub fn trace_test_age(_address: usize) {}
 
 impl Vm {
     pub(in crate::kvm) fn record(&self) -> &Invalidations {
-        &self.host.record
-    }
-
-    /// Keeps memory slots from changing.
-    pub fn block_slots_update(&self) {
-        self.invalidations.block_slots();
-    }
-
-    /// One change of the host is over.
-    pub fn unblock_slots_update(&self, _ended: Ended<'_>, _elided: bool) {
-        if !self.invalidations.unblock_slots() {
-            self.bug();
-        }
+        self.host.record.get_or_init(Invalidations::default)
     }
 
     /// Whether memory slots must not change.
     pub fn slots_update_is_blocked(&self) -> bool {
         self.invalidations.has_blocked_slots()
-    }
-
-    /// Makes pfn caches forget pages of `range`.
-    pub fn invalidate_pfn_caches(&self, _range: HostRange) {
-        assert!(self.slots_update_is_blocked(), "a pfn cache could refresh");
     }
 
     /// How often the guest lost memory.

@@ -147,6 +147,12 @@ impl MemSlot {
         self.frames_of(GfnRange::new(start, end))
     }
 
+    /// The host's address of the page of `gfn`, if it lies in the slot and may be written.
+    pub fn writable_host_of(&self, gfn: Gfn) -> Option<usize> {
+        let there = self.range.contains(gfn) && !self.is_invalid();
+        there.then(|| self.host_of(gfn).addr() as usize)
+    }
+
     /// The host addresses of the host's `frames`.
     pub fn host_range_of(frames: GfnRange) -> HostRange {
         HostRange::new(frames.start.addr() as usize, frames.end.addr() as usize)

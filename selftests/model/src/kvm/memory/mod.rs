@@ -3,6 +3,8 @@
 //! The VM and its memory slots.
 
 mod any_vm;
+#[path = "../../../../../rust/kvm/memory/changes.rs"]
+mod changes;
 pub mod host;
 #[path = "../../../../../rust/kvm/memory/invalidations.rs"]
 mod invalidations;
@@ -13,6 +15,7 @@ mod slots;
 mod vm;
 
 pub use any_vm::{AnySlots, AnyVm};
+pub use changes::Announced;
 pub use invalidations::Invalidations;
 pub use memslot::{frames, MemSlot, SlotRange, SlotState};
 pub use raw::{Counter, Setup, Stats, Vm};

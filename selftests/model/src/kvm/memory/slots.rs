@@ -2,7 +2,8 @@
 
 //! What keeps a VM's memory slots, and `slots_lock`.
 
-use super::raw::Vm;
+use super::{memslot::MemSlot, raw::Vm};
+use crate::kvm::types::{AddressSpace, Gfn};
 
 /// Proof that a VM's memslots stay. The model's slots are as old as their VM, and gone in between.
 pub struct SlotsHeld<'vm>(&'vm Vm);
@@ -16,6 +17,16 @@ impl<'vm> SlotsHeld<'vm> {
     /// The VM whose slots they are.
     pub fn vm(&self) -> &'vm Vm {
         self.0
+    }
+
+    /// The generation of the slots.
+    pub fn generation(&self) -> u64 {
+        self.0.generation()
+    }
+
+    /// The slot that `gfn` lies in, in `address_space`.
+    pub fn find(&self, address_space: AddressSpace, gfn: Gfn) -> Option<&MemSlot> {
+        self.0.slot(address_space, gfn)
     }
 }
 

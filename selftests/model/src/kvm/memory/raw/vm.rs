@@ -11,6 +11,7 @@ use crate::{
         RwLock,
     },
     kvm::{
+        gpc::Caches,
         memory::{
             host::Host,
             memslot::{MemSlot, SlotState},
@@ -104,6 +105,8 @@ pub struct Vm {
     /// Its changes, as far as they concern the VM.
     pub invalidations: Invalidations,
     pub(in crate::kvm) host: Host,
+    /// Its pfn caches.
+    pub caches: Caches,
     /// The CPUs that run its vCPUs.
     pub cpus: Mutex<Vec<Arc<Cpu>>>,
     /// What is counted.
@@ -134,6 +137,7 @@ impl Vm {
             debt: Debt::default(),
             primary: Primary::default(),
             invalidations: Invalidations::default(),
+            caches: Caches::default(),
             host: Host::default(),
             cpus: Mutex::default(),
             stats: Stats::default(),

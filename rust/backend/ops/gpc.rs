@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pfn caches of a VM on this backend: `kvm_gpc_*()` of `virt/kvm/pfncache.c`.
+//!
+//! Beside what holds for every hook: *A cache* is one that C has initialised for a live VM. C does not touch
+//! it meanwhile, but for what it reads without a lock, and keeps it until it has called `deactivate`.
+
+use crate::{
+    kvm::{
+        gpc::{Address, Gpc, GuestPage, Refused, Sleeper},
+        SlotsHeld,
+        Vm, //
+    },
+    pfncache::{
+        pvclock,
+        refresh, //
+    },
+};
+use core::ptr;
+use kernel::{
+    error::{from_result, Error},
+    ffi::{c_int, c_uint, c_ulong, c_void},
+    prelude::*, //
+};
+use kvm_bindings as bindings;
+
+impl From<Refused> for Error {
+    fn from(why: Refused) -> Self {
+        match why {
+            Refused::Inactive | Refused::Length => EINVAL,
+            Refused::NoPage => EFAULT,
+            Refused::Killed => EINTR,
+            Refused::Foreign => EIO,
+        }
+    }
+}
+
+/// Calls `look` with a task that may sleep, in a section of its own for the memory slots.
+fn sleeping(vm: &Vm, look: impl FnOnce(&mut Sleeper<'_>) -> Result<(), Refused>) -> Result<c_int> {
+    vm.hold_slots(|slots| look(&mut Sleeper::new(slots)?))?;
+    Ok(0)
+}
+
+/// Makes a cache valid at another address, be it in use or not.
+///
+/// # Safety
+///
+/// `gpc` is a cache. One of `gpa` and `uhva` is the value for none. May sleep.
+pub(in crate::backend) unsafe extern "C" fn activate(
+    gpc: *mut bindings::gfn_to_pfn_cache,
+    gpa: u64,
+    uhva: c_ulong,
+    len: c_ulong,
+) -> c_int {
+    // SAFETY: It is a cache.
+    let cache = unsafe { Gpc::from_raw(gpc) };
+    let address = match gpa {
+        bindings::INVALID_GPA => Address::Host(uhva),
+        gpa => Address::Guest(gpa),
+    };
+    from_result(|| {
+        sleeping(cache.vm(), |task| {
+            refresh::activate(cache, address, len, task)
+        })
+    })
+}
+
+/// Makes a cache valid again.
+///
+/// # Safety
+///
+/// `gpc` is a cache, in use or not. May sleep.
+pub(in crate::backend) unsafe extern "C" fn refresh(
+    gpc: *mut bindings::gfn_to_pfn_cache,
+    len: c_ulong,
+) -> c_int {
+    // SAFETY: It is a cache.
+    let cache = unsafe { Gpc::from_raw(gpc) };
+    from_result(|| sleeping(cache.vm(), |task| refresh::refresh(cache, len, task)))
+}
+
+/// Ends the use of a cache.
+///
+/// # Safety
+///
+/// `gpc` is a cache, in use or not. May sleep.
+pub(in crate::backend) unsafe extern "C" fn deactivate(gpc: *mut bindings::gfn_to_pfn_cache) {
+    // SAFETY: It is a cache.
+    refresh::deactivate(unsafe { Gpc::from_raw(gpc) });
+}
+
+/// Pins the page; returns the address of what is cached, null if the cache is not valid for `len` bytes.
+///
+/// # Safety
+///
+/// `gpc` is a cache, and `kvm->srcu` is held, until `unpin` is called. Any context.
+pub(in crate::backend) unsafe extern "C" fn pin(
+    gpc: *mut bindings::gfn_to_pfn_cache,
+    len: c_ulong,
+) -> *mut c_void {
+    // SAFETY: It is a cache.
+    let cache = unsafe { Gpc::from_raw(gpc) };
+    // SAFETY: `kvm->srcu` is held.
+    let slots = unsafe { SlotsHeld::assume(cache.vm()) };
+    GuestPage::pin(cache, &slots, len).map_or(ptr::null_mut(), GuestPage::into_raw)
+}
+
+/// Ends a pin.
+///
+/// # Safety
+///
+/// The current task got the pin of `gpc` from [`pin`], and gives it up.
+pub(in crate::backend) unsafe extern "C" fn unpin(gpc: *mut bindings::gfn_to_pfn_cache) {
+    // SAFETY: It is a cache, and the task's pin of it is given up.
+    unsafe { GuestPage::end_raw(Gpc::from_raw(gpc)) };
+}
+
+/// Writes the guest's clock; returns whether it did (`kvm_setup_guest_pvclock`).
+///
+/// # Safety
+///
+/// `gpc` is a cache, `clock` can be read and written, and `kvm->srcu` is held. May sleep.
+pub(in crate::backend) unsafe extern "C" fn write_pvclock(
+    gpc: *mut bindings::gfn_to_pfn_cache,
+    offset: c_uint,
+    clock: *mut bindings::pvclock_vcpu_time_info,
+) -> bool {
+    // SAFETY: It is a cache.
+    let cache = unsafe { Gpc::from_raw(gpc) };
+    // SAFETY: `kvm->srcu` is held.
+    let mut slots = unsafe { SlotsHeld::assume(cache.vm()) };
+    // The C struct is packed, so it may lie anywhere.
+    let words = clock.cast::<pvclock::Clock>();
+    // SAFETY: The clock is the caller's, and consists of such words.
+    let mut copy = unsafe { words.read_unaligned() };
+    let written = pvclock::write(cache, &mut slots, offset as usize, &mut copy);
+    // SAFETY: As above.
+    unsafe { words.write_unaligned(copy) };
+    written
+}

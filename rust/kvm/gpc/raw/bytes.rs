@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is read from a page of the guest's, and written to it. The guest may access the page at the
+//! same time, so C's functions do it.
+
+use super::cache::Gpc;
+use crate::kvm::gpc::page::GuestPage;
+use core::mem::ManuallyDrop;
+use kernel::ffi::c_void;
+use kvm_bindings as bindings;
+
+impl Gpc {
+    /// The word at `offset` of the page. Only for a [`GuestPage`] that has it.
+    #[inline(always)]
+    pub(in crate::kvm::gpc) fn read_u32(&self, offset: usize) -> u32 {
+        // SAFETY: By the invariant of `GuestPage` the page is mapped and pinned, and it has looked that the
+        // word lies within.
+        unsafe { bindings::kvmrs_guest_read_u32(self.base().add(offset).cast()) }
+    }
+
+    /// Writes it, at once. As above.
+    #[inline(always)]
+    pub(in crate::kvm::gpc) fn write_u32(&self, offset: usize, value: u32) {
+        // SAFETY: As above.
+        unsafe { bindings::kvmrs_guest_write_u32(self.base().add(offset).cast(), value) };
+    }
+
+    /// Writes all of these, in any order. As above.
+    #[inline(always)]
+    pub(in crate::kvm::gpc) fn write_words<const N: usize>(&self, offset: usize, words: &[u32; N]) {
+        let (to, from) = (self.base().wrapping_add(offset), words.as_ptr());
+        // SAFETY: As above, for all words. What the page is mapped from is no memory of Rust's.
+        unsafe { bindings::kvmrs_guest_write(to.cast(), from.cast(), size_of_val(words)) };
+    }
+}
+
+impl GuestPage<'_> {
+    /// The address of what is cached, for C, which ends the pin by [`end_raw`](Self::end_raw).
+    #[inline(always)]
+    pub fn into_raw(self) -> *mut c_void {
+        let page = ManuallyDrop::new(self);
+        page.cache.base().wrapping_add(page.offset).cast()
+    }
+
+    /// Ends a pin that C has, for a page that `into_raw()` gave up.
+    ///
+    /// # Safety
+    ///
+    /// The current task must have a pin of `cache` by [`into_raw`](Self::into_raw), and give it up.
+    #[inline(always)]
+    pub unsafe fn end_raw(cache: &Gpc) {
+        cache.pins().unpin();
+        // SAFETY: The pin came with preemption off.
+        unsafe { crate::sync::preempt::enable() };
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Parts of the code that cannot be preempted.
+//!
+//! C header: [`include/linux/preempt.h`](srctree/include/linux/preempt.h)
+
+use kernel::types::NotThreadSafe;
+use kvm_bindings as bindings;
+
+/// Preemption is off, until the value is dropped.
+///
+/// # Invariants
+///
+/// It was switched off for the value alone.
+pub struct Guard(NotThreadSafe);
+
+/// Switches preemption off.
+#[inline(always)]
+pub fn disable() -> Guard {
+    // SAFETY: No requirements.
+    unsafe { bindings::kvmrs_preempt_disable() };
+    // INVARIANT: It was just switched off.
+    Guard(NotThreadSafe)
+}
+
+/// Ends what a guard would have ended that was forgotten.
+///
+/// # Safety
+///
+/// The current task must have forgotten a guard, for each call one.
+#[inline(always)]
+pub unsafe fn enable() {
+    // SAFETY: Preemption was switched off for the guard.
+    unsafe { bindings::kvmrs_preempt_enable() };
+}
+
+impl Drop for Guard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: By the type's invariant.
+        unsafe { enable() };
+    }
+}
