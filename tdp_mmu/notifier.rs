@@ -121,8 +121,10 @@ pub fn test_young(vm: &Vm, address: usize) -> bool {
     })
 }
 
-/// The host's address space goes away, and the VM's memory with it.
+/// The host's address space goes away, and the VM's memory with it. C leaves pfn caches alone, and a timer
+/// may still use them.
 pub fn release(vm: &Vm, released: Released<'_>) {
+    vm.invalidate_all_caches();
     vm.with_slots(|_| {
         vm.unmap_everything(released);
         vm.guest_memory_reclaimed();

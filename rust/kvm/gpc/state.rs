@@ -17,7 +17,10 @@ use super::{
     place::{Address, Place, Refused},
     raw::{FoundPage, Gpc, Mapping, RefreshLock, Sleeper}, //
 };
-use crate::kvm::memory::Announced;
+use crate::kvm::memory::{
+    Announced,
+    Vm, //
+};
 use core::ptr;
 
 /// A cache with its `refresh_lock` held.
@@ -206,5 +209,12 @@ impl Announced<'_> {
                 cache.pins().invalidate();
             }
         });
+    }
+}
+
+impl Vm {
+    /// Takes all memory away from the VM's pfn caches, as nobody will hear any more what the host changes.
+    pub fn invalidate_all_caches(&self) {
+        self.for_each_cache(|cache| cache.pins().invalidate());
     }
 }

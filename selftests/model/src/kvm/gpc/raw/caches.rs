@@ -102,7 +102,6 @@ impl Caches {
 impl Vm {
     /// Calls `visit` for each cache that is in use, under `gpc_lock`.
     pub(in crate::kvm::gpc) fn for_each_cache(&self, visit: impl Fn(&Gpc)) {
-        assert!(self.slots_update_is_blocked(), "a pfn cache could refresh");
         let list = lock_checked(&self.caches.list);
         list.iter().for_each(|cache| visit(cache));
     }
