@@ -5,9 +5,9 @@
 #define KVM_RS_BINDINGS_HELPER_H
 
 #include <linux/cpufeature.h>
-#include <linux/highmem.h>
 #include <linux/io.h>
 #include <linux/kvm_host.h>
+#include <linux/mm.h>
 #include <linux/rculist.h>
 #include <linux/rwlock.h>
 #include <linux/sched.h>

@@ -56,18 +56,17 @@ __kvmrs_helper kvm_pfn_t kvmrs_gpc_look_up(struct gfn_to_pfn_cache *gpc, struct 
 	return hva_to_pfn(&kfp);
 }
 
+/* 64-bit kernels have all memory mapped, and the TDP MMU needs one. */
 __kvmrs_helper void *kvmrs_gpc_map(kvm_pfn_t pfn)
 {
 	if (pfn_valid(pfn))
-		return kmap(pfn_to_page(pfn));
+		return page_address(pfn_to_page(pfn));
 	return memremap(pfn_to_hpa(pfn), PAGE_SIZE, MEMREMAP_WB);
 }
 
 __kvmrs_helper void kvmrs_gpc_unmap(kvm_pfn_t pfn, void *base)
 {
-	if (pfn_valid(pfn))
-		kunmap(pfn_to_page(pfn));
-	else
+	if (!pfn_valid(pfn))
 		memunmap(base);
 }
 

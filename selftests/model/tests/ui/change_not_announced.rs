@@ -2,14 +2,7 @@
 
 //! Pfn caches forget what the host changes when the change has its place, and not before.
 
-use kvmrs_model::{
-    kvm::{Announced, Vm},
-    mm::HostRange,
-};
-
-fn forged(vm: &Vm, range: HostRange) {
-    Announced { vm, range }.invalidate_caches(); //~ E0451
-}
+use kvmrs_model::kvm::Vm;
 
 fn by_the_vm(vm: &Vm) {
     vm.for_each_cache(|_| ()); //~ E0624

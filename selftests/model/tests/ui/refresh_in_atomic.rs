@@ -15,8 +15,4 @@ fn in_an_interrupt(cache: &Gpc, slots: &SlotsHeld<'_>) {
     let _ = Sleeper::new(slots); //~ E0308
 }
 
-fn forged(slots: &SlotsHeld<'_>) {
-    let _ = Sleeper { slots }; //~ E0451
-}
-
 fn main() {}
