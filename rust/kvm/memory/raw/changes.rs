@@ -75,7 +75,7 @@ impl ChangeLock<'_> {
             (&raw mut (*kvm).gpc_invalidate_seq).write_volatile(ended);
             let others = (*kvm).mn_active_invalidate_count.checked_sub(1);
             (*kvm).mn_active_invalidate_count = others.unwrap_or(0);
-            others.map(|others| others as usize)
+            others
         }
     }
 
