@@ -6,9 +6,11 @@
 //! - [`memory`], [`idle`], [`userfault`]: the host's memory in a VM's slots, and what can happen to it
 //! - [`nodes`]: where the memory of a process is
 //! - [`backend`], [`module`]: which TDP MMU a VM is on
+//! - [`xen`]: pages of a guest's that the kernel writes to
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
 //! - [`probes`]: how often the kernel does something
+//! - [`kernel_log`]: what the kernel warns about
 //! - [`ioctls`]: calls of KVM's by number, for who makes wrong ones
 //! - [`mark`]: marks in the stream of instructions
 //! - [`sysfs`]: the files of the kernel's settings
@@ -19,6 +21,7 @@ pub mod guest;
 pub mod idle;
 pub mod inside;
 pub mod ioctls;
+pub mod kernel_log;
 pub mod mark;
 pub mod memory;
 pub mod module;
@@ -29,3 +32,4 @@ pub mod sysfs;
 pub mod userfault;
 pub mod vcpu;
 pub mod vm;
+pub mod xen;

@@ -14,6 +14,18 @@ pub fn here() -> Result<usize> {
     Ok(here as usize)
 }
 
+/// The processors that this thread may be on.
+pub fn allowed() -> Result<Vec<usize>> {
+    // SAFETY: all zeros is a set without processors.
+    let mut cpus: libc::cpu_set_t = unsafe { zeroed() };
+    // SAFETY: the set is of the size that is given.
+    let failed = unsafe { libc::sched_getaffinity(0, size_of_val(&cpus), &mut cpus) };
+    ensure!(failed == 0, "sched_getaffinity: {}", Error::last_os_error());
+    // SAFETY: numbers below the size of the set.
+    let is_set = |&cpu: &usize| unsafe { libc::CPU_ISSET(cpu, &cpus) };
+    Ok((0..libc::CPU_SETSIZE as usize).filter(is_set).collect())
+}
+
 /// Keeps this thread, and those that it starts from now on, on one processor.
 pub fn stay_on(cpu: usize) -> Result<()> {
     // SAFETY: all zeros is a set without processors.

@@ -16,6 +16,7 @@ mod clock;
 mod cpu;
 mod differential;
 mod harness;
+mod hostage;
 mod log;
 mod rng;
 mod stress;

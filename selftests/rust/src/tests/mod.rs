@@ -11,6 +11,7 @@ mod dirty_modes;
 mod edges;
 mod errors;
 mod giving_way;
+mod gpc;
 mod inside;
 mod invalidation;
 mod ksm;
@@ -37,7 +38,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 22] = [
+const GROUPS: [&[Test]; 23] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -59,6 +60,7 @@ const GROUPS: [&[Test]; 22] = [
     inside::TESTS,
     maps::TESTS,
     counters::TESTS,
+    gpc::TESTS,
     tool::TESTS,
 ];
 

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel warns about while a test runs. A warning that userspace can trigger is a bug.
+
+use crate::sysfs;
+use anyhow::{Context, Result};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+
+/// The kernel prints most warnings once. Writing here arms them again.
+const ARM: &str = "/sys/kernel/debug/clear_warn_once";
+const LOG: &str = "/dev/kmsg";
+/// A record is at most this long.
+const RECORD: usize = 8192;
+
+/// The kernel's log from a moment on.
+pub struct KernelLog(File);
+
+impl KernelLog {
+    /// From now on.
+    pub fn from_now() -> Result<Self> {
+        sysfs::write(ARM, "1")?;
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(LOG)
+            .context(LOG)?;
+        file.seek(SeekFrom::End(0)).context(LOG)?;
+        Ok(Self(file))
+    }
+
+    /// The first line of each warning since the last look.
+    pub fn warnings(&mut self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let mut record = [0; RECORD];
+        loop {
+            match self.0.read(&mut record) {
+                Ok(length) => found.extend(warning(&record[..length])),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(found),
+                Err(error) => return Err(error).context(LOG),
+            }
+        }
+    }
+}
+
+/// The text of a record that begins a warning: it comes after numbers and a semicolon.
+fn warning(record: &[u8]) -> Option<String> {
+    let record = String::from_utf8_lossy(record);
+    let (_, text) = record.split_once(';')?;
+    let first = text.lines().next()?;
+    first.starts_with("WARNING:").then(|| first.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::warning;
+
+    #[test]
+    fn a_warning_begins_its_record() {
+        let record = b"4,700,1234,-;WARNING: virt/kvm/x.c:1 at f\n SUBSYSTEM=a\n";
+        assert_eq!(
+            warning(record).as_deref(),
+            Some("WARNING: virt/kvm/x.c:1 at f")
+        );
+        assert_eq!(warning(b"4,701,1235,-;RIP: WARNING:\n"), None);
+    }
+}

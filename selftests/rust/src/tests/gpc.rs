@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The cache through which the kernel writes to pages of a guest's: when it looks a page up again
+//! ("refreshes"), and for whom it waits then.
+
+use super::{interrupt_at_once, reported};
+use crate::beside::beside;
+use crate::clock::wait_for;
+use crate::harness::{Skip, Test};
+use crate::hostage;
+use anyhow::{bail, ensure, Context, Result};
+use kvmtest::kernel_log::KernelLog;
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_4K};
+use kvmtest::probes::{Probes, Whose};
+use kvmtest::vcpu::Vcpu;
+use kvmtest::vm::{Vm, BASE};
+use kvmtest::xen::{self, Area};
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+pub const TESTS: &[Test] = &[
+    reported("07-inactive-cache", "gpc_refresh_inactive", inactive),
+    reported("08-cache-waits", "gpc_refresh_elsewhere", elsewhere),
+    reported("08-cache-waits", "gpc_refresh_killed", killed),
+];
+
+const PORT: u32 = 5;
+/// Threads that take memory away at the same time.
+const STORMS: usize = 4;
+/// How long they go on. Without an end of theirs, C would not end either.
+const STORM: Duration = Duration::from_secs(5);
+const REFRESHES: u64 = 20;
+/// How often to try what a busy host may prevent.
+const ROUNDS: usize = 8;
+
+/// A recipe for one warning.
+type Recipe = fn(&Vm, &mut Vcpu) -> Result<()>;
+
+/// A cache that is not in use is not refreshed, and the kernel does not warn about it.
+fn inactive(backend: &str) -> Result<()> {
+    let recipes: [Recipe; 2] = [no_shared_page, no_page_of_vcpu];
+    let mut warnings = Vec::new();
+    for recipe in recipes {
+        let memory = Memory::new(2 * PAGE_4K, Backing::Small)?;
+        let (vm, mut vcpu) = Vm::with(backend, &memory)?;
+        xen::enable(&vm)?;
+        let mut log = KernelLog::from_now()?;
+        recipe(&vm, &mut vcpu)?;
+        warnings.extend(log.warnings()?);
+    }
+    ensure!(warnings.is_empty(), "the kernel warns: {warnings:?}");
+    Ok(())
+}
+
+/// There is no page for the event.
+fn no_shared_page(vm: &Vm, _: &mut Vcpu) -> Result<()> {
+    let refused = xen::send(vm, PORT).err().context("an event was sent")?;
+    ensure!(
+        refused.raw_os_error() == Some(libc::EINVAL),
+        "sending an event: {refused}"
+    );
+    Ok(())
+}
+
+/// The event gets to its page, but then to none of the vCPU's. The vCPU looks for one at its next exit.
+fn no_page_of_vcpu(vm: &Vm, vcpu: &mut Vcpu) -> Result<()> {
+    xen::set_shared_page(vm, BASE)?;
+    xen::send(vm, PORT).context("sending an event")?;
+    vcpu.fill(&(BASE + PAGE_4K..BASE + 2 * PAGE_4K), 1)
+}
+
+/// Threads of this process are in the middle of invalidations all the time, but the cache's page is in
+/// none of them: it is looked up once, or once more.
+fn elsewhere(backend: &str) -> Result<()> {
+    if !Probes::work_here() {
+        bail!(Skip("the kernel has no kprobes".into()));
+    }
+    let other = Memory::new(8 * MIB, Backing::Small)?;
+    let memory = Memory::new(2 * PAGE_4K, Backing::Small)?;
+    let (_vm, vcpu) = Vm::with(backend, &memory)?;
+    let _preempt = interrupt_at_once()?;
+    let lookups = Probes::new(&["kvm:hva_to_pfn"], Whose::Mine)?;
+    let begun = Mutex::new(HashSet::new());
+    let begin = Instant::now();
+    let storm = || {
+        begun
+            .lock()
+            .expect("no panics here")
+            .insert(thread::current().id());
+        if begin.elapsed() < STORM {
+            return other.advise(0..other.size(), libc::MADV_FREE);
+        }
+        sleep(Duration::from_millis(1));
+        Ok(())
+    };
+    let (lookups, took) = beside(STORMS, storm, || {
+        wait_for("all storms", || {
+            Ok(begun.lock().expect("no panics here").len() == STORMS)
+        })?;
+        let begin = Instant::now();
+        for number in 0..REFRESHES {
+            let page = BASE + number % 2 * PAGE_4K;
+            xen::set_area(&vcpu, Area::Info, Some(page)).context("moving a page")?;
+        }
+        Ok((lookups.calls()?, begin.elapsed()))
+    })?;
+    ensure!(
+        (REFRESHES..=2 * REFRESHES).contains(&lookups),
+        "{lookups} lookups of a page in {took:?} instead of {REFRESHES}"
+    );
+    Ok(())
+}
+
+/// A process that waits for the invalidation of the page itself can be killed meanwhile.
+fn killed(backend: &str) -> Result<()> {
+    let _preempt = interrupt_at_once()?;
+    for _ in 0..ROUNDS {
+        let memory = Memory::new(4 * MIB, Backing::Small)?;
+        let (_vm, vcpu) = Vm::with(backend, &memory)?;
+        let refresh = || xen::set_area(&vcpu, Area::Info, Some(BASE)).is_ok();
+        let storm = || memory.advise(0..memory.size(), libc::MADV_FREE);
+        if let Some(died) = hostage::dies(storm, &refresh)? {
+            ensure!(died, "a refresh that waits cannot be killed");
+            return Ok(());
+        }
+    }
+    bail!(Skip("no invalidation could be held up".into()))
+}
