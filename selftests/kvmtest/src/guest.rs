@@ -23,7 +23,7 @@ pub const SMM_CODE: u64 = 0x38000;
 
 /// Bit 1 is always set. Interrupts are on, though there are none for the guest: Bochs does not
 /// interrupt a guest for the host that was entered with interrupts off (docs/emulators.md).
-const RFLAGS: u64 = 0x202;
+pub(crate) const RFLAGS: u64 = 0x202;
 
 global_asm!(
     r#"

@@ -6,7 +6,7 @@
 //! - [`memory`], [`idle`], [`userfault`]: the host's memory in a VM's slots, and what can happen to it
 //! - [`nodes`]: where the memory of a process is
 //! - [`backend`], [`module`]: which TDP MMU a VM is on
-//! - [`xen`]: pages of a guest's that the kernel writes to
+//! - [`xen`], [`watch`]: pages of a guest's that the kernel writes to, and a guest that reads them
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
 //! - [`probes`]: how often the kernel does something
@@ -32,4 +32,5 @@ pub mod sysfs;
 pub mod userfault;
 pub mod vcpu;
 pub mod vm;
+pub mod watch;
 pub mod xen;

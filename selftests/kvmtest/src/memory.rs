@@ -3,10 +3,10 @@
 //! Memory of this process that VMs have in their slots, and what can happen to it.
 
 use anyhow::{bail, ensure, Context, Result};
-use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
+use rustix::fs::MemfdFlags;
 use std::io::Error;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::Ordering::SeqCst;
 use vm_memory::{Bytes, VolatileSlice};
@@ -22,8 +22,6 @@ pub const PAGE_2M: u64 = 2 * MIB;
 /// Size of the largest page.
 pub const PAGE_1G: u64 = 1024 * MIB;
 
-const ANONYMOUS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-
 const MPOL_DEFAULT: u64 = 0;
 const MPOL_BIND: u64 = 2;
 const MPOL_MF_MOVE: u64 = 2;
@@ -37,8 +35,12 @@ pub enum Backing {
     Sparse,
     /// Transparent huge pages.
     Huge,
+    /// Huge pages, from the pool.
+    Pool,
     /// Pages of 1G, from the pool.
     Gigantic,
+    /// Small pages of a file without a name, which processes share.
+    File,
 }
 
 impl Backing {
@@ -47,6 +49,16 @@ impl Backing {
             PAGE_1G
         } else {
             PAGE_2M
+        }
+    }
+
+    /// Further flags for mmap().
+    fn flags(self) -> i32 {
+        match self {
+            Self::Pool => libc::MAP_PRIVATE | libc::MAP_HUGETLB | libc::MAP_HUGE_2MB,
+            Self::Gigantic => libc::MAP_PRIVATE | libc::MAP_HUGETLB | libc::MAP_HUGE_1GB,
+            Self::File => libc::MAP_SHARED,
+            _ => libc::MAP_PRIVATE,
         }
     }
 }
@@ -87,7 +99,7 @@ impl Memory {
         match backing {
             Backing::Huge => memory.advise(0..size, libc::MADV_HUGEPAGE)?,
             Backing::Small | Backing::Sparse => memory.advise(0..size, libc::MADV_NOHUGEPAGE)?,
-            Backing::Gigantic => {}
+            Backing::Pool | Backing::Gigantic | Backing::File => {}
         }
         memory.populate(backing)?;
         Ok(memory)
@@ -103,12 +115,11 @@ impl Memory {
 
     /// The same pages of a file, mapped twice and not populated in either place.
     pub fn twice(size: u64) -> Result<[Self; 2]> {
-        let file = memfd_create("kvmtest", MemfdFlags::CLOEXEC).context("memfd_create")?;
-        ftruncate(&file, size).context("ftruncate")?;
+        let file = unnamed_file(size)?;
         let mapped = || -> Result<Self> {
             let memory = Self::reserve(size, Backing::Small)?;
             let place = Some(memory.pointer(&(0..size)));
-            map(place, size, libc::MAP_SHARED, file.as_raw_fd())?;
+            map(place, size, libc::MAP_SHARED, Some(&file))?;
             Ok(memory)
         };
         Ok([mapped()?, mapped()?])
@@ -131,12 +142,9 @@ impl Memory {
         } else {
             size + backing.alignment()
         };
-        let extra = if gigantic {
-            libc::MAP_HUGETLB | libc::MAP_HUGE_1GB
-        } else {
-            0
-        };
-        let start = map(None, length, ANONYMOUS | extra, -1)?;
+        let file = (backing == Backing::File).then(|| unnamed_file(length));
+        let file = file.transpose()?;
+        let start = map(None, length, backing.flags(), file.as_ref())?;
         Ok(Self {
             mapping: (start, length),
             address: start.next_multiple_of(backing.alignment()),
@@ -217,12 +225,8 @@ impl Memory {
 
     /// Puts new, empty memory in the place of `range`: munmap() and mmap() in one.
     pub fn replace(&self, range: Range<u64>) -> Result<()> {
-        map(
-            Some(self.pointer(&range)),
-            range.end - range.start,
-            ANONYMOUS,
-            -1,
-        )?;
+        let place = Some(self.pointer(&range));
+        map(place, length(&range) as u64, libc::MAP_PRIVATE, None)?;
         Ok(())
     }
 
@@ -284,8 +288,19 @@ fn remap(from: *mut libc::c_void, to: *mut libc::c_void, length: usize) -> Resul
     Ok(())
 }
 
-fn map(place: Option<*mut libc::c_void>, length: u64, flags: i32, file: RawFd) -> Result<u64> {
+/// A mapping of `file`, or of none.
+fn map(
+    place: Option<*mut libc::c_void>,
+    length: u64,
+    flags: i32,
+    file: Option<&OwnedFd>,
+) -> Result<u64> {
     let fixed = if place.is_some() { libc::MAP_FIXED } else { 0 };
+    let anonymous = if file.is_none() {
+        libc::MAP_ANONYMOUS
+    } else {
+        0
+    };
     // SAFETY: a mapping where the kernel likes touches no other memory, and `place` is in a
     // mapping of the caller's.
     let start = unsafe {
@@ -293,8 +308,8 @@ fn map(place: Option<*mut libc::c_void>, length: u64, flags: i32, file: RawFd) -
             place.unwrap_or(ptr::null_mut()),
             length as usize,
             libc::PROT_READ | libc::PROT_WRITE,
-            flags | fixed,
-            file,
+            flags | fixed | anonymous | libc::MAP_NORESERVE,
+            file.map_or(-1, AsRawFd::as_raw_fd),
             0,
         )
     };
@@ -302,6 +317,12 @@ fn map(place: Option<*mut libc::c_void>, length: u64, flags: i32, file: RawFd) -
         bail!("mmap of {length} bytes: {}", Error::last_os_error());
     }
     Ok(start as u64)
+}
+
+fn unnamed_file(length: u64) -> Result<OwnedFd> {
+    let file = rustix::fs::memfd_create("memory", MemfdFlags::CLOEXEC).context("memfd_create")?;
+    rustix::fs::ftruncate(&file, length)?;
+    Ok(file)
 }
 
 impl Drop for Memory {

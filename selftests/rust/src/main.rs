@@ -6,6 +6,7 @@
 //!     kvmrs-selftests --list
 //!     kvmrs-selftests differential [--seconds N] [--seed N]
 //!     kvmrs-selftests stress [--seconds N] [--seed N] [--backends NAME[,NAME...]]
+//!     kvmrs-selftests torture [--seconds N] [--seed N] [--backend c|rust]
 //!     kvmrs-selftests watcher lockdep|kmemleak|kcsan
 //!
 //! Runs the tests named, or all, and prints KTAP, or with --json one object a line. The exit code
@@ -18,10 +19,12 @@ mod differential;
 mod harness;
 mod hostage;
 mod log;
+mod refusal;
 mod rng;
 mod stress;
 mod swap;
 mod tests;
+mod torture;
 mod watcher;
 
 use anyhow::{bail, Context, Result};
@@ -52,6 +55,7 @@ fn run() -> Result<ExitCode> {
     match words.peek().map(String::as_str) {
         Some("differential") => return differential::main(words.skip(1)),
         Some("stress") => return stress::main(words.skip(1)),
+        Some("torture") => return torture::main(words.skip(1)),
         Some("watcher") => return watcher::main(words.skip(1)),
         _ => {}
     }

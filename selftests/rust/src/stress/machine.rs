@@ -6,8 +6,8 @@
 //! time. The second does the same with another word of the same pages, or copies words in the
 //! other memory, so that the host sees which page it uses.
 
-use super::refusal::{Denials, Denied, InternalError};
 use super::seen::{Effect, Seen};
+use crate::refusal::{Denials, Denied, InternalError};
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::{kvm_regs, KVM_MEM_LOG_DIRTY_PAGES as LOG};
 use kvm_ioctls::VcpuExit;

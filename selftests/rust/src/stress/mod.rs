@@ -14,7 +14,6 @@ mod host;
 mod life;
 mod machine;
 mod ops;
-mod refusal;
 
 mod seen;
 mod summary;

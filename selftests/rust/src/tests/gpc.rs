@@ -3,11 +3,12 @@
 //! The cache through which the kernel writes to pages of a guest's: when it looks a page up again
 //! ("refreshes"), and for whom it waits then.
 
-use super::{interrupt_at_once, reported};
+use super::{interrupt_at_once, reported, test};
 use crate::beside::beside;
 use crate::clock::wait_for;
 use crate::harness::{Skip, Test};
 use crate::hostage;
+use crate::torture;
 use anyhow::{bail, ensure, Context, Result};
 use kvmtest::kernel_log::KernelLog;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_4K};
@@ -24,6 +25,10 @@ pub const TESTS: &[Test] = &[
     reported("07-inactive-cache", "gpc_refresh_inactive", inactive),
     reported("08-cache-waits", "gpc_refresh_elsewhere", elsewhere),
     reported("08-cache-waits", "gpc_refresh_killed", killed),
+    Test {
+        timeout: 120,
+        ..test("gpc_torture", |backend| torture::run(backend, TORTURE, 1))
+    },
 ];
 
 const PORT: u32 = 5;
@@ -32,6 +37,8 @@ const STORMS: usize = 4;
 /// How long they go on. Without an end of theirs, C would not end either.
 const STORM: Duration = Duration::from_secs(5);
 const REFRESHES: u64 = 20;
+/// Seconds.
+const TORTURE: u64 = 12;
 /// How often to try what a busy host may prevent.
 const ROUNDS: usize = 8;
 
