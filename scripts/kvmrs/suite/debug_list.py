@@ -6,7 +6,7 @@ from typing import Dict, List
 
 from ..base import paths
 from ..machine import accel
-from . import testlist
+from . import own_tests, testlist
 from .own_tests import RustTest
 
 FILE = paths.REPO / "selftests" / "debug.toml"
@@ -63,7 +63,8 @@ def plan(flavor: str, suite: List[str]) -> Plan:
         *watcher,
         *(test for test in tests if test.name in last),
     ]
-    return Plan(in_order, testlist.settings(FILE) + testlist.pairs(special.get("settings", {})))
+    chosen = own_tests.select(in_order, special.get("only", []), emulated=False)
+    return Plan(chosen, testlist.settings(FILE) + testlist.pairs(special.get("settings", {})))
 
 
 def stress(seconds: int, *options: str) -> RustTest:

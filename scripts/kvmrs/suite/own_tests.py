@@ -5,7 +5,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence, TypeVar
 
 from ..base import paths
 from ..base.errors import KvmrsError
@@ -13,6 +13,7 @@ from ..build import crates
 from . import testlist
 
 CRATE = paths.REPO / "selftests" / "rust"
+T = TypeVar("T", bound=testlist.Test)
 INSIDE = "/tests/kvmrs-selftests"
 TOOL_INSIDE = "/tests/kvmrs"
 """Of the tool, which tests of this program start."""
@@ -104,7 +105,7 @@ def on_ept(file: Path) -> List[Test]:
     return [*tests, differential(own["differential_seconds"], own["differential_seed"])]
 
 
-def select(tests: List[Test], only: List[str], emulated: bool) -> List[Test]:
+def select(tests: Sequence[T], only: List[str], emulated: bool) -> List[T]:
     """The tests to run: all, or those named. An emulator has what each of them needs."""
     names = [test.name for test in tests]
     unknown = [name for name in only if name not in names]
