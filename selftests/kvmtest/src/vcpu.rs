@@ -7,7 +7,7 @@ use crate::ioctls::KVM_PRE_FAULT_MEMORY;
 use crate::memory::PAGE_4K;
 use crate::stats::Stats;
 use anyhow::{bail, ensure, Context, Result};
-use kvm_bindings::{kvm_pre_fault_memory, kvm_regs};
+use kvm_bindings::{kvm_msr_entry, kvm_pre_fault_memory, kvm_regs, Msrs};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::io::Error;
 use std::ops::Range;
@@ -16,6 +16,11 @@ use vmm_sys_util::ioctl::ioctl_with_mut_ref;
 
 /// The bit of CR4 that costs nothing to change, and flushes the TLB.
 const CR4_PGE: u64 = 1 << 7;
+
+/// The MSR that says where the guest's clock is.
+const MSR_KVM_SYSTEM_TIME_NEW: u32 = 0x4b56_4d01;
+/// In there: it is in use.
+const CLOCK_ON: u64 = 1;
 
 /// How a probe of an address without memory looks from outside.
 #[derive(Debug, PartialEq)]
@@ -45,6 +50,24 @@ impl Vcpu {
         let stats = Stats::of(&fd)?;
         let patient = false;
         Ok(Self { fd, stats, patient })
+    }
+
+    /// Has the kernel keep a clock at `gpa`.
+    pub fn set_clock(&self, gpa: u64) -> Result<()> {
+        let set = self.set_msr(MSR_KVM_SYSTEM_TIME_NEW, gpa | CLOCK_ON);
+        set.context("setting a clock")
+    }
+
+    /// Writes an MSR.
+    pub fn set_msr(&self, index: u32, data: u64) -> Result<()> {
+        let msr = kvm_msr_entry {
+            index,
+            data,
+            ..Default::default()
+        };
+        let written = self.fd.set_msrs(&Msrs::from_entries(&[msr])?)?;
+        ensure!(written == 1, "KVM refuses to write the MSR {index:#x}");
+        Ok(())
     }
 
     /// Runs until the guest halts or says that it is done, and gives its registers.

@@ -5,6 +5,7 @@
 mod aging;
 mod async_fault;
 mod backends;
+mod clocks;
 mod counters;
 mod dirty_log;
 mod dirty_modes;
@@ -38,7 +39,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 23] = [
+const GROUPS: [&[Test]; 24] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -60,6 +61,7 @@ const GROUPS: [&[Test]; 23] = [
     inside::TESTS,
     maps::TESTS,
     counters::TESTS,
+    clocks::TESTS,
     gpc::TESTS,
     tool::TESTS,
 ];

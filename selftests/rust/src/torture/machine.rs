@@ -7,7 +7,7 @@
 
 use crate::refusal::{Denials, Denied, InternalError};
 use anyhow::{bail, ensure, Context, Result};
-use kvm_bindings::{kvm_mp_state, kvm_msr_entry, Msrs, KVM_MP_STATE_RUNNABLE};
+use kvm_bindings::{kvm_mp_state, KVM_MP_STATE_RUNNABLE};
 use kvm_ioctls::VcpuExit;
 use kvmtest::guest::DONE_PORT;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
@@ -32,8 +32,6 @@ pub const USED: u64 = 5 * PAGE_4K;
 /// Where each vCPU's clock is once more, in the memory that is taken away.
 pub const TIMES: [u64; 2] = [0, 64];
 
-/// The MSR that says where the clock is.
-const MSR_KVM_SYSTEM_TIME_NEW: u32 = 0x4b56_4d01;
 /// Nanoseconds by which clocks may differ: each change of one is a new measurement.
 const DRIFT: u64 = 10_000_000;
 
@@ -110,7 +108,7 @@ impl Machine {
                 mp_state: KVM_MP_STATE_RUNNABLE,
             };
             vcpu.fd.set_mp_state(runnable)?;
-            set_clock(vcpu, BASE + CLOCKS[index])?;
+            vcpu.set_clock(BASE + CLOCKS[index])?;
             let areas = [
                 (Area::Info, BASE + INFOS[index]),
                 (Area::Runstate, BASE + STATES[index]),
@@ -253,15 +251,4 @@ fn taken_slot(taken: &Memory) -> Slot {
         gpa: BASE + 4 * MIB,
         ..Slot::of(taken)
     }
-}
-
-fn set_clock(vcpu: &Vcpu, gpa: u64) -> Result<()> {
-    let msr = kvm_msr_entry {
-        index: MSR_KVM_SYSTEM_TIME_NEW,
-        data: gpa | 1,
-        ..Default::default()
-    };
-    let msrs = Msrs::from_entries(&[msr]).context("one MSR")?;
-    ensure!(vcpu.fd.set_msrs(&msrs)? == 1, "there is no clock");
-    Ok(())
 }
