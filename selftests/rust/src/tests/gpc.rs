@@ -10,6 +10,7 @@ use crate::harness::{Skip, Test};
 use crate::hostage;
 use crate::torture;
 use anyhow::{bail, ensure, Context, Result};
+use kvmtest::backend::RUST;
 use kvmtest::kernel_log::KernelLog;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
@@ -22,6 +23,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
+    test("gpc_whose", whose),
     reported("07-inactive-cache", "gpc_refresh_inactive", inactive),
     reported("08-cache-waits", "gpc_refresh_elsewhere", elsewhere),
     reported("08-cache-waits", "gpc_refresh_killed", killed),
@@ -31,6 +33,12 @@ pub const TESTS: &[Test] = &[
     },
 ];
 
+/// What C does for a cache: looks its page up, takes it away in an invalidation, lets go of it.
+const C_CACHE: [&str; 3] = [
+    "kvm:__kvm_gpc_refresh",
+    "kvm:gfn_to_pfn_cache_invalidate_start",
+    "kvm:gpc_unmap",
+];
 const PORT: u32 = 5;
 /// Threads that take memory away at the same time.
 const STORMS: usize = 4;
@@ -137,4 +145,37 @@ fn killed(backend: &str) -> Result<()> {
         }
     }
     bail!(Skip("no invalidation could be held up".into()))
+}
+
+/// A VM on Rust never gets into what C does for a cache, and one on C does.
+fn whose(backend: &str) -> Result<()> {
+    if !Probes::work_here() {
+        bail!(Skip("the kernel has no kprobes".into()));
+    }
+    let calls = Probes::new(&C_CACHE, Whose::All)?;
+    use_caches(backend)?;
+    let calls = calls.calls()?;
+    let mine = backend != RUST;
+    ensure!(mine == (calls > 0), "{calls} calls on {backend}");
+    Ok(())
+}
+
+/// Pages for the kernel to write to come, are written to, are taken away, move and go.
+fn use_caches(backend: &str) -> Result<()> {
+    let memory = Memory::new(4 * PAGE_4K, Backing::Small)?;
+    let (vm, mut vcpu) = Vm::with(backend, &memory)?;
+    xen::enable(&vm)?;
+    xen::set_shared_page(&vm, BASE)?;
+    vcpu.set_clock(BASE + PAGE_4K)?;
+    for area in [Area::Info, Area::Time, Area::Runstate] {
+        xen::set_area(&vcpu, area, Some(BASE + 2 * PAGE_4K))?;
+    }
+    for round in 1..4 {
+        vcpu.fd.kvmclock_ctrl().context("KVM_KVMCLOCK_CTRL")?;
+        vcpu.fill(&(BASE + 3 * PAGE_4K..BASE + 4 * PAGE_4K), round)?;
+        xen::send(&vm, PORT).context("sending an event")?;
+        memory.discard(0..memory.size())?;
+        xen::set_area(&vcpu, Area::Info, Some(BASE + PAGE_4K))?;
+    }
+    xen::set_area(&vcpu, Area::Info, None).context("giving a page up")
 }
