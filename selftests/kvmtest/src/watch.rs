@@ -113,6 +113,14 @@ pub struct States {
     pub times: [u64; 4],
 }
 
+impl States {
+    /// By how much the times together are more than `until`.
+    pub fn excess(&self) -> i64 {
+        let sum: u64 = self.times.iter().sum();
+        sum.wrapping_sub(self.until) as i64
+    }
+}
+
 /// The guest's program, and what its vCPUs have read.
 pub struct Watch(Memory);
 

@@ -7,11 +7,13 @@
 //! - for each vCPU: where to look for an event, its clock, how long it was in which state
 
 use crate::ioctls::{
-    KVM_XEN_HVM_CONFIG, KVM_XEN_HVM_EVTCHN_SEND, KVM_XEN_HVM_SET_ATTR, KVM_XEN_VCPU_SET_ATTR,
+    KVM_XEN_HVM_CONFIG, KVM_XEN_HVM_EVTCHN_SEND, KVM_XEN_HVM_SET_ATTR, KVM_XEN_VCPU_GET_ATTR,
+    KVM_XEN_VCPU_SET_ATTR,
 };
 use crate::memory::PAGE_4K;
 use crate::vcpu::Vcpu;
 use crate::vm::Vm;
+use crate::watch::States;
 use anyhow::{Context, Result};
 use kvm_bindings::{
     kvm_irq_routing_entry, kvm_irq_routing_xen_evtchn, kvm_xen_hvm_attr,
@@ -20,11 +22,13 @@ use kvm_bindings::{
     KVM_IRQ_ROUTING_XEN_EVTCHN, KVM_XEN_ATTR_TYPE_RUNSTATE_UPDATE_FLAG,
     KVM_XEN_ATTR_TYPE_SHARED_INFO, KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
     KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, KVM_XEN_MSR_MIN_INDEX,
-    KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR, KVM_XEN_VCPU_ATTR_TYPE_TIMER,
-    KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO, KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO,
+    KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA,
+    KVM_XEN_VCPU_ATTR_TYPE_TIMER, KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO,
+    KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO,
 };
 use std::io::Error;
-use vmm_sys_util::ioctl::ioctl_with_ref;
+use std::os::fd::AsRawFd;
+use vmm_sys_util::ioctl::{ioctl_with_mut_ref, ioctl_with_ref};
 
 /// In the shared page: a bit for each event channel that has an event.
 pub const PENDING: u64 = 0x800;
@@ -103,6 +107,28 @@ pub fn set_area(vcpu: &Vcpu, area: Area, gpa: Option<u64>) -> Result<(), Error> 
     });
     attribute.u.gpa = gpa.unwrap_or(u64::MAX);
     call!(&vcpu.fd, KVM_XEN_VCPU_SET_ATTR(), &attribute)
+}
+
+/// The states that KVM has of a vCPU, whether or not the guest has a place for them. This waits until the
+/// vCPU has stopped.
+pub fn states(vcpu: &impl AsRawFd) -> Result<States> {
+    let mut attribute = vcpu_attribute(KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA);
+    // SAFETY: the structure is what belongs to this number, and the kernel writes to nothing else.
+    let failed = unsafe { ioctl_with_mut_ref(vcpu, KVM_XEN_VCPU_GET_ATTR(), &mut attribute) };
+    if failed != 0 {
+        return Err(Error::last_os_error()).context("getting the states");
+    }
+    // SAFETY: the kernel has filled in this part of the union; it consists of numbers.
+    let states = unsafe { attribute.u.runstate };
+    Ok(States {
+        until: states.state_entry_time,
+        times: [
+            states.time_running,
+            states.time_runnable,
+            states.time_blocked,
+            states.time_offline,
+        ],
+    })
 }
 
 /// Has an event come through channel `port` when the guest's clock is at `nanoseconds`.
