@@ -72,7 +72,7 @@ pub(in crate::kvm::gpc) fn page_around(address: usize) -> HostRange {
 /// # Invariants
 ///
 /// `host` is where the host has `address`, if it is there at all, by `slot`. That was found in the slots
-/// of `generation`.
+/// of `generation`, or in newer ones. Those never have that generation.
 pub(in crate::kvm::gpc) struct Place<'s> {
     pub(in crate::kvm::gpc) address: Address,
     pub(in crate::kvm::gpc) host: Option<usize>,
@@ -84,6 +84,9 @@ impl<'s> Place<'s> {
     /// The place of `address` for a cache of `vm`, going by the memory slots. There is none in another
     /// VM's.
     pub(in crate::kvm::gpc) fn of(vm: &Vm, address: Address, slots: &'s SlotsHeld<'_>) -> Self {
+        // First, as slots may change between the two: an old slot must not pass for a new one. It is freed
+        // when nobody holds the old slots any more, and who pins the cache may hold the new ones.
+        let generation = slots.generation();
         let (slot, host) = match address {
             _ if !ptr::eq(vm, slots.vm()) => (None, None),
             Address::Host(host) => (None, Some(host)),
@@ -98,7 +101,7 @@ impl<'s> Place<'s> {
             address,
             host,
             slot,
-            generation: slots.generation(),
+            generation,
         }
     }
 

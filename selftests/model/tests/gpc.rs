@@ -156,6 +156,22 @@ fn slots_that_have_changed_are_looked_at_again() {
     end(&vm, &cache);
 }
 
+/// The slot that was found goes as soon as nobody is left who holds the old slots.
+#[test]
+fn a_slot_is_not_taken_for_one_of_newer_slots() {
+    let (vm, cache) = cache();
+    vm.slots_found.set({
+        let vm = vm.clone();
+        move || vm.set_generation(vm.generation() + 2)
+    });
+    activate(&cache, at(0, 0), LEN).expect("there is a page");
+    assert!(!is_valid(&cache), "its slot may be gone");
+    vm.slots_found.set(|| ());
+    refresh(&cache, LEN).expect("the slots stay now");
+    assert!(is_valid(&cache));
+    end(&vm, &cache);
+}
+
 #[test]
 fn an_address_of_the_host_needs_no_slot() {
     let (vm, cache) = cache();

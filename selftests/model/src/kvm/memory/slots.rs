@@ -26,7 +26,9 @@ impl<'vm> SlotsHeld<'vm> {
 
     /// The slot that `gfn` lies in, in `address_space`.
     pub fn find(&self, address_space: AddressSpace, gfn: Gfn) -> Option<&MemSlot> {
-        self.0.slot(address_space, gfn)
+        let slot = self.0.slot(address_space, gfn);
+        self.0.slots_found.run();
+        slot
     }
 }
 

@@ -92,6 +92,8 @@ pub struct Vm {
     generation: AtomicU64,
     /// When walks are asked to give way.
     pub breaks: Breaks,
+    /// What happens whenever a slot was found by its frame.
+    pub slots_found: Hook,
     /// What happens whenever a fault has looked up its page.
     pub lookups: Hook,
     /// What happens whenever a fault is about to take `mmu_lock`.
@@ -131,6 +133,7 @@ impl Vm {
             private: Mutex::default(),
             generation: AtomicU64::new(0),
             breaks: Breaks::default(),
+            slots_found: Hook::default(),
             lookups: Hook::default(),
             waits: Hook::default(),
             variants: Variants::default(),
