@@ -29,7 +29,8 @@ pub enum Refused {
     NoPage,
     /// The task is being killed while it waits.
     Killed,
-    /// The task has another address space than the VM, or the memory slots are another VM's.
+    /// The task has another address space than the VM, or one that goes, or the memory slots are another
+    /// VM's.
     Foreign,
 }
 

@@ -214,6 +214,7 @@ impl Announced<'_> {
 
 impl Vm {
     /// Takes all memory away from the VM's pfn caches, as nobody will hear any more what the host changes.
+    /// Nobody is looking a page up, nor will be: a [`Sleeper`] is a user of the address space that goes.
     pub fn invalidate_all_caches(&self) {
         self.for_each_cache(|cache| cache.pins().invalidate());
     }

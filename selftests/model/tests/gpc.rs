@@ -362,6 +362,15 @@ fn a_task_of_another_address_space_is_refused() {
 }
 
 #[test]
+fn an_address_space_that_goes_is_left_alone() {
+    let (vm, cache) = valid();
+    vm.put_mm();
+    assert!(!is_valid(&cache));
+    assert_eq!(refresh(&cache, LEN), Err(Refused::Foreign));
+    end(&vm, &cache);
+}
+
+#[test]
 fn the_slots_of_another_vm_are_refused() {
     use kvmrs_model::{kvm::gpc::Sleeper, pfncache::refresh};
     let (vm, cache) = valid();

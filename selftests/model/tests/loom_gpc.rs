@@ -151,6 +151,14 @@ fn go_there(world: &World) {
     gpc::activate(&world.cache, at(THERE, 0), LEN).expect("there is a page");
 }
 
+fn borrow(world: &World) {
+    let _ = gpc::activate(&world.cache, at(HERE, 0), LEN);
+}
+
+fn end_process(world: &World) {
+    world.vm.put_mm();
+}
+
 fn end_use(world: &World) {
     deactivate(&world.cache);
 }
@@ -228,6 +236,16 @@ fn end_of_use() {
     explore("gpc, end of use", 4, || {
         let world = World::valid();
         world.race(&[write, moves_here, end_use]);
+        world.end();
+    });
+}
+
+/// The process ends while a kernel thread that has borrowed its address space makes the cache valid.
+#[test]
+fn end_of_the_address_space() {
+    explore("gpc, end of the address space", 4, || {
+        let world = World::new();
+        world.race(&[read, borrow, end_process]);
         world.end();
     });
 }

@@ -6,27 +6,43 @@ use crate::kvm::{
     gpc::place::Refused,
     memory::SlotsHeld, //
 };
+use kernel::{
+    mm::{Mm, MmWithUser, MmWithUserAsync},
+    sync::aref::ARef, //
+};
 use kvm_bindings as bindings;
 
 /// A task of the VM's own: it may sleep, has the VM's address space, and holds the memory slots.
+///
+/// It is a user of the address space. A kernel thread may have borrowed one that nobody uses any more, in
+/// which pages still turn up while they are freed already.
 ///
 /// It has the hold of the slots for itself. What borrows from that, as a
 /// [`GuestPage`](crate::kvm::gpc::GuestPage) does, does not last until then.
 ///
 /// # Invariants
 ///
-/// The current task has the address space of the VM whose slots they are.
+/// The current task has the address space of the VM whose slots they are, and that is not released
+/// meanwhile.
 pub struct Sleeper<'a> {
     slots: &'a SlotsHeld<'a>,
+    /// Not to be released here if this was the last user: that sleeps long, and tells the VM.
+    _mm: ARef<MmWithUserAsync>,
 }
 
 impl<'a> Sleeper<'a> {
-    /// Takes note that the current task may sleep. Refuses one with another address space.
+    /// Takes note that the current task may sleep. Refuses one with another address space, or with one
+    /// that goes.
     pub fn new(slots: &'a mut SlotsHeld<'_>) -> Result<Self, Refused> {
+        let vm = slots.vm().as_ptr();
         // SAFETY: The VM is alive.
-        let own = unsafe { bindings::kvmrs_may_sleep_in(slots.vm().as_ptr()) };
+        let own = unsafe { bindings::kvmrs_may_sleep_in(vm) };
+        // SAFETY: The VM is alive, and its `mm_struct` stays as long as it.
+        let mm = unsafe { Mm::from_raw((*vm).mm) };
+        let user = own.then(|| mm.mmget_not_zero()).flatten();
         // INVARIANT: It was looked at, and `SlotsHeld` stays with the task.
-        own.then_some(Self { slots }).ok_or(Refused::Foreign)
+        let mm = user.map(MmWithUser::into_mmput_async);
+        mm.map(|_mm| Self { slots, _mm }).ok_or(Refused::Foreign)
     }
 
     /// The memory slots.

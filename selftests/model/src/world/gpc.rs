@@ -35,13 +35,15 @@ pub fn change(vm: &Vm, frame: Gfn, between: impl FnOnce()) {
 /// `kvm_gpc_activate()` and `kvm_gpc_activate_hva()`.
 pub fn activate(cache: &Gpc, address: Address, len: usize) -> Result<(), Refused> {
     let mut slots = SlotsHeld::new(cache.vm());
-    refresh::activate(cache, address, len, &mut Sleeper::new(&mut slots)?)
+    let mut task = Sleeper::new(&mut slots)?;
+    refresh::activate(cache, address, len, &mut task)
 }
 
 /// `kvm_gpc_refresh()`.
 pub fn refresh(cache: &Gpc, len: usize) -> Result<(), Refused> {
     let mut slots = SlotsHeld::new(cache.vm());
-    refresh::refresh(cache, len, &mut Sleeper::new(&mut slots)?)
+    let mut task = Sleeper::new(&mut slots)?;
+    refresh::refresh(cache, len, &mut task)
 }
 
 /// Calls `access` with the page pinned, if the cache is valid for `len` bytes.

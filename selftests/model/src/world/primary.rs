@@ -151,6 +151,13 @@ impl Primary {
         }
     }
 
+    /// All pages are freed, and nobody is told. Returns which there were.
+    pub fn free_all(&self) -> Vec<HostPage> {
+        std::mem::take(&mut lock(&self.0).pages)
+            .into_values()
+            .collect()
+    }
+
     /// Whether `pfn` holds `gfn`.
     pub fn holds(&self, gfn: Gfn, pfn: Pfn) -> bool {
         self.page(gfn).is_some_and(|page| page.pfn_of(gfn) == pfn)

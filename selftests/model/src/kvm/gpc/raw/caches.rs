@@ -2,7 +2,7 @@
 
 //! All caches of a VM, and what the kernel reads and writes by way of them.
 
-use super::cache::Gpc;
+use super::{cache::Gpc, mm::Users};
 use crate::{
     atomic::{
         self, lock as lock_checked,
@@ -46,6 +46,7 @@ pub struct Caches {
     pub found: Hook,
     killed: AtomicBool,
     pub(super) foreign: AtomicBool,
+    pub(super) users: Users,
 }
 
 impl Caches {

@@ -5,6 +5,7 @@
 mod cache;
 mod caches;
 mod found;
+mod mm;
 mod task;
 
 pub use cache::Gpc;

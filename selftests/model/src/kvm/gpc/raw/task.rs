@@ -8,7 +8,7 @@ use crate::{
     lockdep,
 };
 
-/// A task of the VM's own, which may sleep.
+/// A task of the VM's own, which may sleep. Its address space stays meanwhile.
 pub struct Sleeper<'a> {
     slots: &'a SlotsHeld<'a>,
 }
@@ -17,10 +17,9 @@ impl<'a> Sleeper<'a> {
     /// Takes note that the current task may sleep.
     pub fn new(slots: &'a mut SlotsHeld<'_>) -> Result<Self, Refused> {
         lockdep::might_sleep("a refresh");
-        match slots.vm().caches.foreign.load(SeqCst) {
-            true => Err(Refused::Foreign),
-            false => Ok(Self { slots }),
-        }
+        let vm = slots.vm();
+        let own = !vm.caches.foreign.load(SeqCst) && vm.get_mm();
+        own.then(|| Self { slots }).ok_or(Refused::Foreign)
     }
 
     /// The memory slots.
@@ -31,5 +30,11 @@ impl<'a> Sleeper<'a> {
     pub(in crate::kvm::gpc) fn wait_for_end(&mut self, ended: usize) -> Result<(), Refused> {
         let waited = self.slots.vm().wait_for_end(ended);
         waited.then_some(()).ok_or(Refused::Killed)
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.slots.vm().put_mm();
     }
 }
