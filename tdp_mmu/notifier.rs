@@ -15,8 +15,8 @@
 //! The flush comes before `mmu_lock` goes. Others who find an entry zapped owe nothing for it.
 //!
 //! An end that finds slots takes its start out of the record. If there is none that it could be, the
-//! VM is broken. A VM that hears nothing any more, as it is being destroyed, is left with starts that
-//! never end: C resets its count of them.
+//! VM is broken, and its statistics have one more `mmu_notifier_unmatched`. A VM that hears nothing
+//! any more, as it is being destroyed, is left with starts that never end: C resets its count of them.
 //!
 //! C counterpart: `kvm_mmu_notifier_*()` in `virt/kvm/kvm_main.c`.
 
@@ -33,6 +33,7 @@ use crate::{
         MemSlot,
         PendingFlush,
         SlotRange,
+        Start,
         Vm, //
     },
     mm::{
@@ -83,14 +84,21 @@ fn in_slot(slot: &MemSlot, range: GfnRange, may_block: bool) -> SlotRange {
 pub fn end(vm: &Vm, ended: Ended<'_>) {
     let range = ended.range();
     let has_slots = vm.with_slots(|slots| slots.in_host_range(range).next().is_some());
-    if has_slots {
-        let mut lock = vm.mmu_write();
-        match lock.begun(&ended) {
-            Some(begun) => lock.end(begun),
-            None => vm.bug(),
-        }
-    }
-    vm.end_change(ended, !has_slots);
+    let start = if has_slots {
+        end_begun(vm, &ended)
+    } else {
+        Start::Elided
+    };
+    vm.end_change(ended, start);
+}
+
+fn end_begun(vm: &Vm, ended: &Ended<'_>) -> Start {
+    let mut lock = vm.mmu_write();
+    let Some(begun) = lock.begun(ended) else {
+        return Start::Missing;
+    };
+    lock.end(begun);
+    Start::Recorded
 }
 
 /// Makes pages of `range` old, without `mmu_lock`. Returns whether any of them was accessed. A CPU may

@@ -58,6 +58,7 @@ pub use memory::{
     SlotRange,
     SlotsHeld,
     SlotsLocked,
+    Start,
     Vm,
     VmState, //
 };

@@ -15,7 +15,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::raw::Vm;
+use super::{
+    invalidations::Start,
+    raw::Vm, //
+};
 use crate::mm::{
     notifier::Ended,
     HostRange, //
@@ -98,16 +101,20 @@ impl Vm {
         Announced { vm: self, range }
     }
 
-    /// The change is over, and is counted, as elided if it concerned no slot. Wakes who waits for that.
-    /// An end too many marks the VM as broken.
+    /// The change is over, and is counted, with what its end has found of its start. Wakes who waits for
+    /// that. An end without a start marks the VM as broken.
     #[inline]
-    pub fn end_change(&self, ended: Ended<'_>, elided: bool) {
+    pub fn end_change(&self, ended: Ended<'_>, start: Start) {
         let mut lock = self.change_lock();
         let known = lock.changes().end(ended.range());
-        let others = lock.count_end(elided);
+        let others = lock.count_end(start == Start::Elided);
+        let unmatched = !known || others.is_none() || start == Start::Missing;
+        if unmatched {
+            lock.count_unmatched();
+        }
         drop(lock);
         self.wake_after_change(others == Some(0));
-        if !known || others.is_none() {
+        if unmatched {
             self.bug();
         }
     }

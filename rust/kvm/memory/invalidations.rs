@@ -100,6 +100,17 @@ fn raw(host: HostRange) -> [u64; 2] {
     [host.start as u64, host.end as u64]
 }
 
+/// What the end of an invalidation finds of its start.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Start {
+    /// It had nothing to do, as no slot lies there.
+    Elided,
+    /// It is in the record.
+    Recorded,
+    /// It is not, though a slot lies there.
+    Missing,
+}
+
 /// The record of one VM. Has cache lines of its own: what is beside it is read by every fault.
 #[repr(align(64))]
 pub struct Invalidations {

@@ -19,7 +19,10 @@ pub use any_vm::{
     AnyVm, //
 };
 pub use changes::Announced;
-pub use invalidations::Invalidations;
+pub use invalidations::{
+    Invalidations,
+    Start, //
+};
 pub(in crate::kvm) use memslot::raw_range;
 pub use memslot::{
     MemSlot,

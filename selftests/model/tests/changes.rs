@@ -8,7 +8,7 @@ use common::{frame, memory, vm_with, Options};
 use kvmrs_model::{
     kvm::{
         gpc::{Address, Gpc, Refused},
-        GfnRange, Level, MemSlot, Vm,
+        GfnRange, Level, MemSlot, Start, Vm,
     },
     machine::npt,
     mm::{
@@ -56,11 +56,11 @@ fn changes_without_a_place_concern_everybody() {
     assert!(is_valid(&cache), "no cache is there");
     assert_eq!(activate(&cache, at(40), LEN), Err(Refused::Killed));
     for number in (1..=33).rev() {
-        vm.end_change(Ended::of(&page(number)), false);
+        vm.end_change(Ended::of(&page(number)), Start::Recorded);
     }
     assert!(!vm.is_bugged() && !vm.slots_update_is_blocked());
     activate(&cache, at(40), LEN).expect("nothing is going on");
-    vm.end_change(Ended::of(&page(1)), false);
+    vm.end_change(Ended::of(&page(1)), Start::Recorded);
     assert!(vm.take_bug(), "one too many");
     end(&vm, &cache);
 }

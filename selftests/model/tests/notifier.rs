@@ -124,6 +124,9 @@ fn an_end_without_its_start_is_a_bug_and_no_hang() {
     end(&vm, host(0, 2));
     assert!(vm.take_bug(), "one end too many");
     assert_eq!(vm.recorded_invalidations(), 0);
+    end(&vm, host(0, 2));
+    assert!(vm.take_bug(), "neither of the two has begun");
+    assert_eq!(vm.stats.unmatched.get(), 3, "each counts once");
     kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
     kvm::destroy(&vm, vec![vcpu]);
 }
@@ -137,6 +140,7 @@ fn an_end_that_finds_another_slot_is_a_bug() {
     vm.hide_slots(false);
     end(&vm, host(0, 2));
     assert!(vm.take_bug() && !vm.invalidations.any());
+    assert_eq!(vm.stats.unmatched.get(), 1);
     kvm::destroy(&vm, vec![vcpu]);
 }
 
@@ -152,6 +156,7 @@ fn many_at_once_end_in_any_order() {
     }
     assert!(vm.recorded_invalidations() == 0 && !vm.invalidations.any());
     assert!(!vm.is_bugged() && !vm.slots_update_is_blocked());
+    assert_eq!(vm.stats.unmatched.get(), 0);
     kvm::destroy(&vm, vec![vcpu]);
 }
 

@@ -79,6 +79,14 @@ impl ChangeLock<'_> {
         }
     }
 
+    /// The end that was counted last had no start.
+    #[inline(always)]
+    pub(in crate::kvm::memory) fn count_unmatched(&mut self) {
+        let kvm = self.0.as_ptr();
+        // SAFETY: The VM is alive, and the lock held. Others only read the number, or clear it.
+        unsafe { (*kvm).stat.generic.mmu_notifier_unmatched += 1 };
+    }
+
     /// How many have ended. May wrap.
     #[inline(always)]
     pub(in crate::kvm::memory) fn ended(&self) -> usize {

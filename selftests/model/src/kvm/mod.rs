@@ -19,7 +19,7 @@ pub use lock::{
     Waiver,
 };
 pub use memory::{
-    host, Announced, AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Vm,
+    host, Announced, AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Start, Vm,
 };
 pub use roots::{Root, RootFilter};
 pub use spte::{LeafSpte, Spte};

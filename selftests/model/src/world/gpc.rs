@@ -5,7 +5,7 @@
 use crate::{
     kvm::{
         gpc::{Address, Gpc, GuestPage, Refused, Sleeper},
-        Gfn, GfnRange, MemSlot, SlotsHeld, Vm,
+        Gfn, GfnRange, MemSlot, SlotsHeld, Start, Vm,
     },
     mm::notifier::Ended,
     pfncache::refresh,
@@ -29,7 +29,7 @@ pub fn change(vm: &Vm, frame: Gfn, between: impl FnOnce()) {
     vm.primary.notify(GfnRange::one(frame));
     between();
     vm.primary.forget(GfnRange::one(frame));
-    vm.end_change(Ended::of(&range), false);
+    vm.end_change(Ended::of(&range), Start::Recorded);
 }
 
 /// `kvm_gpc_activate()` and `kvm_gpc_activate_hva()`.

@@ -16,7 +16,7 @@ mod vm;
 
 pub use any_vm::{AnySlots, AnyVm};
 pub use changes::Announced;
-pub use invalidations::Invalidations;
+pub use invalidations::{Invalidations, Start};
 pub use memslot::{frames, MemSlot, SlotRange, SlotState};
 pub use raw::{Counter, Setup, Stats, Vm};
 pub use slots::{SlotsHeld, SlotsLocked};

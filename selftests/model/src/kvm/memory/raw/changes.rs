@@ -47,6 +47,10 @@ impl ChangeLock<'_> {
         had_begun.then(|| usize::from(self.0.slots_update_is_blocked()))
     }
 
+    pub(in crate::kvm::memory) fn count_unmatched(&mut self) {
+        self.0.stats.unmatched.add(1);
+    }
+
     pub(in crate::kvm::memory) fn ended(&self) -> usize {
         self.0.host.ended.load(SeqCst) as usize
     }

@@ -54,6 +54,8 @@ pub struct Stats {
     pub tables: Counter,
     /// TLB flushes.
     pub flushes: Counter,
+    /// Ends of invalidations without a start.
+    pub unmatched: Counter,
     /// Changes of entries that were reported.
     pub changes: Counter,
     /// What vCPUs count of their faults.
