@@ -12,6 +12,11 @@ __kvmrs_helper void kvmrs_mmu_read_unlock(struct kvm *kvm)
 	read_unlock(&kvm->mmu_lock);
 }
 
+__kvmrs_helper void kvmrs_mmu_fault_read_lock(struct kvm_vcpu *vcpu)
+{
+	kvm_mmu_fault_read_lock(vcpu);
+}
+
 __kvmrs_helper void kvmrs_mmu_write_lock(struct kvm *kvm)
 {
 	write_lock(&kvm->mmu_lock);

@@ -28,7 +28,7 @@ impl PageFault<'_> {
         let vcpu = self.vcpu.as_ptr();
         // SAFETY: The vCPU is the current task's, and the fault is its. `look_up()` has seen that it has a
         // slot.
-        go_on(unsafe { bindings::__kvm_mmu_faultin_pfn(vcpu, self.raw) })?;
+        go_on(unsafe { bindings::kvm_mmu_lookup_pfn(vcpu, self.raw) })?;
         // SAFETY: No requirements.
         if unsafe { bindings::kvmrs_is_error_noslot_pfn(self.raw.pfn) } {
             // SAFETY: As above. There is no page with an error.

@@ -114,7 +114,7 @@ impl Vcpu {
     pub fn mmu_read(&self) -> MmuGuard<'_, Shared> {
         // SAFETY: The VM is alive. The lock is taken for the guard alone, which drops it.
         unsafe {
-            bindings::kvm_mmu_fault_read_lock(self.as_ptr());
+            bindings::kvmrs_mmu_fault_read_lock(self.as_ptr());
             MmuGuard::just_taken(self.vm())
         }
     }
