@@ -23,6 +23,7 @@ mod notifier;
 mod nx;
 mod reaper;
 mod recovery;
+mod runstate;
 mod smm;
 mod tool;
 mod userfault;
@@ -39,7 +40,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 24] = [
+const GROUPS: [&[Test]; 25] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -62,6 +63,7 @@ const GROUPS: [&[Test]; 24] = [
     maps::TESTS,
     counters::TESTS,
     clocks::TESTS,
+    runstate::TESTS,
     gpc::TESTS,
     tool::TESTS,
 ];
@@ -86,6 +88,7 @@ const fn test(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
         mixed: false,
         four_levels: false,
         report: "",
+        fails: "",
         run,
     }
 }
