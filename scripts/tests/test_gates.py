@@ -72,6 +72,17 @@ class VerdictTest(unittest.TestCase):
             judged = verdict.judge({"result": result, "reason": reason}, None, "", listed)
             self.assertEqual(judged.outcome, wanted, (listed, result, reason))
 
+    def test_a_killed_test_has_not_shown_the_failure_that_is_listed(self) -> None:
+        for endless, result, wanted in (
+            (False, "fail", KNOWN),
+            (False, "timeout", ""),
+            (True, "timeout", KNOWN),
+            (True, "fail", ""),
+            (True, "pass", KNOWN),
+        ):
+            test = testlist.Test("a", 10, fails=KNOWN, endless=endless)
+            self.assertEqual(test.known("c", result), wanted, (endless, result))
+
     def test_others_are_as_on_c(self) -> None:
         self.assertEqual(self.outcome("pass", "", "fail", ""), "pass")
         self.assertEqual(self.outcome("fail", "a.c:7", "pass", ""), "fail")

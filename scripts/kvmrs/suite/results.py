@@ -123,7 +123,8 @@ class Suite:
         self.results[name, backend] = result
         on_c = None if backend == "c" else self.results.get((name, "c"))
         test = self.tests[name]
-        judged = verdict.judge(result, on_c, test.known(backend), test.skips)
+        known = test.known(backend, result["result"])
+        judged = verdict.judge(result, on_c, known, test.skips)
         title = self._title(backend, name, result["args"])
         self.outcomes[judged.outcome] += 1
         if judged.failed:

@@ -19,8 +19,8 @@ BACKENDS = ("c", "rust")
 @dataclass
 class Test:
     """A test of the suite. `fails` is why it fails on C, if it does, and on Rust too unless
-    `c_alone`; one that fails by chance may fail with one of its `symptoms` in its output, but not
-    `attempts` times in a row."""
+    `c_alone`. Then it says what is wrong, unless it is `endless`. One that fails by chance may fail
+    with one of its `symptoms` in its output, but not `attempts` times in a row."""
 
     name: str
     timeout: int
@@ -32,11 +32,15 @@ class Test:
     symptoms: List[str] = field(default_factory=list)
     skips: Optional[str] = None
     """Why it is skipped; None where no list says that."""
+    endless: bool = False
     shown: bool = False
     """What it says is shown also when it passes."""
 
-    def known(self, backend: str) -> str:
-        """Why the test fails on that backend, if that is known."""
+    def known(self, backend: str, result: str) -> str:
+        """Why the test fails on that backend, if that is known. A test that was killed has not shown
+        the failure that is known of it, unless that is to have no end."""
+        if result in ("fail", "timeout") and (result == "timeout") != self.endless:
+            return ""
         return self.fails if backend == "c" or not self.c_alone else ""
 
     def job(self) -> Dict[str, Any]:
@@ -49,7 +53,7 @@ class Test:
             "declined": self.declined,
             "attempts": self.attempts,
             "symptoms": self.symptoms,
-            "explained": bool(self.fails),
+            "explained": self.endless,
         }
 
 
@@ -105,6 +109,7 @@ def _test(
         entry.get("attempts", 1),
         entry.get("c_alone", False),
         entry.get("symptoms", []),
+        endless=entry.get("endless", False),
     )
 
 
