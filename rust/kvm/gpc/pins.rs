@@ -15,6 +15,9 @@
 //! | [`publish`](Pins::publish) | who holds `refresh_lock` | valid, if still about to be |
 //! | [`invalidate`](Pins::invalidate) | the notifier, and who holds `refresh_lock` | neither; waits for all pins |
 //!
+//! Where no page is found the cache stays about to be valid, until the next step. Nobody publishes then, as
+//! that takes a page.
+//!
 //! To wait is to spin. A reader has the page for a few stores, and cannot be preempted meanwhile.
 //!
 //! The model compiles this file as it is.
@@ -100,8 +103,7 @@ impl<'a> Pins<'a> {
 
     /// The page is taken away, also from who is looking it up. Nobody uses it any more on return.
     ///
-    /// Also where the cache is not valid: readers from before may still be there, and who waits for
-    /// them waits for himself alone.
+    /// Also where the cache is not valid, as readers from before may still be there.
     pub(in crate::kvm::gpc) fn invalidate(&self) {
         self.replace_flags(0);
         self.drain();
