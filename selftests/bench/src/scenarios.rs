@@ -16,7 +16,7 @@ use kvmtest::vm::eager_split;
 pub type Scenario = fn(&mut Samples) -> Result<()>;
 
 /// By name, in the order of running.
-pub const SCENARIOS: [(&str, Scenario); 7] = [
+pub const SCENARIOS: [(&str, Scenario); 8] = [
     ("small", small),
     ("huge", huge),
     ("sparse", sparse),
@@ -24,12 +24,15 @@ pub const SCENARIOS: [(&str, Scenario); 7] = [
     ("manual-huge", manual_huge),
     ("slot", slot),
     ("slot-range", slot_range),
+    ("clock", clock),
 ];
 
 /// The smallest sizes. Below, a scenario's samples say how many times as large it is.
 const SMALL: u64 = 4 * MIB;
 const HUGE: u64 = 16 * MIB;
 const SPARSE: u64 = 32 * MIB;
+/// How often a guest's clock is updated.
+const UPDATES: u64 = 100;
 
 /// A slot of small pages through the life of a VM.
 fn small(samples: &mut Samples) -> Result<()> {
@@ -200,6 +203,21 @@ fn slot_range(samples: &mut Samples) -> Result<()> {
         memory.pages(PAGE_4K),
         || vm.delete_slot(),
     )
+}
+
+/// The kernel writes a guest's time to one page and, for what each further page costs, to three.
+fn clock(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(4 * PAGE_4K, Backing::Small)?;
+    let updates = UPDATES * samples.scale;
+    let mut vm = Vm::new(samples.backend, &memory)?;
+    vm.keep_clock()?;
+    samples.time("clock, one page", "4k", Kind::Work, updates, || {
+        vm.update_clock(updates)
+    })?;
+    vm.keep_clocks_of_xen()?;
+    samples.time("clock, three pages", "4k", Kind::Work, updates, || {
+        vm.update_clock(updates)
+    })
 }
 
 fn all_dirty(log: &[u64], pages: u64) -> Result<()> {

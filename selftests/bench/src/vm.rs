@@ -2,12 +2,13 @@
 
 //! A VM with one vCPU and one slot of memory to measure.
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES;
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Memory, PAGE_4K};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{self, Slot, LOG_INITIALLY_SET};
+use kvmtest::xen::{self, Area};
 
 /// How a fault is resolved.
 #[derive(Clone, Copy, PartialEq)]
@@ -101,6 +102,32 @@ impl Vm {
     pub fn clear_log(&self, log: &mut [u64]) -> Result<()> {
         let pages = self.slot.size / PAGE_4K;
         self.vm.clear_log(&self.slot, 0, pages, log)
+    }
+
+    /// Has the kernel write the guest's time to the first page of the slot.
+    pub fn keep_clock(&self) -> Result<()> {
+        self.vcpu.set_clock(self.slot.gpa)
+    }
+
+    /// And to the next two.
+    pub fn keep_clocks_of_xen(&self) -> Result<()> {
+        xen::enable(&self.vm)?;
+        for (area, page) in [(Area::Info, 1), (Area::Time, 2)] {
+            let gpa = self.slot.gpa + page * PAGE_4K;
+            xen::set_area(&self.vcpu, area, Some(gpa)).context("setting an area")?;
+        }
+        Ok(())
+    }
+
+    /// Has the kernel write the time so often, each time on the way into the guest.
+    pub fn update_clock(&mut self, times: u64) -> Result<()> {
+        let last = self.slot.range().end - PAGE_4K..self.slot.range().end;
+        let regs = guest::pass(Program::Read, &last, PAGE_4K, Pattern::Same, 0);
+        for _ in 0..times {
+            self.vcpu.fd.kvmclock_ctrl().context("KVM_KVMCLOCK_CTRL")?;
+            self.vcpu.run(&regs)?;
+        }
+        Ok(())
     }
 
     /// Checks the page tables, so that the end of the VM is KVM's work alone.
