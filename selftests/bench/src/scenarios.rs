@@ -9,14 +9,17 @@ use crate::vm::{Path, Vm};
 use anyhow::{ensure, Result};
 use kvmtest::guest::Program;
 use kvmtest::idle::IdleSet;
-use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
+use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
 use kvmtest::vm::eager_split;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
 
 /// Makes a VM and times what is done to it.
 pub type Scenario = fn(&mut Samples) -> Result<()>;
 
 /// By name, in the order of running.
-pub const SCENARIOS: [(&str, Scenario); 8] = [
+pub const SCENARIOS: [(&str, Scenario); 10] = [
     ("small", small),
     ("huge", huge),
     ("sparse", sparse),
@@ -25,6 +28,8 @@ pub const SCENARIOS: [(&str, Scenario); 8] = [
     ("slot", slot),
     ("slot-range", slot_range),
     ("clock", clock),
+    ("storm", storm),
+    ("far", far),
 ];
 
 /// The smallest sizes. Below, a scenario's samples say how many times as large it is.
@@ -33,6 +38,8 @@ const HUGE: u64 = 16 * MIB;
 const SPARSE: u64 = 32 * MIB;
 /// How often a guest's clock is updated.
 const UPDATES: u64 = 100;
+/// The largest of the three is half of what the emulated processor's addresses reach.
+const FAR: u64 = 128 << 30;
 
 /// A slot of small pages through the life of a VM.
 fn small(samples: &mut Samples) -> Result<()> {
@@ -218,6 +225,74 @@ fn clock(samples: &mut Samples) -> Result<()> {
     samples.time("clock, three pages", "4k", Kind::Work, updates, || {
         vm.update_clock(updates)
     })
+}
+
+/// Invalidations of a page each: outside of all slots, in the slot, and beside a vCPU that faults.
+fn storm(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(SMALL * samples.scale, Backing::Small)?;
+    let other = Memory::new(SMALL * samples.scale, Backing::Small)?;
+    let pages = memory.pages(PAGE_4K);
+    let mut vm = Vm::new(samples.backend, &memory)?;
+    vm.populate()?;
+    samples.time("discard, no slot", "4k", Kind::Work, pages, || {
+        each_page(&other, |page| other.discard(page))
+    })?;
+    samples.time("discard, one by one", "4k", Kind::Work, pages, || {
+        each_page(&memory, |page| memory.discard(page))
+    })?;
+    memory.advise(0..memory.size(), libc::MADV_POPULATE_WRITE)?;
+    let storm = || {
+        other.store(0, 1);
+        other.discard(0..PAGE_4K)
+    };
+    beside(storm, || {
+        samples.time("write fault, storm", "4k", Kind::Work, pages, || {
+            vm.fault_in_all(pages, Path::Map)
+        })
+    })?;
+    vm.end();
+    Ok(())
+}
+
+fn each_page(memory: &Memory, act: impl Fn(Range<u64>) -> Result<()>) -> Result<()> {
+    let mut places = (0..memory.size()).step_by(PAGE_4K as usize);
+    places.try_for_each(|place| act(place..place + PAGE_4K))
+}
+
+/// Goes on with `work` in another thread, which has the processor in turn with this one.
+fn beside<T>(work: impl Fn() -> Result<()> + Sync, timed: impl FnOnce() -> Result<T>) -> Result<T> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| -> Result<()> {
+            while !over.load(SeqCst) {
+                work()?;
+            }
+            Ok(())
+        });
+        let done = timed();
+        over.store(true, SeqCst);
+        worker.join().expect("the work does not panic")?;
+        done
+    })
+}
+
+/// One small page in every 1G: what takes rights away passes much that is not there.
+fn far(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::untouched(FAR * samples.scale)?;
+    let pages = memory.pages(PAGE_4K);
+    let vm = Vm::new(samples.backend, &memory)?;
+    for offset in (0..memory.size()).step_by(PAGE_1G as usize) {
+        vm.populate_page(offset)?;
+    }
+    let all = || 0..memory.size();
+    samples.time("mprotect, far apart", "4k", Kind::Scan, pages, || {
+        memory.protect(all(), Rights::Read)
+    })?;
+    samples.time("mprotect, nothing left", "4k", Kind::Scan, pages, || {
+        memory.protect(all(), Rights::All)
+    })?;
+    vm.end();
+    Ok(())
 }
 
 fn all_dirty(log: &[u64], pages: u64) -> Result<()> {
