@@ -7,7 +7,7 @@ from unittest import mock
 
 from kvmrs.base.errors import KvmrsError
 from kvmrs.build import kernel
-from kvmrs.suite import bench, bench_hooks, bench_memory, bench_page
+from kvmrs.suite import bench, bench_hooks, bench_memory, bench_nodes, bench_page
 
 
 def events(scale: int, costs: Dict[str, float], rounds: int = 2) -> List[Dict[str, object]]:
@@ -133,6 +133,30 @@ class MemoryTest(unittest.TestCase):
     def test_the_page_has_kibibytes(self) -> None:
         table = bench_page.memory_table([self.row("GiB", 2048, 4096)])
         self.assertIn("| GiB | 2.0 | 4.0 | 1.0 | 2.0 |", table)
+
+
+class NodesTest(unittest.TestCase):
+    """Made-up counts on a host with two nodes."""
+
+    def rows(self, retries: int, flushes: int) -> Dict[str, bench_nodes.Row]:
+        same = {"faults": 9, "invalidations": 100, "moved": 5, "copied": 4, "writes": 2_000_000}
+        events = [
+            {**same, "backend": "c", "retries": 50, "flushes": 300},
+            {**same, "backend": "rust", "retries": retries, "flushes": flushes},
+        ]
+        return {row.what: row for row in bench_nodes.collect(events)}
+
+    def test_a_tenth_of_the_retries_is_allowed(self) -> None:
+        self.assertEqual(self.rows(5, 0)["faults tried again"].wrong, "")
+        self.assertEqual(self.rows(6, 0)["faults tried again"].wrong, "more than 10% of C's")
+
+    def test_each_invalidation_may_flush_once(self) -> None:
+        self.assertEqual(self.rows(0, 100)["flushes asked for"].wrong, "")
+        self.assertEqual(self.rows(0, 101)["flushes asked for"].wrong, "more than invalidations")
+
+    def test_counts_are_for_a_million_writes(self) -> None:
+        table = bench_page.nodes_table(list(self.rows(4, 10).values()))
+        self.assertIn("| faults tried again | 25.0 | 2.0 |", table)
 
 
 if __name__ == "__main__":

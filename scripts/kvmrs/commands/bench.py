@@ -6,7 +6,8 @@ fails the run is in suite/bench.py. --save makes this run the reference of later
 that docs/performance.md shows.
 
 --hooks compares VMs on C with themselves instead: on Linux without the patches, with them, and with
-the module loaded too. --memory compares what VMs on C and on Rust hold of the host's memory.
+the module loaded too. --memory compares what VMs on C and on Rust hold of the host's memory, and --nodes
+what they do where the host has two nodes and moves and merges their pages.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -32,14 +33,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     others = parser.add_mutually_exclusive_group()
     others.add_argument("--hooks", action="store_true", help="what the patches cost VMs on C")
     others.add_argument("--memory", action="store_true", help="what VMs hold of the host's memory")
+    others.add_argument("--nodes", action="store_true", help="what moved and merged pages cost VMs")
     words.add_only(parser, stage.scenarios())
 
 
 def main(options: Namespace) -> int:
     if options.save and (options.only or options.rounds < ROUNDS):
         raise KvmrsError("only a whole run is worth saving", f"leave out --only; --rounds {ROUNDS}")
-    chosen = _hooks if options.hooks else _memory if options.memory else _backends
-    return chosen(options)
+    others = {"hooks": _hooks, "memory": _memory, "nodes": _nodes}
+    chosen = [work for name, work in others.items() if getattr(options, name)]
+    return (chosen or [_backends])[0](options)
 
 
 def _backends(options: Namespace) -> int:
@@ -81,8 +84,7 @@ def _hooks(options: Namespace) -> int:
 
 
 def _memory(options: Namespace) -> int:
-    if options.only:
-        raise KvmrsError("--memory measures no operations", "leave out --only")
+    _refuse_only(options, "--memory")
     rows = stage.memory()
     if options.save:
         bench_page.write_memory(rows)
@@ -93,6 +95,24 @@ def _memory(options: Namespace) -> int:
         cells = "".join(f"{bytes:>12.0f}" for bytes in held)
         print(f"{row.what:<30}{cells}{_note([row.wrong()] if row.wrong() else [])}")
     return _exit_code([row.wrong() for row in rows], "rows")
+
+
+def _nodes(options: Namespace) -> int:
+    _refuse_only(options, "--nodes")
+    rows = stage.nodes()
+    if options.save:
+        bench_page.write_nodes(rows)
+        ui.say("  saved: docs/performance.md")
+    print(f"\n{'for each million writes of the guest':<40}{'C':>12}{'Rust':>12}")
+    for row in rows:
+        cells = "".join(f"{row.counts[backend]:>12.1f}" for backend in bench.BACKENDS)
+        print(f"{row.what:<40}{cells}{_note([row.wrong] if row.wrong else [])}")
+    return _exit_code([row.wrong for row in rows], "rows")
+
+
+def _refuse_only(options: Namespace, word: str) -> None:
+    if options.only:
+        raise KvmrsError(f"{word} measures no operations", "leave out --only")
 
 
 def _note(wrong: List[str], scan: bool = False) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measures what each operation of the TDP MMU costs: on C and on Rust, and on C with and without the
-series. And what VMs hold of the host's memory.
+series. And what VMs hold of the host's memory, and what becomes of them on a host with two nodes.
 
-The machine runs on an emulator whose clock is its count of instructions, so that figures repeat and
+But for the last, the machine runs on an emulator whose clock is its count of instructions, so that figures repeat and
 a busy build machine does not matter. A plugin of the emulator counts locked instructions. KVM
 counts the flushes of TLBs.
 """
@@ -15,7 +15,7 @@ from ..base import paths, ui
 from ..base.errors import KvmrsError
 from ..build import crates, kernel, module
 from ..machine import boot, kvm_modules, preload
-from ..suite import bench, bench_hooks, bench_memory
+from ..suite import bench, bench_hooks, bench_memory, bench_nodes
 
 CRATE = paths.REPO / "selftests" / "bench"
 SCENARIOS = CRATE / "src" / "scenarios.rs"
@@ -25,6 +25,17 @@ TIMEOUT = 3600
 HEARTBEAT = 2
 SILENCE_LIMIT = 400
 """Seconds of real time: the machine's clock is slow where the build machine is busy."""
+COUNTED: Dict[str, Any] = {"memory": "3G", "cpus": 1, "counted": True}
+"""The machine whose clock counts instructions."""
+NODES = [
+    word
+    for node, cpus in enumerate(("0-1", "2"))
+    for word in (
+        *("-object", f"memory-backend-ram,id=node{node},size=2G"),
+        *("-numa", f"node,nodeid={node},cpus={cpus},memdev=node{node}"),
+    )
+]
+"""Programs run on one processor of each: the first is not used."""
 SHOWN = ("backend", "op", "scale", "what")
 """Words of a line that say how far the program is."""
 
@@ -78,7 +89,9 @@ def _measure(
     plugin = ["-plugin", f"{preload.library(PLUGIN)},out={counts}"]
     samples: List[Sample] = []
     with ui.step("measuring") as shown:
-        _boot(name, modules, words, lambda event: _on_event(event, samples, shown), plugin)
+        _boot(
+            name, modules, words, lambda event: _on_event(event, samples, shown), **COUNTED, qemu=plugin
+        )
     locked = [int(line) for line in counts.read_text().split()]
     if not samples or len(samples) != len(locked):
         raise KvmrsError(
@@ -90,13 +103,23 @@ def _measure(
 
 def memory() -> List[bench_memory.Row]:
     """One boot; what VMs hold of the host's memory on each backend."""
+    return bench_memory.collect(_report("memory", **COUNTED))
+
+
+def nodes() -> List[bench_nodes.Row]:
+    """One boot; what becomes of VMs on each backend where the host has two nodes."""
+    return bench_nodes.collect(_report("nodes", memory="4G", cpus=2, qemu=NODES))
+
+
+def _report(what: str, **machine: Any) -> List[Sample]:
+    """The lines of one boot of such a machine, both backends in it."""
     tree = kernel.ensure()
     modules = kvm_modules.Modules(tree, module.ensure(tree))
     lines: List[Sample] = []
-    words = [",".join(bench.BACKENDS), "memory"]
+    words = [",".join(bench.BACKENDS), what]
     with ui.step("measuring") as shown:
-        _boot("bench-memory", modules, words, lambda event: _on_event(event, lines, shown), [])
-    return bench_memory.collect(lines)
+        _boot(f"bench-{what}", modules, words, lambda event: _on_event(event, lines, shown), **machine)
+    return lines
 
 
 def _boot(
@@ -104,9 +127,9 @@ def _boot(
     modules: kvm_modules.Modules,
     words: List[str],
     on_event: Callable[[boot.Event], None],
-    qemu: List[str],
+    **sizes: Any,
 ) -> None:
-    """Runs the program with these words."""
+    """Runs the program with these words, in a machine of these sizes."""
     program = crates.static_program(CRATE, "kvmrs-bench", "the benchmark")
     work = {"argv": [INSIDE, *words], "timeout": TIMEOUT, "heartbeat": HEARTBEAT}
     machine = boot.Machine(
@@ -114,11 +137,8 @@ def _boot(
         modules.tree,
         {**modules.files(), INSIDE: program},
         {"modules": modules.job(), "work": {"command": work}},
-        memory="3G",
-        cpus=1,
-        qemu=qemu,
-        counted=True,
         silence_limit=SILENCE_LIMIT,
+        **sizes,
     )
     boot.run(machine, on_event).demand_success()
 

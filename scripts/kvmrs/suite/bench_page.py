@@ -6,7 +6,7 @@ from typing import List, Tuple
 
 from ..base import paths
 from ..base.errors import KvmrsError
-from . import bench, bench_hooks, bench_memory
+from . import bench, bench_hooks, bench_memory, bench_nodes
 
 PAGE = paths.REPO / "docs" / "performance.md"
 PICTURE = paths.REPO / "docs" / "performance.svg"
@@ -32,6 +32,11 @@ def write_hooks(ops: List[bench.Op]) -> None:
 def write_memory(rows: List[bench_memory.Row]) -> None:
     """Puts what VMs hold of the host's memory into the page."""
     PAGE.write_text(replaced(PAGE.read_text(), "memory", memory_table(rows)))
+
+
+def write_nodes(rows: List[bench_nodes.Row]) -> None:
+    """Puts what becomes of VMs on a host with two nodes into the page."""
+    PAGE.write_text(replaced(PAGE.read_text(), "nodes", nodes_table(rows)))
 
 
 def replaced(page: str, what: str, text: str) -> str:
@@ -88,6 +93,16 @@ def memory_table(rows: List[bench_memory.Row]) -> str:
 def _memory_line(row: bench_memory.Row) -> str:
     held = [row.all["c"], row.all["rust"], row.tables["c"], row.tables["rust"]]
     return f"| {' | '.join([row.what, *(f'{bytes / 1024:.1f}' for bytes in held)])} |\n"
+
+
+def nodes_table(rows: List[bench_nodes.Row]) -> str:
+    head = "\n| for each million writes | C | Rust |\n|---|---|---|\n"
+    return head + "".join(_nodes_line(row) for row in rows) + "\n"
+
+
+def _nodes_line(row: bench_nodes.Row) -> str:
+    counts = [f"{row.counts[backend]:.1f}" for backend in bench.BACKENDS]
+    return f"| {' | '.join([row.what, *counts])} |\n"
 
 
 def _picture(ops: List[bench.Op]) -> str:

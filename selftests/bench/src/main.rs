@@ -9,12 +9,15 @@
 //!
 //!     kvmrs-bench BACKEND[,BACKEND] ROUNDS [SCENARIO]...
 //!
-//! Or it reports what VMs hold of the host's memory:
+//! Or it reports what VMs hold of the host's memory, or what they do where the host has two nodes and
+//! moves and merges their pages:
 //!
 //!     kvmrs-bench BACKEND[,BACKEND] memory
+//!     kvmrs-bench BACKEND[,BACKEND] nodes
 
 mod held;
 mod memory;
+mod nodes;
 mod sample;
 mod scenarios;
 mod vm;
@@ -23,7 +26,7 @@ use anyhow::{bail, Context, Result};
 use sample::Samples;
 use scenarios::{Scenario, SCENARIOS};
 
-const USAGE: &str = "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS|memory [SCENARIO]...";
+const USAGE: &str = "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS|memory|nodes [SCENARIO]...";
 /// Memory grows by these factors.
 const SCALES: [u64; 3] = [1, 2, 4];
 
@@ -33,6 +36,7 @@ fn main() -> Result<()> {
     let backends: Vec<&str> = backends.split(',').collect();
     match words.next().context(USAGE)?.as_str() {
         "memory" => memory::report(&backends),
+        "nodes" => nodes::report(&backends),
         rounds => {
             let rounds = rounds.parse().context("ROUNDS is a number")?;
             measure(&backends, rounds, &words.collect::<Vec<_>>())

@@ -15,6 +15,20 @@ pub const NX_PERIOD: &str = "/sys/module/kvm/parameters/nx_huge_pages_recovery_p
 /// KVM's parameter that has logs split huge pages at once.
 pub const EAGER_SPLIT: &str = "/sys/module/kvm/parameters/eager_page_split";
 
+/// Values with which the kernel merges equal pages, and moves pages to the node where they are used,
+/// within seconds.
+pub const MERGING_AND_MOVING: [(&str, &str); 6] = [
+    ("/sys/kernel/mm/ksm/sleep_millisecs", "5"),
+    ("/sys/kernel/mm/ksm/pages_to_scan", "500"),
+    ("/sys/kernel/mm/ksm/run", "1"),
+    ("/sys/kernel/debug/sched/numa_balancing/scan_delay_ms", "50"),
+    (
+        "/sys/kernel/debug/sched/numa_balancing/scan_period_min_ms",
+        "50",
+    ),
+    ("/proc/sys/kernel/numa_balancing", "1"),
+];
+
 /// Whether the kernel has this file.
 pub fn exists(path: &str) -> bool {
     Path::new(path).exists()

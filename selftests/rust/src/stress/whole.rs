@@ -4,26 +4,14 @@
 
 use crate::swap::Swap;
 use anyhow::{Context, Result};
-use kvmtest::sysfs::{self, Setting, NX_HUGE_PAGES, NX_PERIOD};
+use kvmtest::sysfs::{self, Setting, MERGING_AND_MOVING, NX_HUGE_PAGES, NX_PERIOD};
 use std::fs;
 use std::io::ErrorKind;
 
 const GROUP: &str = "/sys/fs/cgroup/kvmrs-stress";
 
-/// Read by the kernel often enough for a run of seconds. All get their old value back.
-const SETTINGS: [(&str, &str); 8] = [
-    ("/sys/kernel/mm/ksm/sleep_millisecs", "5"),
-    ("/sys/kernel/mm/ksm/pages_to_scan", "500"),
-    ("/sys/kernel/mm/ksm/run", "1"),
-    ("/sys/kernel/debug/sched/numa_balancing/scan_delay_ms", "50"),
-    (
-        "/sys/kernel/debug/sched/numa_balancing/scan_period_min_ms",
-        "50",
-    ),
-    ("/proc/sys/kernel/numa_balancing", "1"),
-    (NX_PERIOD, "100"),
-    (NX_HUGE_PAGES, "off"),
-];
+/// All get their old value back.
+const SETTINGS: [(&str, &str); 2] = [(NX_PERIOD, "100"), (NX_HUGE_PAGES, "off")];
 
 /// What the kernel counts, and the run has to have caused: otherwise it was no such run.
 const EFFECTS: [(&str, &str); 8] = [
@@ -53,7 +41,7 @@ impl Prepared {
         enter_group()?;
         Ok(Self {
             _swap: swap,
-            _settings: Setting::all(&SETTINGS)?,
+            _settings: Setting::all(&[&MERGING_AND_MOVING[..], &SETTINGS].concat())?,
             before: counts()?,
         })
     }
