@@ -95,6 +95,11 @@ __kvmrs_helper void kvmrs_guest_write_u32(u32 *to, u32 value)
 	WRITE_ONCE(*to, value);
 }
 
+__kvmrs_helper void kvmrs_guest_write_u8(u8 *to, u8 value)
+{
+	WRITE_ONCE(*to, value);
+}
+
 __kvmrs_helper void kvmrs_guest_write(void *to, const void *from, unsigned long len)
 {
 	memcpy(to, from, len);

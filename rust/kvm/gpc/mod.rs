@@ -16,7 +16,8 @@ mod state;
 pub use page::GuestPage;
 pub use place::{
     Address,
-    Refused, //
+    Refused,
+    PAGE_SIZE, //
 };
 pub use raw::{
     Gpc,

@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    place::Address,
+    place::{Address, PAGE_SIZE},
     raw::Gpc, //
 };
 use crate::{
@@ -54,10 +54,31 @@ impl<'a> GuestPage<'a> {
         (is_current(cache, address, slots) && address.fits(len)).then_some(page)
     }
 
+    /// Pins all that the cache has from its address to the end of the page.
+    #[inline]
+    pub fn pin_rest(cache: &'a Gpc, slots: &'a SlotsHeld<'_>) -> Option<Self> {
+        let mut page = Self::pin(cache, slots, 0)?;
+        // INVARIANT: A cache is valid for a whole page.
+        page.len = PAGE_SIZE - page.offset;
+        Some(page)
+    }
+
+    /// What the cache is for.
+    #[inline(always)]
+    pub fn address(&self) -> Address {
+        self.cache.address()
+    }
+
+    /// How many bytes are pinned.
+    #[inline(always)]
+    pub fn pinned(&self) -> usize {
+        self.len
+    }
+
     /// Where in the page `size` bytes are, at `at` of those that are cached. `None` if they are not all
     /// cached.
     #[inline(always)]
-    fn place_of(&self, at: usize, size: usize) -> Option<usize> {
+    pub(in crate::kvm::gpc) fn place_of(&self, at: usize, size: usize) -> Option<usize> {
         let fits = at <= self.len && size <= self.len - at;
         fits.then(|| self.offset + at)
     }
@@ -79,6 +100,21 @@ impl<'a> GuestPage<'a> {
     #[inline(always)]
     pub fn write_words<const N: usize>(&self, at: usize, words: &[u32; N]) -> Option<()> {
         self.cache.write_words(self.place_of(at, 4 * N)?, words);
+        Some(())
+    }
+
+    /// Writes a byte at `at`, at once.
+    #[inline(always)]
+    pub fn write_u8(&self, at: usize, value: u8) -> Option<()> {
+        self.cache.write_u8(self.place_of(at, 1)?, value);
+        Some(())
+    }
+
+    /// Writes these bytes from `at` on, in any order.
+    #[inline(always)]
+    pub fn write_bytes(&self, at: usize, bytes: &[u8]) -> Option<()> {
+        self.cache
+            .write_bytes(self.place_of(at, bytes.len())?, bytes);
         Some(())
     }
 

@@ -16,7 +16,7 @@ use crate::{
 use core::ptr;
 
 /// Bytes of a page. What is cached lies within one.
-const PAGE_SIZE: usize = 1 << PAGE_SHIFT;
+pub const PAGE_SIZE: usize = 1 << PAGE_SHIFT;
 
 /// Why a cache is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,15 @@ impl Address {
             Self::Host(address) => address,
         };
         address % PAGE_SIZE
+    }
+
+    /// The address `bytes` further on.
+    #[inline(always)]
+    pub fn after(self, bytes: usize) -> Self {
+        match self {
+            Self::Guest(address) => Self::Guest(address.wrapping_add(bytes as u64)),
+            Self::Host(address) => Self::Host(address.wrapping_add(bytes)),
+        }
     }
 
     /// Whether `len` bytes from there on lie within a page.

@@ -62,7 +62,7 @@ fn a_cache_is_valid_once_it_is_in_use() {
     activate(&cache, at(0, 16), LEN).expect("there is a page");
     try_access(&cache, LEN, |page| page.write_u32(4, 7)).expect("it is valid");
     let pfn = vm.primary.page(frame(0)).expect("there is a page").pfn;
-    assert_eq!(vm.caches.word(pfn, 20), 7);
+    assert_eq!(vm.caches.memory.word(pfn, 20), 7);
     deactivate(&cache);
     assert!(!is_valid(&cache));
     end(&vm, &cache);
@@ -129,7 +129,7 @@ fn a_move_within_the_page_looks_nothing_up() {
     assert_eq!(vm.caches.look_ups.get(), 1);
     try_access(&cache, LEN, |page| page.write_u32(0, 7)).expect("it is valid");
     let pfn = vm.primary.page(frame(0)).expect("there is a page").pfn;
-    assert_eq!(vm.caches.word(pfn, 64), 7, "it has moved");
+    assert_eq!(vm.caches.memory.word(pfn, 64), 7, "it has moved");
     end(&vm, &cache);
 }
 

@@ -43,7 +43,7 @@ fn update(vm: &Vm, cache: &Gpc) -> Option<Clock> {
 
 /// What the guest finds there.
 fn seen(vm: &Vm) -> Clock {
-    std::array::from_fn(|word| vm.caches.word(pfn(vm), AT + 4 * word))
+    std::array::from_fn(|word| vm.caches.memory.word(pfn(vm), AT + 4 * word))
 }
 
 #[test]
@@ -53,11 +53,15 @@ fn the_version_is_odd_while_the_clock_is_written() {
         let clock = update(&vm, &cache).expect("it is valid");
         assert_eq!(clock, [version, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(seen(&vm), clock);
-        let written = vm.caches.take_written();
-        let versions: Vec<_> = written.iter().map(|(at, words)| (*at, words[0])).collect();
+        let written = vm.caches.memory.take_written();
+        let version_in = |bytes: &[u8]| u32::from_le_bytes(bytes[..4].try_into().expect("a word"));
+        let versions: Vec<_> = written
+            .iter()
+            .map(|(at, bytes)| (*at, version_in(bytes)))
+            .collect();
         let odd = version - 1;
         assert_eq!(versions, [(AT, odd), (AT, odd), (AT, version)]);
-        assert_eq!(written[1].1.len(), WORDS);
+        assert_eq!(written[1].1.len(), 4 * WORDS);
     }
     deactivate(&cache);
 }
@@ -66,7 +70,7 @@ fn the_version_is_odd_while_the_clock_is_written() {
 fn a_version_that_the_guest_left_odd_becomes_even() {
     let (vm, cache) = clocked();
     for (before, after) in [(7, 10), (u32::MAX, 2), (u32::MAX - 1, 0)] {
-        vm.caches.set_word(pfn(&vm), AT, before);
+        vm.caches.memory.set_word(pfn(&vm), AT, before);
         assert_eq!(update(&vm, &cache).expect("it is valid")[0], after);
     }
     deactivate(&cache);
@@ -75,9 +79,9 @@ fn a_version_that_the_guest_left_odd_becomes_even() {
 #[test]
 fn the_guest_alone_forgets_that_it_was_stopped() {
     let (vm, cache) = clocked();
-    vm.caches.set_word(pfn(&vm), AT + 28, STOPPED | 1);
+    vm.caches.memory.set_word(pfn(&vm), AT + 28, STOPPED | 1);
     assert_eq!(update(&vm, &cache).expect("it is valid")[7], STOPPED | 7);
-    vm.caches.set_word(pfn(&vm), AT + 28, 7);
+    vm.caches.memory.set_word(pfn(&vm), AT + 28, 7);
     assert_eq!(update(&vm, &cache).expect("it is valid")[7], 7);
     deactivate(&cache);
 }

@@ -25,7 +25,22 @@ impl Gpc {
         unsafe { bindings::kvmrs_guest_write_u32(self.base().add(offset).cast(), value) };
     }
 
+    /// Writes the byte at `offset`, at once. As above.
+    #[inline(always)]
+    pub(in crate::kvm::gpc) fn write_u8(&self, offset: usize, value: u8) {
+        // SAFETY: As above.
+        unsafe { bindings::kvmrs_guest_write_u8(self.base().add(offset), value) };
+    }
+
     /// Writes all of these, in any order. As above.
+    #[inline(always)]
+    pub(in crate::kvm::gpc) fn write_bytes(&self, offset: usize, bytes: &[u8]) {
+        let (to, from) = (self.base().wrapping_add(offset), bytes.as_ptr());
+        // SAFETY: As above, for all bytes. What the page is mapped from is no memory of Rust's.
+        unsafe { bindings::kvmrs_guest_write(to.cast(), from.cast(), bytes.len()) };
+    }
+
+    /// Writes all of these words, in any order. As above.
     #[inline(always)]
     pub(in crate::kvm::gpc) fn write_words<const N: usize>(&self, offset: usize, words: &[u32; N]) {
         let (to, from) = (self.base().wrapping_add(offset), words.as_ptr());

@@ -76,6 +76,18 @@ impl Gpc {
     }
 
     #[inline(always)]
+    fn active(&self) -> &Atomic<bool> {
+        // SAFETY: The cache is there. C reads the field without a lock.
+        unsafe { Atomic::from_ptr(&raw mut (*self.as_ptr()).active) }
+    }
+
+    /// Whether the cache is in use. With `refresh_lock` held the answer stays true.
+    #[inline(always)]
+    pub fn is_active(&self) -> bool {
+        self.active().load(Relaxed)
+    }
+
+    #[inline(always)]
     fn host(&self) -> &Atomic<usize> {
         // SAFETY: The cache is there, and all access to the field is atomic.
         unsafe { Atomic::from_ptr(&raw mut (*self.as_ptr()).uhva) }
@@ -151,18 +163,6 @@ impl Gpc {
 pub(in crate::kvm::gpc) struct RefreshLock<'a>(&'a Gpc, NotThreadSafe);
 
 impl RefreshLock<'_> {
-    /// Whether the cache is in use.
-    #[inline(always)]
-    pub(in crate::kvm::gpc) fn is_active(&self) -> bool {
-        self.active().load(Relaxed)
-    }
-
-    #[inline(always)]
-    fn active(&self) -> &Atomic<bool> {
-        // SAFETY: The cache is there. C reads the field without a lock.
-        unsafe { Atomic::from_ptr(&raw mut (*self.as_ptr()).active) }
-    }
-
     /// It is from now on, or no longer.
     #[inline(always)]
     pub(in crate::kvm::gpc) fn set_active(&self, active: bool) {

@@ -13,6 +13,6 @@ mod raw;
 mod state;
 
 pub use page::GuestPage;
-pub use place::{Address, Refused};
-pub use raw::{Caches, Gpc, Sleeper};
+pub use place::{Address, Refused, PAGE_SIZE};
+pub use raw::{Caches, Gpc, Memory, Sleeper};
 pub use state::{Active, Closed, Found, Inactive, Locked, Moved};

@@ -2,7 +2,7 @@
 
 //! A pfn cache. A model checker watches that nobody changes what a reader looks at.
 
-use super::found::Mapping;
+use super::{found::Mapping, memory::Memory};
 use crate::{
     atomic::{
         lock,
@@ -75,6 +75,11 @@ impl Gpc {
         &self.vm
     }
 
+    /// Whether it is in use, which may be over by now.
+    pub fn is_active(&self) -> bool {
+        self.active.load(SeqCst)
+    }
+
     pub(super) fn vm_arc(&self) -> Arc<Vm> {
         self.vm.clone()
     }
@@ -118,16 +123,32 @@ impl Gpc {
         pfn
     }
 
+    fn memory(&self) -> (&Memory, Pfn) {
+        (&self.vm.caches.memory, self.access())
+    }
+
     pub(in crate::kvm::gpc) fn read_u32(&self, offset: usize) -> u32 {
-        self.vm.caches.word(self.access(), offset)
+        let (memory, pfn) = self.memory();
+        let byte = |at| memory.byte(pfn, offset + at);
+        u32::from_le_bytes(std::array::from_fn(byte))
     }
 
     pub(in crate::kvm::gpc) fn write_u32(&self, offset: usize, value: u32) {
-        self.vm.caches.write(self.access(), offset, &[value]);
+        self.write_bytes(offset, &value.to_le_bytes());
     }
 
     pub(in crate::kvm::gpc) fn write_words<const N: usize>(&self, offset: usize, words: &[u32; N]) {
-        self.vm.caches.write(self.access(), offset, words);
+        let bytes: Vec<_> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self.write_bytes(offset, &bytes);
+    }
+
+    pub(in crate::kvm::gpc) fn write_u8(&self, offset: usize, value: u8) {
+        self.write_bytes(offset, &[value]);
+    }
+
+    pub(in crate::kvm::gpc) fn write_bytes(&self, offset: usize, bytes: &[u8]) {
+        let (memory, pfn) = self.memory();
+        memory.write(pfn, offset, bytes);
     }
 
     pub(in crate::kvm::gpc) fn mark_dirty(&self) {
@@ -147,10 +168,6 @@ impl Gpc {
 pub(in crate::kvm::gpc) struct RefreshLock<'a>(&'a Gpc, #[allow(dead_code)] MutexGuard<'a, ()>);
 
 impl RefreshLock<'_> {
-    pub(in crate::kvm::gpc) fn is_active(&self) -> bool {
-        self.active.load(SeqCst)
-    }
-
     pub(in crate::kvm::gpc) fn set_active(&self, active: bool) {
         self.active.store(active, SeqCst);
     }

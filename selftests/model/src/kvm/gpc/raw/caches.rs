@@ -2,7 +2,7 @@
 
 //! All caches of a VM, and what the kernel reads and writes by way of them.
 
-use super::{cache::Gpc, mm::Users};
+use super::{cache::Gpc, memory::Memory, mm::Users};
 use crate::{
     atomic::{
         self, lock as lock_checked,
@@ -19,17 +19,13 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// A write to a page of the guest's: where in the page, and what.
-pub type Written = (usize, Vec<u32>);
-
 /// The caches of one VM.
 #[derive(Default)]
 pub struct Caches {
     /// `gpc_lock`, and those that are in use.
     pub(super) list: atomic::Mutex<Vec<Arc<Gpc>>>,
-    /// The words that were written to each host frame.
-    words: Mutex<BTreeMap<(u64, usize), u32>>,
-    written: Mutex<Vec<Written>>,
+    /// What is in their pages.
+    pub memory: Memory,
     /// Frames of which a model checker watches each access.
     tracked: Mutex<BTreeMap<u64, Arc<Tracked>>>,
     /// How many pages are mapped.
@@ -74,29 +70,6 @@ impl Caches {
         if let Some(tracked) = lock(&self.tracked).get(&pfn.raw()) {
             tracked.write();
         }
-    }
-
-    /// All writes, which are forgotten then.
-    pub fn take_written(&self) -> Vec<Written> {
-        std::mem::take(&mut lock(&self.written))
-    }
-
-    /// The word at `offset` of `pfn`.
-    pub fn word(&self, pfn: Pfn, offset: usize) -> u32 {
-        let words = lock(&self.words);
-        words.get(&(pfn.raw(), offset)).copied().unwrap_or(0)
-    }
-
-    /// The guest writes it.
-    pub fn set_word(&self, pfn: Pfn, offset: usize, value: u32) {
-        lock(&self.words).insert((pfn.raw(), offset), value);
-    }
-
-    pub(super) fn write(&self, pfn: Pfn, offset: usize, words: &[u32]) {
-        for (index, word) in words.iter().enumerate() {
-            self.set_word(pfn, offset + 4 * index, *word);
-        }
-        lock(&self.written).push((offset, words.to_vec()));
     }
 }
 

@@ -5,6 +5,7 @@
 mod cache;
 mod caches;
 mod found;
+mod memory;
 mod mm;
 mod task;
 
@@ -12,4 +13,5 @@ pub use cache::Gpc;
 pub(in crate::kvm::gpc) use cache::RefreshLock;
 pub use caches::Caches;
 pub(in crate::kvm::gpc) use found::{FoundPage, Mapping};
+pub use memory::Memory;
 pub use task::Sleeper;
