@@ -3,8 +3,9 @@
 //! kvm_rs: a memory-safe MMU for KVM x86.
 //!
 //! kvm.ko decides VM by VM who runs it: its own C code, or the backend registered here, which
-//! brings a TDP MMU and pfn caches. Data flows one way: kvm.ko -> [`backend`] -> [`tdp_mmu`] or
-//! [`pfncache`] -> [`kvm`] -> [`mm`], [`sync`] -> kernel. Only the crate's `rust/` directory may contain `unsafe`.
+//! brings a TDP MMU, pfn caches, and a part of what Xen guests need. Data flows one way: kvm.ko ->
+//! [`backend`] -> [`tdp_mmu`], or `xen` and [`pfncache`] -> [`kvm`] -> [`mm`], [`sync`] -> kernel.
+//! Only the crate's `rust/` directory may contain `unsafe`.
 
 use kernel::prelude::*;
 
@@ -18,6 +19,8 @@ pub mod pfncache;
 #[path = "rust/sync/mod.rs"]
 pub mod sync;
 pub mod tdp_mmu;
+#[cfg(CONFIG_KVM_XEN)]
+pub mod xen;
 
 module! {
     type: KvmRs,

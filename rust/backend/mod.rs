@@ -11,6 +11,8 @@ use kernel::{
     prelude::*, //
 };
 use kvm_bindings as bindings;
+#[cfg(CONFIG_KVM_XEN)]
+use ops::xen;
 use ops::{
     debugfs,
     fault,
@@ -47,6 +49,8 @@ static BACKEND: Backend = Backend(bindings::kvm_vm_backend {
     mmu: MMU_OPS,
     notifier: NOTIFIER_OPS,
     gpc: GPC_OPS,
+    #[cfg(CONFIG_KVM_XEN)]
+    xen: XEN_OPS,
     debugfs: DEBUGFS_OPS,
 });
 
@@ -88,6 +92,11 @@ const GPC_OPS: bindings::kvm_backend_gpc_ops = bindings::kvm_backend_gpc_ops {
     pin: Some(gpc::pin),
     unpin: Some(gpc::unpin),
     write_pvclock: Some(gpc::write_pvclock),
+};
+
+#[cfg(CONFIG_KVM_XEN)]
+const XEN_OPS: bindings::kvm_backend_xen_ops = bindings::kvm_backend_xen_ops {
+    update_runstate: Some(xen::update_runstate),
 };
 
 const DEBUGFS_OPS: bindings::kvm_backend_debugfs_ops = bindings::kvm_backend_debugfs_ops {

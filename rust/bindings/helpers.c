@@ -31,3 +31,4 @@
 #include "helpers/stat.c"
 #include "helpers/vm.c"
 #include "helpers/mmio.c"
+#include "helpers/xen.c"

@@ -40,4 +40,5 @@
 #include "layout/table.c"
 #include "layout/vm.c"
 #include "layout/vcpu.c"
+#include "layout/xen.c"
 #include "layout/backend.c"

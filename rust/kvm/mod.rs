@@ -12,6 +12,7 @@
 //! - [`table`]: page tables, their entries, and what can be done with them
 //! - [`roots`]: the list of roots
 //! - [`gpc`]: pages of the guest that the kernel has mapped
+//! - `xen`: what Xen guests share with their host
 //! - [`fault`]: the vCPU and its page fault
 //!
 //! `trace` has KVM's tracepoints, and imports from none of them.
@@ -25,6 +26,8 @@ pub mod spte;
 pub mod table;
 mod trace;
 pub mod types;
+#[cfg(CONFIG_KVM_XEN)]
+pub mod xen;
 
 pub use fault::{
     Counted,

@@ -24,3 +24,5 @@ pub(super) mod ranges;
 pub(super) mod roots;
 pub(super) mod slots;
 pub(super) mod vm;
+#[cfg(CONFIG_KVM_XEN)]
+pub(super) mod xen;

@@ -7,7 +7,7 @@ from typing import Dict, Iterator, Tuple
 
 from ..base import paths
 
-PARTS = ("pfncache", "tdp_mmu", "rust", "selftests/model")
+PARTS = ("pfncache", "tdp_mmu", "xen", "rust", "selftests/model")
 WORKSPACE, LOCK = "selftests/Cargo.toml", "selftests/Cargo.lock"
 
 

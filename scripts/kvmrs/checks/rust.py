@@ -12,7 +12,7 @@ from ..build import crates, kernel, module
 from ..tools import toolroot
 from . import rust_text
 
-SAFE = ("pfncache", "tdp_mmu")
+SAFE = ("pfncache", "tdp_mmu", "xen")
 
 
 def write_format() -> None:

@@ -12,7 +12,7 @@ from ..base import paths
 from ..base.errors import KvmrsError
 from . import rust_text
 
-FOLDERS = ("rust/kvm", "rust/mm", "rust/sync", "rust/backend", "pfncache", "tdp_mmu")
+FOLDERS = ("rust/kvm", "rust/mm", "rust/sync", "rust/backend", "pfncache", "tdp_mmu", "xen")
 """The crate's modules; each folder is one below the crate's root."""
 
 Name = Tuple[str, ...]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """cargo-mutants changes one operator of the module at a time, and tests look for it.
 
-It works on a crate's own files, so the copy has the module's in the crate: pfncache/ and tdp_mmu/,
+It works on a crate's own files, so the copy has the module's in the crate: pfncache/, tdp_mmu/ and xen/,
 and what the model compiles of rust/. Tests that take long by themselves are left out, and the others
 linked into one program: every mutant is built anew. As long as no source file changes, a run goes on
 where the last one was stopped.
@@ -50,7 +50,7 @@ OUTCOMES = {
 }
 """What becomes of mutants, and cargo-mutants' list of them."""
 
-CORE, TRUSTED = ("pfncache/", "tdp_mmu/"), "rust/"
+CORE, TRUSTED = ("pfncache/", "tdp_mmu/", "xen/"), "rust/"
 COPIED = "model/src/"
 """Where the copy has the module's files. Those of rust/ are beside the model's own that name them:
 cargo-mutants does not follow a path with `..` in it."""

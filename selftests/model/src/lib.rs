@@ -2,7 +2,7 @@
 
 //! The TDP MMU in user space.
 //!
-//! [`tdp_mmu`], [`pfncache`] and the parts of [`kvm`] that do not touch the kernel are the files that
+//! [`tdp_mmu`], [`pfncache`], [`xen`] and the parts of [`kvm`] that do not touch the kernel are the files that
 //! the module is made of. Below them lies a second implementation of the safe API, in safe Rust:
 //!
 //! - [`machine`]: what the CPU and kvm.ko say, such as the format of entries; the memory of page
@@ -22,3 +22,5 @@ pub mod sync;
 #[path = "../../../tdp_mmu/mod.rs"]
 pub mod tdp_mmu;
 pub mod world;
+#[path = "../../../xen/mod.rs"]
+pub mod xen;

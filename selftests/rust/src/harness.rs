@@ -28,9 +28,6 @@ pub struct Test {
     pub four_levels: bool,
     /// The report of docs/upstream whose bug of C it shows, so that it fails there.
     pub report: &'static str,
-    /// The report whose bug it shows, if VMs on both backends have it.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub fails: &'static str,
     /// The test itself.
     #[serde(skip)]
     pub run: fn(&str) -> Result<()>,

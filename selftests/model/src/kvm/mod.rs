@@ -12,6 +12,7 @@ pub mod spte;
 pub mod table;
 #[path = "../../../../rust/kvm/types/mod.rs"]
 pub mod types;
+pub mod xen;
 
 pub use fault::{Counted, Current, HostFrame, Outcome, PageFault, Resolved, Snapshot, Vcpu};
 pub use lock::{

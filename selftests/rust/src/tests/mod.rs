@@ -88,7 +88,6 @@ const fn test(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
         mixed: false,
         four_levels: false,
         report: "",
-        fails: "",
         run,
     }
 }

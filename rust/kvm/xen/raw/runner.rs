@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A vCPU whose task is the current one, as far as its run state goes.
+
+use crate::{
+    kvm::{
+        gpc::Gpc,
+        memory::Vm,
+        xen::{Layout, RunState, Times}, //
+    },
+    sync::preempt, //
+};
+use kernel::types::{
+    NotThreadSafe,
+    Opaque, //
+};
+use kvm_bindings as bindings;
+
+/// A vCPU of a VM on this backend, with the state of its that a Xen guest sees.
+///
+/// # Invariants
+///
+/// C keeps the vCPU, and its VM, for as long as there is a reference. The current task has the vCPU: it holds
+/// `vcpu->mutex`, or the scheduler acts for it. Nobody else uses the fields of its run state. The vCPU's caches
+/// are initialised.
+#[repr(transparent)]
+pub struct Runner(Opaque<bindings::kvm_vcpu>, NotThreadSafe);
+
+impl Runner {
+    /// Borrows a vCPU from C.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be a vCPU of a live VM of this backend. During `'a`, it must stay, and the current task must
+    /// have it.
+    #[inline(always)]
+    pub unsafe fn from_raw<'a>(ptr: *mut bindings::kvm_vcpu) -> &'a Self {
+        // SAFETY: The vCPU stays during `'a`, and the type is transparent over it.
+        // INVARIANT: C initialises the caches when it makes the vCPU.
+        unsafe { &*ptr.cast() }
+    }
+
+    #[inline(always)]
+    fn xen(&self) -> *mut bindings::kvm_vcpu_xen {
+        // SAFETY: By the type's invariant the vCPU is there.
+        unsafe { &raw mut (*self.0.get()).arch.xen }
+    }
+
+    /// The VM.
+    #[inline(always)]
+    pub fn vm(&self) -> &Vm {
+        // SAFETY: By the type's invariant the VM is one of this backend, and stays.
+        unsafe { Vm::from_raw((*self.0.get()).kvm) }
+    }
+
+    /// The caches of the guest's copy: of the page that it begins in, and of the next one.
+    #[inline(always)]
+    pub fn area(&self) -> (&Gpc, &Gpc) {
+        let xen = self.xen();
+        // SAFETY: By the type's invariant both are initialised, and stay as long as the vCPU.
+        unsafe {
+            (
+                Gpc::from_raw(&raw mut (*xen).runstate_cache),
+                Gpc::from_raw(&raw mut (*xen).runstate2_cache),
+            )
+        }
+    }
+
+    /// The layout of the guest. Another task may change it at any time.
+    #[inline(always)]
+    pub fn layout(&self) -> Layout {
+        // SAFETY: The VM is alive, and C writes the field as one byte, which is 0 or 1.
+        let wide = unsafe { (&raw const (*self.vm().as_ptr()).arch.xen.long_mode).read_volatile() };
+        match wide {
+            true => Layout::Native,
+            false => Layout::Compat,
+        }
+    }
+
+    /// Whether the guest wants to know when its copy is being written. As above.
+    #[inline(always)]
+    pub fn announces(&self) -> bool {
+        let kvm = self.vm().as_ptr();
+        // SAFETY: As above.
+        unsafe { (&raw const (*kvm).arch.xen.runstate_update_flag).read_volatile() }
+    }
+
+    /// The time on the guest's clock.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::get_kvmclock_ns(self.vm().as_ptr()) }
+    }
+
+    /// How long the current task has waited for a CPU, altogether.
+    #[inline]
+    pub fn waited(&self) -> u64 {
+        // SAFETY: No requirements.
+        unsafe { bindings::kvmrs_run_delay() }
+    }
+
+    /// A copy of the times.
+    pub fn times(&self) -> Times {
+        self.change_times(|times| *times)
+    }
+
+    /// Changes the times. The scheduler, which changes them as well, does not come in between.
+    pub fn change_times<R>(&self, change: impl FnOnce(&mut Times) -> R) -> R {
+        let _preempt = preempt::disable();
+        let mut times = self.load();
+        let result = change(&mut times);
+        self.store(&times);
+        result
+    }
+
+    fn load(&self) -> Times {
+        let xen = self.xen();
+        // SAFETY: By the type's invariant nobody else uses the fields.
+        unsafe {
+            Times {
+                // C refuses other numbers.
+                state: RunState::new((*xen).current_runstate.into()).unwrap_or(RunState::Offline),
+                entry: (*xen).runstate_entry_time,
+                spent: (*xen).runstate_times,
+                waited: (*xen).last_steal,
+            }
+        }
+    }
+
+    fn store(&self, times: &Times) {
+        let xen = self.xen();
+        // SAFETY: As above.
+        unsafe {
+            (*xen).current_runstate = times.state as u32;
+            (*xen).runstate_entry_time = times.entry;
+            (*xen).runstate_times = times.spent;
+            (*xen).last_steal = times.waited;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest's copy of a vCPU's run state, and how it is written.
+//!
+//! The guest reads it at any time, also that of another vCPU. If it has asked for that, it is told when a copy
+//! is being written, by the highest bit of the entry time:
+//!
+//! | step | writer | reader |
+//! |---|---|---|
+//! | 1 | sets the bit, in its byte | reads the entry time; begins anew if the bit is set |
+//! | 2 | writes all, with the bit set | reads the rest |
+//! | 3 | clears the bit, in its byte | reads the entry time again; begins anew if it is another one |
+//!
+//! Each step comes before the next one. The bit is written by its byte alone, since the entry time has no
+//! alignment: it may lie across two pages.
+//!
+//! So may the area. Where it lies makes no difference but for where bytes are copied to: all of it is built in
+//! a buffer of zeroes first, and what has no name in the struct stays zero.
+
+use crate::{
+    kvm::{
+        gpc::{Address, Gpc, GuestPage},
+        xen::{Layout, Times, NATIVE, RUNSTATE_STATE},
+        SlotsHeld, //
+    },
+    sync::{smp_mb, Write}, //
+};
+
+/// Bytes of the larger one of the two layouts.
+const SIZE: usize = NATIVE.runstate;
+/// The bit that says that an area is being written, in its byte.
+pub const UPDATE: u8 = 0x80;
+/// How far the times are behind the entry time.
+pub const TIMES_BEHIND_ENTRY: usize = 8;
+
+/// What an area will be.
+struct Image {
+    bytes: [u8; SIZE],
+    layout: Layout,
+}
+
+impl Image {
+    /// What `times` look like in `layout`.
+    fn new(layout: Layout, times: &Times) -> Self {
+        let mut image = Self {
+            bytes: [0; SIZE],
+            layout,
+        };
+        let entry = layout.places().entry_time;
+        image.put(RUNSTATE_STATE, (times.state as u32).to_le_bytes());
+        image.put(entry, times.entry.to_le_bytes());
+        for (index, time) in times.spent.iter().enumerate() {
+            image.put(entry + TIMES_BEHIND_ENTRY + 8 * index, time.to_le_bytes());
+        }
+        image
+    }
+
+    fn put<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
+        self.bytes[at..at + N].copy_from_slice(&bytes);
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.layout.places().runstate]
+    }
+
+    /// The last byte of the entry time, which the times follow.
+    fn update_at(&self) -> usize {
+        self.layout.places().entry_time + TIMES_BEHIND_ENTRY - 1
+    }
+}
+
+/// The memory of an area, pinned.
+///
+/// # Invariants
+///
+/// What is pinned of both pages is as long as the area in `layout`.
+pub struct Area<'a> {
+    layout: Layout,
+    first: GuestPage<'a>,
+    /// The second page, if the area goes on there.
+    second: Option<GuestPage<'a>>,
+}
+
+/// Which page of an area cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The one that it begins in.
+    First,
+    /// The other one, from this address on, for so many bytes.
+    Second(Address, usize),
+}
+
+impl<'a> Area<'a> {
+    /// Pins the area of `layout` at the address that `first` is for. Never waits, in whatever context.
+    ///
+    /// `second` is for what follows in the next page, if anything does. It is not taken if it is for another
+    /// address: the guest's area may be on its way to there.
+    pub fn pin(
+        first: &'a Gpc,
+        second: &'a Gpc,
+        slots: &'a SlotsHeld<'_>,
+        layout: Layout,
+    ) -> Result<Self, Missing> {
+        let size = layout.places().runstate;
+        let first = GuestPage::pin_rest(first, slots).ok_or(Missing::First)?;
+        let second = match size.saturating_sub(first.pinned()) {
+            0 => None,
+            left => {
+                let next = first.address().after(first.pinned());
+                let page = GuestPage::pin(second, slots, left);
+                let page = page.filter(|page| page.address() == next);
+                Some(page.ok_or(Missing::Second(next, left))?)
+            }
+        };
+        // INVARIANT: What is not in the first page is in the second one.
+        Ok(Self {
+            layout,
+            first,
+            second,
+        })
+    }
+
+    /// Writes `times`. With `announce`, the guest is told so meanwhile.
+    ///
+    /// `None` would mean that the area is too small, which by the type's invariant it is not.
+    pub fn write(&self, times: &Times, announce: bool) -> Option<()> {
+        let mut image = Image::new(self.layout, times);
+        let at = image.update_at();
+        if announce {
+            image.bytes[at] |= UPDATE;
+            self.write_byte(at, image.bytes[at])?;
+            smp_mb(Write);
+        }
+        self.write_all(image.bytes())?;
+        if announce {
+            smp_mb(Write);
+            self.write_byte(at, image.bytes[at] & !UPDATE)?;
+        }
+        self.mark_dirty();
+        Some(())
+    }
+
+    fn write_byte(&self, at: usize, byte: u8) -> Option<()> {
+        match &self.second {
+            Some(second) if at >= self.first.pinned() => {
+                second.write_u8(at - self.first.pinned(), byte)
+            }
+            _ => self.first.write_u8(at, byte),
+        }
+    }
+
+    fn write_all(&self, bytes: &[u8]) -> Option<()> {
+        let (here, there) = bytes.split_at(bytes.len().min(self.first.pinned()));
+        self.first.write_bytes(0, here)?;
+        match &self.second {
+            Some(second) => second.write_bytes(0, there),
+            None => Some(()),
+        }
+    }
+
+    fn mark_dirty(&self) {
+        self.first.mark_dirty();
+        if let Some(second) = &self.second {
+            second.mark_dirty();
+        }
+    }
+}

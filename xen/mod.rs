@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Xen's interface to its guests.
+//!
+//! The guest and its host share pages, which both use at the same time. What the guest says there, or by a call,
+//! is an allegation until it was looked at.
+//!
+//! C counterpart: `arch/x86/kvm/xen.c`.
+
+#![forbid(unsafe_code)]
+#![deny(unused_must_use)]
+
+pub mod area;
+pub mod runstate;
+pub mod times;
