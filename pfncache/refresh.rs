@@ -25,7 +25,7 @@ pub fn activate(
     if !address.fits(len) {
         return Err(Refused::Length);
     }
-    let active = match cache.lock() {
+    let active = match cache.lock_killable()? {
         Locked::Inactive(inactive) => inactive.activate(),
         Locked::Active(active) => active,
     };
@@ -34,7 +34,7 @@ pub fn activate(
 
 /// Makes `cache`, which is in use, valid again for `len` bytes at its address.
 pub fn refresh(cache: &Gpc, len: usize, task: &mut Sleeper<'_>) -> Result<(), Refused> {
-    let Locked::Active(active) = cache.lock() else {
+    let Locked::Active(active) = cache.lock_killable()? else {
         return Err(Refused::Inactive);
     };
     let address = active.address();

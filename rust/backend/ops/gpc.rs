@@ -102,7 +102,9 @@ pub(in crate::backend) unsafe extern "C" fn pin(
     let cache = unsafe { Gpc::from_raw(gpc) };
     // SAFETY: `kvm->srcu` is held.
     let slots = unsafe { SlotsHeld::assume(cache.vm()) };
-    GuestPage::pin(cache, &slots, len).map_or(ptr::null_mut(), GuestPage::into_raw)
+    let page = GuestPage::pin(cache, &slots, len);
+    // SAFETY: C calls `unpin`, and does not use the address after that.
+    page.map_or(ptr::null_mut(), |page| unsafe { page.into_raw() })
 }
 
 /// Ends a pin.

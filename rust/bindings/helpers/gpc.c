@@ -7,6 +7,11 @@ __kvmrs_helper void kvmrs_gpc_lock(struct gfn_to_pfn_cache *gpc)
 	mutex_lock(&gpc->refresh_lock);
 }
 
+__kvmrs_helper bool kvmrs_gpc_lock_killable(struct gfn_to_pfn_cache *gpc)
+{
+	return !mutex_lock_killable(&gpc->refresh_lock);
+}
+
 __kvmrs_helper void kvmrs_gpc_unlock(struct gfn_to_pfn_cache *gpc)
 {
 	mutex_unlock(&gpc->refresh_lock);
@@ -46,7 +51,6 @@ __kvmrs_helper bool kvmrs_may_sleep_in(struct kvm *kvm)
 __kvmrs_helper kvm_pfn_t kvmrs_gpc_look_up(struct gfn_to_pfn_cache *gpc, struct page **page)
 {
 	struct kvm_follow_pfn kfp = {
-		.slot = gpc->memslot,
 		.gfn = gpa_to_gfn(gpc->gpa),
 		.flags = FOLL_WRITE,
 		.hva = gpc->uhva,

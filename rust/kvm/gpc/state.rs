@@ -82,10 +82,22 @@ pub enum Moved<'a> {
 impl Gpc {
     /// Takes `refresh_lock`. Sleeps.
     pub fn lock(&self) -> Locked<'_> {
-        let lock = self.lock_refresh();
+        Locked::new(self.lock_refresh())
+    }
+
+    /// As above, unless somebody kills the task while it waits.
+    pub fn lock_killable(&self) -> Result<Locked<'_>, Refused> {
+        self.lock_refresh_killable()
+            .map(Locked::new)
+            .ok_or(Refused::Killed)
+    }
+}
+
+impl<'a> Locked<'a> {
+    fn new(lock: RefreshLock<'a>) -> Self {
         match lock.is_active() {
-            true => Locked::Active(Active(lock)),
-            false => Locked::Inactive(Inactive(lock)),
+            true => Self::Active(Active(lock)),
+            false => Self::Inactive(Inactive(lock)),
         }
     }
 }

@@ -50,9 +50,14 @@ impl Gpc {
 }
 
 impl GuestPage<'_> {
-    /// The address of what is cached, for C, which ends the pin by [`end_raw`](Self::end_raw).
+    /// The address of what is cached, for C.
+    ///
+    /// # Safety
+    ///
+    /// The address must not be used after [`end_raw`](Self::end_raw), which has to be called soon: whoever takes
+    /// the page away waits for that.
     #[inline(always)]
-    pub fn into_raw(self) -> *mut c_void {
+    pub unsafe fn into_raw(self) -> *mut c_void {
         let page = ManuallyDrop::new(self);
         page.cache.base().wrapping_add(page.offset).cast()
     }

@@ -153,6 +153,13 @@ impl Gpc {
         unsafe { bindings::kvmrs_gpc_lock(self.as_ptr()) };
         RefreshLock(self, NotThreadSafe)
     }
+
+    /// As above, but `None` if somebody kills the task while it waits.
+    pub(in crate::kvm::gpc) fn lock_refresh_killable(&self) -> Option<RefreshLock<'_>> {
+        // SAFETY: As above.
+        let locked = unsafe { bindings::kvmrs_gpc_lock_killable(self.as_ptr()) };
+        locked.then_some(RefreshLock(self, NotThreadSafe))
+    }
 }
 
 /// A cache with its `refresh_lock` held.

@@ -31,8 +31,8 @@ impl FoundPage {
         _task: &mut Sleeper<'_>,
     ) -> Option<Self> {
         let mut page = ptr::null_mut();
-        // SAFETY: `refresh_lock` is held, so that the place stays, and a `Sleeper` holds the slots that its
-        // slot comes from, in the VM's address space.
+        // SAFETY: `refresh_lock` is held, so that the place stays, and a `Sleeper` is in the VM's address
+        // space. The look-up goes by the host's address alone.
         let pfn = unsafe { bindings::kvmrs_gpc_look_up(cache.as_ptr(), &raw mut page) };
         // SAFETY: No requirements.
         let failed = unsafe { bindings::kvmrs_is_error_noslot_pfn(pfn) };

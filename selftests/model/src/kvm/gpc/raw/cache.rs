@@ -162,6 +162,10 @@ impl Gpc {
         lockdep::might_sleep("refresh_lock");
         RefreshLock(self, lock(&self.refresh_lock))
     }
+
+    pub(in crate::kvm::gpc) fn lock_refresh_killable(&self) -> Option<RefreshLock<'_>> {
+        Some(self.lock_refresh())
+    }
 }
 
 /// A cache with its `refresh_lock` held.
