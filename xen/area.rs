@@ -76,9 +76,9 @@ impl Image {
 /// What is pinned of both pages is as long as the area in `layout`.
 pub struct Area<'a> {
     layout: Layout,
-    first: GuestPage<'a>,
-    /// The second page, if the area goes on there.
+    /// The second page, if the area goes on there. It is dropped first: C's users end the later pin first.
     second: Option<GuestPage<'a>>,
+    first: GuestPage<'a>,
 }
 
 /// Which page of an area cannot be had.
@@ -94,7 +94,7 @@ impl<'a> Area<'a> {
     /// Pins the area of `layout` at the address that `first` is for. Never waits, in whatever context.
     ///
     /// `second` is for what follows in the next page, if anything does. It is not taken if it is for another
-    /// address: the guest's area may be on its way to there.
+    /// address. C sees to it that it is not, which is not relied on here.
     pub fn pin(
         first: &'a Gpc,
         second: &'a Gpc,
@@ -115,8 +115,8 @@ impl<'a> Area<'a> {
         // INVARIANT: What is not in the first page is in the second one.
         Ok(Self {
             layout,
-            first,
             second,
+            first,
         })
     }
 

@@ -2,7 +2,7 @@
 
 //! A vCPU enters another run state, and its guest hears of it.
 //!
-//! The scheduler says when a vCPU has lost its CPU. There nobody can wait for a page: if one of the area's pages
+//! The scheduler says when a vCPU has lost its CPU. There nobody can wait for a page. If one of the area's pages
 //! is gone, the guest hears of it when the vCPU has a CPU again. C also gives up if another task has the lock of a
 //! page's cache. Here there is no such lock.
 //!
@@ -28,12 +28,10 @@ use crate::{
 /// The vCPU enters `state`, and has its task to itself.
 pub fn enter(runner: &Runner, slots: &mut SlotsHeld<'_>, state: RunState) {
     account(runner, state);
-    if runner.area().0.is_active() {
-        show(runner, slots);
-    }
+    show(runner, slots);
 }
 
-/// Others have the CPU. Never waits.
+/// Others have the CPU, or userspace says so. Never waits.
 pub fn preempt(runner: &Runner, slots: &SlotsHeld<'_>) {
     account(runner, RunState::Runnable);
     // The next `enter()` makes up for it.
@@ -44,8 +42,11 @@ fn account(runner: &Runner, state: RunState) {
     runner.change_times(|times| times::enter(times, state, runner.now(), runner.waited()));
 }
 
-/// Writes the guest's copy, unless a page cannot be had. May sleep.
-fn show(runner: &Runner, slots: &mut SlotsHeld<'_>) {
+/// Writes the guest's copy, unless a page cannot be had or the guest wants none. May sleep.
+pub fn show(runner: &Runner, slots: &mut SlotsHeld<'_>) {
+    if !runner.area().0.is_active() {
+        return;
+    }
     while let Err(missing) = try_show(runner, slots) {
         let found = Sleeper::new(slots).and_then(|mut task| find(runner, missing, &mut task));
         if found.is_err() {

@@ -97,6 +97,7 @@ const GPC_OPS: bindings::kvm_backend_gpc_ops = bindings::kvm_backend_gpc_ops {
 #[cfg(CONFIG_KVM_XEN)]
 const XEN_OPS: bindings::kvm_backend_xen_ops = bindings::kvm_backend_xen_ops {
     update_runstate: Some(xen::update_runstate),
+    write_runstate: Some(xen::write_runstate),
 };
 
 const DEBUGFS_OPS: bindings::kvm_backend_debugfs_ops = bindings::kvm_backend_debugfs_ops {

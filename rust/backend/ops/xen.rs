@@ -16,8 +16,8 @@ use kvm_bindings as bindings;
 ///
 /// # Safety
 ///
-/// `vcpu` is the current vCPU, or one of a live VM whose `vcpu->mutex` the current task holds. `kvm->srcu` is
-/// held. May sleep, unless `state` is that of a vCPU which the scheduler has taken its CPU from.
+/// `vcpu` is one of a live VM whose `vcpu->mutex` the current task holds. `kvm->srcu` is held. May sleep, unless
+/// `state` is "runnable", which the scheduler says of a vCPU when it takes its CPU from it.
 pub(in crate::backend) unsafe extern "C" fn update_runstate(
     vcpu: *mut bindings::kvm_vcpu,
     state: c_int,
@@ -31,4 +31,16 @@ pub(in crate::backend) unsafe extern "C" fn update_runstate(
         Some(state) => runstate::enter(runner, &mut slots, state),
         None => runner.vm().bug(),
     }
+}
+
+/// Writes a vCPU's run state for the guest, if it wants that (`kvm_xen_update_runstate_guest`).
+///
+/// # Safety
+///
+/// As above. May sleep.
+pub(in crate::backend) unsafe extern "C" fn write_runstate(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: The vCPU is the task's.
+    let runner = unsafe { Runner::from_raw(vcpu) };
+    // SAFETY: `kvm->srcu` is held.
+    runstate::show(runner, &mut unsafe { SlotsHeld::assume(runner.vm()) });
 }

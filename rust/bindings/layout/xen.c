@@ -2,9 +2,9 @@
 
 #ifdef CONFIG_KVM_XEN
 
-#include <xen/interface/sched.h>
-#include <xen/interface/vcpu.h>
 #include <xen/interface/xen.h>
+
+#include <xen/interface/vcpu.h>
 
 #include "xen.h"
 
@@ -13,12 +13,6 @@
 	do {										\
 		CONST_AS(usize, XEN_NATIVE_##name, offsetof(struct type, native));	\
 		CONST_AS(usize, XEN_COMPAT_##name, offsetof(struct compat_##type, compat)); \
-	} while (0)
-
-#define XEN_SIZES(name, type)								\
-	do {										\
-		CONST_AS(usize, XEN_NATIVE_##name, sizeof(struct type));		\
-		CONST_AS(usize, XEN_COMPAT_##name, sizeof(struct compat_##type));	\
 	} while (0)
 
 static void __used xen_layout(void)
@@ -37,25 +31,10 @@ static void __used xen_layout(void)
 	OFFSET(kvm_vcpu_xen, runstate_times);
 
 	/* What guests see, as rust/kvm/xen/layout.rs has it. */
-	XEN_OFFSETS(SELECTOR, vcpu_info, evtchn_pending_sel, evtchn_pending_sel);
-	XEN_OFFSETS(PENDING, shared_info, evtchn_pending, evtchn_pending);
-	XEN_OFFSETS(MASK, shared_info, evtchn_mask, evtchn_mask);
-	XEN_OFFSETS(WALL_CLOCK, shared_info, wc, wc);
-	XEN_OFFSETS(WALL_CLOCK_HIGH, shared_info, wc_sec_hi, arch.wc_sec_hi);
 	XEN_OFFSETS(RUNSTATE_STATE, vcpu_runstate_info, state, state);
 	XEN_OFFSETS(ENTRY_TIME, vcpu_runstate_info, state_entry_time, state_entry_time);
-	XEN_SIZES(RUNSTATE, vcpu_runstate_info);
-	XEN_OFFSETS(POLL_COUNT, sched_poll, nr_ports, nr_ports);
-	XEN_OFFSETS(POLL_TIMEOUT, sched_poll, timeout, timeout);
-	XEN_SIZES(POLL, sched_poll);
-
-	CONST_AS(u32, XEN_NATIVE_WORD_BITS,
-		 8 * sizeof_field(struct vcpu_info, evtchn_pending_sel));
-	CONST_AS(u32, XEN_COMPAT_WORD_BITS,
-		 8 * sizeof_field(struct compat_vcpu_info, evtchn_pending_sel));
-	CONST_AS(u32, XEN_NATIVE_PORTS, 8 * sizeof_field(struct shared_info, evtchn_pending));
-	CONST_AS(u32, XEN_COMPAT_PORTS,
-		 8 * sizeof_field(struct compat_shared_info, evtchn_pending));
+	CONST_AS(usize, XEN_NATIVE_RUNSTATE, sizeof(struct vcpu_runstate_info));
+	CONST_AS(usize, XEN_COMPAT_RUNSTATE, sizeof(struct compat_vcpu_runstate_info));
 
 	/* The times follow the entry time, and its last byte has the bit for updates. */
 	CONST_AS(usize, XEN_TIMES_BEHIND_ENTRY, offsetof(struct vcpu_runstate_info, time) -

@@ -81,7 +81,7 @@ fn the_guest_sees_each_state() {
     assert_eq!(world.seen(100), 1);
     world.enter(RunState::Running);
     assert_eq!(world.seen(100), 0);
-    let spent = world.runner.change_times(|times| times.spent);
+    let spent = world.runner.times().spent;
     assert_eq!(spent, [0, 10, 10, 10]);
 }
 
@@ -94,7 +94,7 @@ fn what_the_scheduler_cannot_write_is_written_on_the_way_back() {
     world.preempt();
     world.enter(RunState::Running);
     assert_eq!(world.seen(100), 0);
-    let spent = world.runner.change_times(|times| times.spent);
+    let spent = world.runner.times().spent;
     assert_eq!(spent, [0, 10, 10, 10], "the times went on");
 }
 

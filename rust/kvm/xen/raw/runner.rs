@@ -21,8 +21,8 @@ use kvm_bindings as bindings;
 /// # Invariants
 ///
 /// C keeps the vCPU, and its VM, for as long as there is a reference. The current task has the vCPU: it holds
-/// `vcpu->mutex`, or the scheduler acts for it. Nobody else uses the fields of its run state. The vCPU's caches
-/// are initialised.
+/// `vcpu->mutex`. Beside it only the scheduler uses the fields of its run state, when it takes the CPU from the
+/// task, and never while the task has preemption off. The vCPU's caches are initialised.
 #[repr(transparent)]
 pub struct Runner(Opaque<bindings::kvm_vcpu>, NotThreadSafe);
 
@@ -101,21 +101,20 @@ impl Runner {
 
     /// A copy of the times.
     pub fn times(&self) -> Times {
-        self.change_times(|times| *times)
+        self.load(&preempt::disable())
     }
 
     /// Changes the times. The scheduler, which changes them as well, does not come in between.
-    pub fn change_times<R>(&self, change: impl FnOnce(&mut Times) -> R) -> R {
-        let _preempt = preempt::disable();
-        let mut times = self.load();
-        let result = change(&mut times);
-        self.store(&times);
-        result
+    pub fn change_times(&self, change: impl FnOnce(&mut Times)) {
+        let preempt = preempt::disable();
+        let mut times = self.load(&preempt);
+        change(&mut times);
+        self.store(&times, &preempt);
     }
 
-    fn load(&self) -> Times {
+    fn load(&self, _preempt: &preempt::Guard) -> Times {
         let xen = self.xen();
-        // SAFETY: By the type's invariant nobody else uses the fields.
+        // SAFETY: By the type's invariant only the scheduler could use the fields, but preemption is off.
         unsafe {
             Times {
                 // C refuses other numbers.
@@ -127,7 +126,7 @@ impl Runner {
         }
     }
 
-    fn store(&self, times: &Times) {
+    fn store(&self, times: &Times, _preempt: &preempt::Guard) {
         let xen = self.xen();
         // SAFETY: As above.
         unsafe {

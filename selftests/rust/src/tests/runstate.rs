@@ -38,7 +38,8 @@ const PAUSE: Duration = Duration::from_micros(300);
 /// The vCPU gets so much more if it has not got on in a pause, as on a machine that others use too.
 const REST: Duration = Duration::from_millis(10);
 
-/// C never writes the guest's copy for a VM on Rust, and does so for one on C. Both guests have it.
+/// C never writes the guest's copy for a VM on Rust, and does so for one on C. Both guests have it, from
+/// the moment on when userspace says where.
 fn whose(backend: &str) -> Result<()> {
     if !Probes::work_here() {
         bail!(Skip("the kernel has no kprobes".into()));
@@ -46,8 +47,11 @@ fn whose(backend: &str) -> Result<()> {
     let memory = Memory::new(3 * PAGE_4K, Backing::Small)?;
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
     xen::enable(&vm)?;
-    xen::set_area(&vcpu, Area::Runstate, Some(BASE + COPY)).context("placing the copy")?;
+    memory.write(COPY, &[u8::MAX; xen::RUNSTATE as usize]);
+    let nothing = copy(&memory);
     let calls = Probes::new(&[C_COPY], Whose::All)?;
+    xen::set_area(&vcpu, Area::Runstate, Some(BASE + COPY)).context("placing the copy")?;
+    ensure!(copy(&memory) != nothing, "there is no copy");
     for entry in 1..=ENTRIES {
         let before = copy(&memory);
         vcpu.fill(&(BASE..BASE + PAGE_4K), entry)?;

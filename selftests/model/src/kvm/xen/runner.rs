@@ -79,12 +79,13 @@ impl Runner {
 
     /// A copy of the times.
     pub fn times(&self) -> Times {
-        self.change_times(|times| *times)
+        let _preempt = preempt::disable();
+        *lock(&self.times)
     }
 
     /// Changes the times. Nobody preempts the task meanwhile.
-    pub fn change_times<R>(&self, change: impl FnOnce(&mut Times) -> R) -> R {
+    pub fn change_times(&self, change: impl FnOnce(&mut Times)) {
         let _preempt = preempt::disable();
-        change(&mut lock(&self.times))
+        change(&mut lock(&self.times));
     }
 }
