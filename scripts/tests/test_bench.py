@@ -2,7 +2,7 @@
 """What fails the benchmark."""
 
 import unittest
-from typing import Dict, List
+from typing import Any, Dict, List
 from unittest import mock
 
 from kvmrs.base.errors import KvmrsError
@@ -138,17 +138,25 @@ class MemoryTest(unittest.TestCase):
 class NodesTest(unittest.TestCase):
     """Made-up counts on a host with two nodes."""
 
-    def rows(self, retries: int, flushes: int) -> Dict[str, bench_nodes.Row]:
+    def events(self, on_c: int, retries: int, flushes: int) -> List[Dict[str, Any]]:
         same = {"faults": 9, "invalidations": 100, "moved": 5, "copied": 4, "writes": 2_000_000}
-        events = [
-            {**same, "backend": "c", "retries": 50, "flushes": 300},
+        return [
+            {**same, "backend": "c", "retries": on_c, "flushes": 300},
             {**same, "backend": "rust", "retries": retries, "flushes": flushes},
         ]
-        return {row.what: row for row in bench_nodes.collect(events)}
+
+    def rows(self, retries: int, flushes: int) -> Dict[str, bench_nodes.Row]:
+        return {row.what: row for row in bench_nodes.collect(self.events(50, retries, flushes))}
 
     def test_a_tenth_of_the_retries_is_allowed(self) -> None:
         self.assertEqual(self.rows(5, 0)["faults tried again"].wrong, "")
         self.assertEqual(self.rows(6, 0)["faults tried again"].wrong, "more than 10% of C's")
+
+    def test_c_has_to_try_again_at_all(self) -> None:
+        (row,) = [row for row in bench_nodes.collect(self.events(0, 0, 0)) if row.wrong]
+        self.assertEqual(
+            (row.what, row.wrong), ("faults tried again", "none on C: nothing to compare with")
+        )
 
     def test_each_invalidation_may_flush_once(self) -> None:
         self.assertEqual(self.rows(0, 100)["flushes asked for"].wrong, "")

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 from ..base import paths, ui
 from ..base.errors import KvmrsError
 from ..build import crates, kernel, module
-from ..machine import boot, kvm_modules, preload
+from ..machine import accel, boot, kvm_modules, preload
 from ..suite import bench, bench_hooks, bench_memory, bench_nodes
 
 CRATE = paths.REPO / "selftests" / "bench"
@@ -27,15 +27,6 @@ SILENCE_LIMIT = 400
 """Seconds of real time: the machine's clock is slow where the build machine is busy."""
 COUNTED: Dict[str, Any] = {"memory": "3G", "cpus": 1, "counted": True}
 """The machine whose clock counts instructions."""
-NODES = [
-    word
-    for node, cpus in enumerate(("0-1", "2"))
-    for word in (
-        *("-object", f"memory-backend-ram,id=node{node},size=2G"),
-        *("-numa", f"node,nodeid={node},cpus={cpus},memdev=node{node}"),
-    )
-]
-"""Programs run on one processor of each: the first is not used."""
 SHOWN = ("backend", "op", "scale", "what")
 """Words of a line that say how far the program is."""
 
@@ -108,7 +99,21 @@ def memory() -> List[bench_memory.Row]:
 
 def nodes() -> List[bench_nodes.Row]:
     """One boot; what becomes of VMs on each backend where the host has two nodes."""
-    return bench_nodes.collect(_report("nodes", memory="4G", cpus=2, qemu=NODES))
+    return bench_nodes.collect(_report("nodes", memory="4G", cpus=2, qemu=_two_nodes()))
+
+
+def _two_nodes() -> List[str]:
+    """Words for QEMU. Programs run on one processor of each: an emulated machine has a first one that they do
+    not use. Linux warns of processors in one socket and on two nodes."""
+    sockets, *processors = (3, "0-1", "2") if accel.choose().name == "tcg" else (2, "0", "1")
+    return ["-smp", f"sockets={sockets},cores=1,threads=1"] + [
+        word
+        for node, mine in enumerate(processors)
+        for word in (
+            *("-object", f"memory-backend-ram,id=node{node},size=2G"),
+            *("-numa", f"node,nodeid={node},cpus={mine},memdev=node{node}"),
+        )
+    ]
 
 
 def _report(what: str, **machine: Any) -> List[Sample]:

@@ -94,7 +94,27 @@ def collect(events: List[Dict[str, Any]], locked: List[int]) -> List[Op]:
         pages = event["pages"]
         sample = Sample(event["instructions"] / pages, count / pages, event["flushes"] / pages)
         op.samples.setdefault((event["scale"], event["backend"]), []).append(sample)
-    return list(ops.values())
+    return [*ops.values(), *_derived(ops)]
+
+
+def _derived(ops: Dict[Key, Op]) -> List[Op]:
+    """What no operation does by itself: with one page and with three, the rest of an update is the same."""
+    one, three = (ops.get((f"clock, {pages}", "update")) for pages in ("one page", "three pages"))
+    if not one or not three:
+        return []
+    op = Op("clock, each page", "update", one.scenario, one.scan)
+    for key, samples in three.samples.items():
+        both = zip(samples, one.samples[key], strict=True)
+        op.samples[key] = [_half(more, less) for more, less in both]
+    return [op]
+
+
+def _half(more: Sample, less: Sample) -> Sample:
+    return Sample(
+        (more.instructions - less.instructions) / 2,
+        (more.locked - less.locked) / 2,
+        (more.flushes - less.flushes) / 2,
+    )
 
 
 def reference() -> Dict[Key, List[float]]:

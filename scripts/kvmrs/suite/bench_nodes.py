@@ -37,10 +37,14 @@ def collect(events: List[Dict[str, Any]]) -> List[Row]:
     """One row for each count."""
     rows = {name: Row(what, _medians(events, name)) for name, what in COUNTS.items()}
     retries, flushes, most = rows["retries"], rows["flushes"], rows["invalidations"]
-    if retries.counts["rust"] > RETRIES * retries.counts["c"]:
+    if not retries.counts["c"]:
+        retries.wrong = "none on C: nothing to compare with"
+    elif retries.counts["rust"] > RETRIES * retries.counts["c"]:
         retries.wrong = f"more than {RETRIES:.0%} of C's"
     if flushes.counts["rust"] > most.counts["rust"]:
         flushes.wrong = "more than invalidations"
+    if not rows["copied"].counts["rust"]:
+        rows["copied"].wrong = "the host merged nothing"
     return list(rows.values())
 
 

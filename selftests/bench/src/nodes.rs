@@ -83,8 +83,9 @@ fn run(backend: &str) -> Result<Line<'_>> {
     let [faults, retries, invalidations, flushes, moved, copied] =
         std::array::from_fn(|index| after[index] - before[index]);
     let left = ended.iter().map(|regs| regs.rcx);
-    let writes = left.map(|left| u64::from(WRITES) - left).sum();
+    let writes: u64 = left.map(|left| u64::from(WRITES) - left).sum();
     ensure!(moved > 0, "the host moved nothing to another node");
+    ensure!(writes > 0, "the guest wrote nothing");
     Ok(Line {
         backend,
         what: "two nodes",

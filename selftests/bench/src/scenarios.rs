@@ -12,8 +12,6 @@ use kvmtest::idle::IdleSet;
 use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
 use kvmtest::vm::eager_split;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::thread;
 
 /// Makes a VM and times what is done to it.
 pub type Scenario = fn(&mut Samples) -> Result<()>;
@@ -28,7 +26,7 @@ pub const SCENARIOS: [(&str, Scenario); 10] = [
     ("slot", slot),
     ("slot-range", slot_range),
     ("clock", clock),
-    ("storm", storm),
+    ("discard", discard),
     ("far", far),
 ];
 
@@ -218,37 +216,27 @@ fn clock(samples: &mut Samples) -> Result<()> {
     let updates = UPDATES * samples.scale;
     let mut vm = Vm::new(samples.backend, &memory)?;
     vm.keep_clock()?;
-    samples.time("clock, one page", "4k", Kind::Work, updates, || {
+    samples.time("clock, one page", "update", Kind::Work, updates, || {
         vm.update_clock(updates)
     })?;
     vm.keep_clocks_of_xen()?;
-    samples.time("clock, three pages", "4k", Kind::Work, updates, || {
+    samples.time("clock, three pages", "update", Kind::Work, updates, || {
         vm.update_clock(updates)
     })
 }
 
-/// Invalidations of a page each: outside of all slots, in the slot, and beside a vCPU that faults.
-fn storm(samples: &mut Samples) -> Result<()> {
+/// Invalidations of a page each: outside of all slots, and in the slot.
+fn discard(samples: &mut Samples) -> Result<()> {
     let memory = Memory::new(SMALL * samples.scale, Backing::Small)?;
     let other = Memory::new(SMALL * samples.scale, Backing::Small)?;
     let pages = memory.pages(PAGE_4K);
-    let mut vm = Vm::new(samples.backend, &memory)?;
+    let vm = Vm::new(samples.backend, &memory)?;
     vm.populate()?;
     samples.time("discard, no slot", "4k", Kind::Work, pages, || {
         each_page(&other, |page| other.discard(page))
     })?;
     samples.time("discard, one by one", "4k", Kind::Work, pages, || {
         each_page(&memory, |page| memory.discard(page))
-    })?;
-    memory.advise(0..memory.size(), libc::MADV_POPULATE_WRITE)?;
-    let storm = || {
-        other.store(0, 1);
-        other.discard(0..PAGE_4K)
-    };
-    beside(storm, || {
-        samples.time("write fault, storm", "4k", Kind::Work, pages, || {
-            vm.fault_in_all(pages, Path::Map)
-        })
     })?;
     vm.end();
     Ok(())
@@ -259,36 +247,19 @@ fn each_page(memory: &Memory, act: impl Fn(Range<u64>) -> Result<()>) -> Result<
     places.try_for_each(|place| act(place..place + PAGE_4K))
 }
 
-/// Goes on with `work` in another thread, which has the processor in turn with this one.
-fn beside<T>(work: impl Fn() -> Result<()> + Sync, timed: impl FnOnce() -> Result<T>) -> Result<T> {
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let worker = scope.spawn(|| -> Result<()> {
-            while !over.load(SeqCst) {
-                work()?;
-            }
-            Ok(())
-        });
-        let done = timed();
-        over.store(true, SeqCst);
-        worker.join().expect("the work does not panic")?;
-        done
-    })
-}
-
 /// One small page in every 1G: what takes rights away passes much that is not there.
 fn far(samples: &mut Samples) -> Result<()> {
     let memory = Memory::untouched(FAR * samples.scale)?;
-    let pages = memory.pages(PAGE_4K);
+    let pages = memory.pages(PAGE_1G);
     let vm = Vm::new(samples.backend, &memory)?;
     for offset in (0..memory.size()).step_by(PAGE_1G as usize) {
         vm.populate_page(offset)?;
     }
     let all = || 0..memory.size();
-    samples.time("mprotect, far apart", "4k", Kind::Scan, pages, || {
+    samples.time("mprotect, far apart", "1g", Kind::Work, pages, || {
         memory.protect(all(), Rights::Read)
     })?;
-    samples.time("mprotect, nothing left", "4k", Kind::Scan, pages, || {
+    samples.time("mprotect, nothing left", "1g", Kind::Scan, pages, || {
         memory.protect(all(), Rights::All)
     })?;
     vm.end();
