@@ -7,8 +7,11 @@
 //! change of what a reader looks at; and at the end a cache that is valid for another page than the
 //! host's.
 
+#[path = "common/explore.rs"]
+mod common;
+
 use kvmrs_model::{
-    atomic::{limit_spins, plain, thread, Arc, Ordering::SeqCst},
+    atomic::{limit_spins, thread, Arc},
     kvm::{
         gpc::{Address, Gpc},
         memory::Setup,
@@ -19,8 +22,6 @@ use kvmrs_model::{
     world::gpc,
 };
 
-/// More choices in one schedule are an endless loop.
-const BRANCHES: usize = 20_000;
 /// Spins of one thread behind which orders are no longer other ones.
 const SPINS: u32 = 3;
 /// Enough for a debug build.
@@ -28,21 +29,10 @@ const STACK: usize = 1 << 18;
 
 type Task = fn(&World);
 
-/// Tries the orders of `scenario` with up to `preemptions` switches.
+/// As there, with threads that spin no longer than that.
 fn explore(name: &str, preemptions: usize, scenario: fn()) {
-    let count = Arc::new(plain::AtomicU64::new(0));
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(preemptions);
-    builder.max_branches = BRANCHES;
     limit_spins(SPINS);
-    builder.check({
-        let count = count.clone();
-        move || {
-            count.fetch_add(1, SeqCst);
-            scenario();
-        }
-    });
-    println!("model: loom, {name}: {} interleavings", count.load(SeqCst));
+    common::explore(name, preemptions, scenario);
 }
 
 /// A VM with two pages, and a cache.

@@ -6,6 +6,9 @@
 //! count, looks the page up, and maps it under the lock if the record says that it is current. What is
 //! mapped in the end is what the host has, whatever happened in between.
 
+#[path = "common/explore.rs"]
+mod common;
+
 use kvmrs_model::{
     atomic::{
         plain, thread, Arc, AtomicU64,
@@ -26,17 +29,7 @@ const NOTHING: u64 = 0;
 const PLACES: u64 = 8;
 
 fn explore(name: &str, scenario: fn()) {
-    let count = Arc::new(plain::AtomicU64::new(0));
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(PREEMPTIONS);
-    builder.check({
-        let count = count.clone();
-        move || {
-            count.fetch_add(1, SeqCst);
-            scenario();
-        }
-    });
-    println!("model: loom, {name}: {} interleavings", count.load(SeqCst));
+    common::explore(name, PREEMPTIONS, scenario);
 }
 
 fn frames(start: u64, count: u64) -> GfnRange {

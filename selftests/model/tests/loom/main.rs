@@ -11,6 +11,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/explore.rs"]
+mod every_order;
 mod fast;
 mod orders;
 mod pair;

@@ -2,7 +2,10 @@
 
 //! The VM of all scenarios, and how their orders are tried.
 
-use super::common::{self, Options};
+use super::{
+    common::{self, Options},
+    every_order,
+};
 use kvmrs_model::{
     atomic::{plain::AtomicU64, thread, Arc, Ordering::SeqCst},
     kvm::{types::Pfn, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},
@@ -12,25 +15,14 @@ use kvmrs_model::{
 
 /// Enough for a debug build.
 const STACK: usize = 1 << 18;
-/// More choices in one schedule are an endless loop.
-const BRANCHES: usize = 20_000;
 
 pub type Task = Box<dyn FnOnce() + Send>;
 
 /// Tries the orders of `scenario` with up to `preemptions` switches.
 pub fn explore(name: &str, preemptions: usize, scenario: fn()) {
-    let count = Arc::new(AtomicU64::new(0));
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(preemptions);
-    builder.max_branches = BRANCHES;
-    builder.check({
-        let count = count.clone();
-        move || {
-            count.fetch_add(1, SeqCst);
-            join(vec![spawn(Box::new(scenario))]);
-        }
+    every_order::explore(name, preemptions, move || {
+        join(vec![spawn(Box::new(scenario))]);
     });
-    println!("model: loom, {name}: {} interleavings", count.load(SeqCst));
 }
 
 pub fn spawn(task: Task) -> thread::JoinHandle<()> {

@@ -2,7 +2,10 @@
 
 //! A cache that is not in use comes into use first. What is not valid cannot be published.
 
-use kvmrs_model::kvm::gpc::{Address, Closed, Found, GuestPage, Inactive, Sleeper};
+use kvmrs_model::kvm::{
+    gpc::{Address, Closed, Found, GuestPage, Inactive, Sleeper},
+    SlotsHeld,
+};
 
 fn moved(inactive: Inactive<'_>, task: &Sleeper<'_>) {
     inactive.move_to(Address::Guest(0), task); //~ E0599
@@ -12,8 +15,8 @@ fn deactivated_twice(inactive: Inactive<'_>) {
     inactive.deactivate(); //~ E0599
 }
 
-fn pinned(inactive: &Inactive<'_>) {
-    let _ = GuestPage::pin(inactive, todo!(), 8); //~ E0308
+fn pinned(inactive: &Inactive<'_>, slots: &SlotsHeld<'_>) {
+    let _ = GuestPage::pin(inactive, slots, 8); //~ E0308
 }
 
 fn not_looked_up(closed: Closed<'_>) {
