@@ -17,7 +17,7 @@ use kvm_bindings as bindings;
 /// # Safety
 ///
 /// `vcpu` is one of a live VM whose `vcpu->mutex` the current task holds. `kvm->srcu` is held. May sleep, unless
-/// `state` is "runnable", which the scheduler says of a vCPU when it takes its CPU from it.
+/// `state` is "runnable", which the scheduler says of a vCPU when it takes its CPU from it. So may userspace.
 pub(in crate::backend) unsafe extern "C" fn update_runstate(
     vcpu: *mut bindings::kvm_vcpu,
     state: c_int,
