@@ -78,7 +78,7 @@ impl<'a> GuestPage<'a> {
     /// Where in the page `size` bytes are, at `at` of those that are cached. `None` if they are not all
     /// cached.
     #[inline(always)]
-    fn place_of(&self, at: usize, size: usize) -> Option<usize> {
+    pub(in crate::kvm::gpc) fn place_of(&self, at: usize, size: usize) -> Option<usize> {
         let fits = at <= self.len && size <= self.len - at;
         fits.then(|| self.offset + at)
     }

@@ -6,7 +6,7 @@ pub use super::watched::{word, Word};
 use super::{plain::AtomicU32 as AtomicU32Plain, Ordering};
 pub use loom::{
     sync::{
-        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize},
+        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicU8, AtomicUsize},
         Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     },
     thread,

@@ -5,7 +5,7 @@
 use std::{cell::Cell, time::Duration};
 pub use std::{
     sync::{
-        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize},
+        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicU8, AtomicUsize},
         Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     },
     thread, thread_local,

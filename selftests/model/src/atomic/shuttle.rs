@@ -6,7 +6,7 @@ pub use super::watched::{word, Word};
 use shuttle::rand::RngCore;
 pub use shuttle::{
     sync::{
-        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize},
+        atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicU8, AtomicUsize},
         Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     },
     thread,

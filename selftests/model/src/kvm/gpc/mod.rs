@@ -2,6 +2,8 @@
 
 //! Pfn caches.
 
+#[path = "../../../../../rust/kvm/gpc/bits.rs"]
+mod bits;
 #[path = "../../../../../rust/kvm/gpc/page.rs"]
 mod page;
 #[path = "../../../../../rust/kvm/gpc/pins.rs"]

@@ -129,7 +129,7 @@ impl Gpc {
 
     pub(in crate::kvm::gpc) fn read_u32(&self, offset: usize) -> u32 {
         let (memory, pfn) = self.memory();
-        let byte = |at| memory.byte(pfn, offset + at);
+        let byte = |at| memory.read(pfn, offset + at);
         u32::from_le_bytes(std::array::from_fn(byte))
     }
 
@@ -142,6 +142,11 @@ impl Gpc {
         self.write_bytes(offset, &bytes);
     }
 
+    pub(in crate::kvm::gpc) fn read_u8(&self, offset: usize) -> u8 {
+        let (memory, pfn) = self.memory();
+        memory.read(pfn, offset)
+    }
+
     pub(in crate::kvm::gpc) fn write_u8(&self, offset: usize, value: u8) {
         self.write_bytes(offset, &[value]);
     }
@@ -149,6 +154,11 @@ impl Gpc {
     pub(in crate::kvm::gpc) fn write_bytes(&self, offset: usize, bytes: &[u8]) {
         let (memory, pfn) = self.memory();
         memory.write(pfn, offset, bytes);
+    }
+
+    pub(in crate::kvm::gpc) fn test_and_set_bit(&self, offset: usize, bit: usize) -> bool {
+        let (memory, pfn) = self.memory();
+        memory.test_and_set_bit(pfn, offset, bit)
     }
 
     pub(in crate::kvm::gpc) fn mark_dirty(&self) {
