@@ -11,5 +11,7 @@
 #![deny(unused_must_use)]
 
 pub mod area;
+pub mod evtchn;
+pub mod poll;
 pub mod runstate;
 pub mod times;

@@ -83,19 +83,43 @@ mod xen {
     //! What Xen guests see.
 
     use crate::{
-        kvm::xen::{RunState, COMPAT, NATIVE, RUNSTATE_STATE},
+        kvm::xen::{RunState, COMPAT, NATIVE, RUNSTATE_STATE, UPCALL_PENDING, VCPU_INFO},
         xen::area, //
     };
     use kvm_bindings as bindings;
 
     same! {
+        NATIVE.word_bits => XEN_NATIVE_WORD_BITS,
+        NATIVE.ports => XEN_NATIVE_PORTS,
+        NATIVE.selector => XEN_NATIVE_SELECTOR,
+        NATIVE.pending => XEN_NATIVE_PENDING,
+        NATIVE.mask => XEN_NATIVE_MASK,
+        NATIVE.wall_clock => XEN_NATIVE_WALL_CLOCK,
+        NATIVE.wall_clock_high => XEN_NATIVE_WALL_CLOCK_HIGH,
         NATIVE.entry_time => XEN_NATIVE_ENTRY_TIME,
         NATIVE.runstate => XEN_NATIVE_RUNSTATE,
+        NATIVE.poll_count => XEN_NATIVE_POLL_COUNT,
+        NATIVE.poll_timeout => XEN_NATIVE_POLL_TIMEOUT,
+        NATIVE.poll => XEN_NATIVE_POLL,
+        COMPAT.word_bits => XEN_COMPAT_WORD_BITS,
+        COMPAT.ports => XEN_COMPAT_PORTS,
+        COMPAT.selector => XEN_COMPAT_SELECTOR,
+        COMPAT.pending => XEN_COMPAT_PENDING,
+        COMPAT.mask => XEN_COMPAT_MASK,
+        COMPAT.wall_clock => XEN_COMPAT_WALL_CLOCK,
+        COMPAT.wall_clock_high => XEN_COMPAT_WALL_CLOCK_HIGH,
         COMPAT.entry_time => XEN_COMPAT_ENTRY_TIME,
         COMPAT.runstate => XEN_COMPAT_RUNSTATE,
+        COMPAT.poll_count => XEN_COMPAT_POLL_COUNT,
+        COMPAT.poll_timeout => XEN_COMPAT_POLL_TIMEOUT,
+        COMPAT.poll => XEN_COMPAT_POLL,
     }
 
     same! {
+        UPCALL_PENDING => XEN_NATIVE_UPCALL_PENDING,
+        UPCALL_PENDING => XEN_COMPAT_UPCALL_PENDING,
+        VCPU_INFO => XEN_NATIVE_VCPU_INFO,
+        VCPU_INFO => XEN_COMPAT_VCPU_INFO,
         RUNSTATE_STATE => XEN_NATIVE_RUNSTATE_STATE,
         RUNSTATE_STATE => XEN_COMPAT_RUNSTATE_STATE,
         area::TIMES_BEHIND_ENTRY => XEN_TIMES_BEHIND_ENTRY,

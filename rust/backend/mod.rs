@@ -98,6 +98,12 @@ const GPC_OPS: bindings::kvm_backend_gpc_ops = bindings::kvm_backend_gpc_ops {
 const XEN_OPS: bindings::kvm_backend_xen_ops = bindings::kvm_backend_xen_ops {
     update_runstate: Some(xen::update_runstate),
     write_runstate: Some(xen::write_runstate),
+    set_evtchn: Some(xen::set_evtchn),
+    set_evtchn_fast: Some(xen::set_evtchn_fast),
+    inject_pending_events: Some(xen::inject_pending_events),
+    inject_vcpu_vector: Some(xen::inject_vcpu_vector),
+    has_interrupt: Some(xen::has_interrupt),
+    schedop_poll: Some(xen::schedop_poll),
 };
 
 const DEBUGFS_OPS: bindings::kvm_backend_debugfs_ops = bindings::kvm_backend_debugfs_ops {

@@ -32,6 +32,9 @@
 #ifdef __BINDGEN__
 #include "mmu/mmutrace.h"
 #include <trace/events/kvm.h>
+#else
+/* Has functions with more of Hyper-V than bindgen is given. */
+#include "lapic.h"
 #endif
 
 #endif

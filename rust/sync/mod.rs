@@ -13,6 +13,7 @@ pub use rcu::Rcu;
 pub(crate) use kernel::sync::atomic::{
     Acquire,
     Atomic,
+    Full,
     Relaxed,
     Release, //
 };

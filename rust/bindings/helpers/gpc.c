@@ -48,6 +48,16 @@ __kvmrs_helper bool kvmrs_may_sleep_in(struct kvm *kvm)
 	return current->mm == kvm->mm;
 }
 
+__kvmrs_helper bool kvmrs_is_kernel_thread(void)
+{
+	return current->flags & PF_KTHREAD;
+}
+
+__kvmrs_helper bool kvmrs_has_mm(void)
+{
+	return current->mm;
+}
+
 __kvmrs_helper kvm_pfn_t kvmrs_gpc_look_up(struct gfn_to_pfn_cache *gpc, struct page **page)
 {
 	struct kvm_follow_pfn kfp = {
@@ -97,6 +107,20 @@ __kvmrs_helper u32 kvmrs_guest_read_u32(const u32 *from)
 __kvmrs_helper void kvmrs_guest_write_u32(u32 *to, u32 value)
 {
 	WRITE_ONCE(*to, value);
+}
+
+__kvmrs_helper u8 kvmrs_guest_read_u8(const u8 *from)
+{
+	return READ_ONCE(*from);
+}
+
+/*
+ * test_and_set_bit() with an operand of 32 bits: @word is aligned to that, and may be
+ * the last one of a page.
+ */
+__kvmrs_helper bool kvmrs_guest_test_and_set_bit(u32 *word, u32 bit)
+{
+	return GEN_BINARY_RMWcc(LOCK_PREFIX "btsl", *word, c, "Ir", bit);
 }
 
 __kvmrs_helper void kvmrs_guest_write_u8(u8 *to, u8 value)

@@ -2,9 +2,9 @@
 
 #ifdef CONFIG_KVM_XEN
 
-#include <xen/interface/xen.h>
-
+#include <xen/interface/sched.h>
 #include <xen/interface/vcpu.h>
+#include <xen/interface/xen.h>
 
 #include "xen.h"
 
@@ -15,12 +15,22 @@
 		CONST_AS(usize, XEN_COMPAT_##name, offsetof(struct compat_##type, compat)); \
 	} while (0)
 
+#define XEN_SIZES(name, type)								\
+	do {										\
+		CONST_AS(usize, XEN_NATIVE_##name, sizeof(struct type));		\
+		CONST_AS(usize, XEN_COMPAT_##name, sizeof(struct compat_##type));	\
+	} while (0)
+
 static void __used xen_layout(void)
 {
 	OFFSET(kvm_arch, xen);
 	SIZE(kvm_xen);
 	OFFSET(kvm_xen, long_mode);
 	OFFSET(kvm_xen, runstate_update_flag);
+	OFFSET(kvm_xen, shinfo_cache);
+	OFFSET(kvm_xen, hvm_config);
+	SIZE(kvm_xen_evtchn);
+	OFFSET(kvm_xen_evtchn, port);
 	OFFSET(kvm_vcpu_arch, xen);
 	SIZE(kvm_vcpu_xen);
 	OFFSET(kvm_vcpu_xen, current_runstate);
@@ -29,12 +39,33 @@ static void __used xen_layout(void)
 	OFFSET(kvm_vcpu_xen, last_steal);
 	OFFSET(kvm_vcpu_xen, runstate_entry_time);
 	OFFSET(kvm_vcpu_xen, runstate_times);
+	OFFSET(kvm_vcpu_xen, vcpu_info_cache);
+	OFFSET(kvm_vcpu_xen, evtchn_pending_sel);
+	OFFSET(kvm_vcpu_xen, upcall_vector);
+	OFFSET(kvm_vcpu_xen, poll_evtchn);
 
 	/* What guests see, as rust/kvm/xen/layout.rs has it. */
+	XEN_OFFSETS(SELECTOR, vcpu_info, evtchn_pending_sel, evtchn_pending_sel);
+	XEN_OFFSETS(PENDING, shared_info, evtchn_pending, evtchn_pending);
+	XEN_OFFSETS(MASK, shared_info, evtchn_mask, evtchn_mask);
+	XEN_OFFSETS(WALL_CLOCK, shared_info, wc, wc);
+	XEN_OFFSETS(WALL_CLOCK_HIGH, shared_info, wc_sec_hi, arch.wc_sec_hi);
 	XEN_OFFSETS(RUNSTATE_STATE, vcpu_runstate_info, state, state);
 	XEN_OFFSETS(ENTRY_TIME, vcpu_runstate_info, state_entry_time, state_entry_time);
-	CONST_AS(usize, XEN_NATIVE_RUNSTATE, sizeof(struct vcpu_runstate_info));
-	CONST_AS(usize, XEN_COMPAT_RUNSTATE, sizeof(struct compat_vcpu_runstate_info));
+	XEN_SIZES(RUNSTATE, vcpu_runstate_info);
+	XEN_OFFSETS(POLL_COUNT, sched_poll, nr_ports, nr_ports);
+	XEN_OFFSETS(POLL_TIMEOUT, sched_poll, timeout, timeout);
+	XEN_SIZES(POLL, sched_poll);
+	XEN_OFFSETS(UPCALL_PENDING, vcpu_info, evtchn_upcall_pending, evtchn_upcall_pending);
+	XEN_SIZES(VCPU_INFO, vcpu_info);
+
+	CONST_AS(u32, XEN_NATIVE_WORD_BITS,
+		 8 * sizeof_field(struct vcpu_info, evtchn_pending_sel));
+	CONST_AS(u32, XEN_COMPAT_WORD_BITS,
+		 8 * sizeof_field(struct compat_vcpu_info, evtchn_pending_sel));
+	CONST_AS(u32, XEN_NATIVE_PORTS, 8 * sizeof_field(struct shared_info, evtchn_pending));
+	CONST_AS(u32, XEN_COMPAT_PORTS,
+		 8 * sizeof_field(struct compat_shared_info, evtchn_pending));
 
 	/* The times follow the entry time, and its last byte has the bit for updates. */
 	CONST_AS(usize, XEN_TIMES_BEHIND_ENTRY, offsetof(struct vcpu_runstate_info, time) -

@@ -7,6 +7,7 @@
 //!
 //! The model compiles all but `raw/`, and has caches and pages of its own.
 
+mod bits;
 mod page;
 mod pins;
 mod place;

@@ -21,22 +21,62 @@ pub enum Layout {
 /// What the layouts differ in. Places are bytes from the start of the struct.
 #[derive(Debug)]
 pub struct Places {
+    /// Bits of a word of the bitmaps of ports.
+    pub word_bits: u32,
+    /// Ports that there are.
+    pub ports: u32,
+    /// `vcpu_info`: which words of the bitmap have pending ports.
+    pub selector: usize,
+    /// `shared_info`: the bitmap of pending ports.
+    pub pending: usize,
+    /// `shared_info`: the bitmap of masked ports.
+    pub mask: usize,
+    /// `shared_info`: the wall clock.
+    pub wall_clock: usize,
+    /// `shared_info`: the upper half of its seconds.
+    pub wall_clock_high: usize,
     /// `vcpu_runstate_info`: when the state was entered. The times spent in each state follow.
     pub entry_time: usize,
     /// `vcpu_runstate_info`: its size.
     pub runstate: usize,
+    /// `sched_poll`: the number of ports.
+    pub poll_count: usize,
+    /// `sched_poll`: the time-out.
+    pub poll_timeout: usize,
+    /// `sched_poll`: its size.
+    pub poll: usize,
 }
 
 /// Those of 32-bit guests.
 pub const COMPAT: Places = Places {
+    word_bits: 32,
+    ports: 1024,
+    selector: 4,
+    pending: 0x800,
+    mask: 0x880,
+    wall_clock: 0x900,
+    wall_clock_high: 0x924,
     entry_time: 4,
     runstate: 0x2c,
+    poll_count: 4,
+    poll_timeout: 8,
+    poll: 16,
 };
 
 /// Those of 64-bit guests.
 pub const NATIVE: Places = Places {
+    word_bits: 64,
+    ports: 4096,
+    selector: 8,
+    pending: 0x800,
+    mask: 0xa00,
+    wall_clock: 0xc00,
+    wall_clock_high: 0xc0c,
     entry_time: 8,
     runstate: 0x30,
+    poll_count: 8,
+    poll_timeout: 16,
+    poll: 24,
 };
 
 /// `vcpu_runstate_info`, in both layouts: the state.

@@ -5,6 +5,7 @@
 //! The model compiles all but `raw/`, and has vCPUs of its own.
 
 mod layout;
+mod port;
 mod raw;
 mod times;
 
@@ -15,7 +16,18 @@ pub use layout::{
     NATIVE,
     RUNSTATE_STATE, //
 };
-pub use raw::Runner;
+pub use port::{
+    Port,
+    Word,
+    UPCALL_PENDING,
+    VCPU_INFO, //
+};
+pub use raw::{
+    Caller,
+    Event,
+    Runner,
+    Target, //
+};
 pub use times::{
     RunState,
     Times, //

@@ -62,7 +62,7 @@ class Stage:
 
 
 HISTORIES = Stage("histories, and the machine's own threads", ("history", "stress"))
-LOOM = Stage("loom", ("loom", "loom_gpc", "loom_invalidations"), "loom", ("loom, {}",))
+LOOM = Stage("loom", ("loom", "loom_gpc", "loom_invalidations", "loom_xen"), "loom", ("loom, {}",))
 SHUTTLE = Stage("shuttle", ("shuttle",), "shuttle", ("shuttle, {}, random", "shuttle, {}, PCT"))
 
 

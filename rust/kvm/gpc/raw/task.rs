@@ -2,6 +2,7 @@
 
 //! A task that looks for a page.
 
+use super::mm::BorrowedMm;
 use crate::kvm::{
     gpc::place::Refused,
     memory::SlotsHeld, //
@@ -13,6 +14,8 @@ use kernel::{
 use kvm_bindings as bindings;
 
 /// A task of the VM's own: it may sleep, has the VM's address space, and holds the memory slots.
+///
+/// So does a kernel thread that sends the guest an event: it has the VM's address space meanwhile.
 ///
 /// It is a user of the address space. A kernel thread may have borrowed one that nobody uses any more, in
 /// which pages still turn up while they are freed already.
@@ -28,12 +31,15 @@ pub struct Sleeper<'a> {
     slots: &'a SlotsHeld<'a>,
     /// Not to be released here if this was the last user: that sleeps long, and tells the VM.
     _mm: ARef<MmWithUserAsync>,
+    /// What a kernel thread has the address space by. Given back last.
+    _borrowed: Option<BorrowedMm<'a>>,
 }
 
 impl<'a> Sleeper<'a> {
     /// Takes note that the current task may sleep. Refuses one with another address space, or with one
     /// that goes.
     pub fn new(slots: &'a mut SlotsHeld<'_>) -> Result<Self, Refused> {
+        let borrowed = BorrowedMm::new(slots.vm())?;
         let vm = slots.vm().as_ptr();
         // SAFETY: The VM is alive.
         let own = unsafe { bindings::kvmrs_may_sleep_in(vm) };
@@ -42,7 +48,12 @@ impl<'a> Sleeper<'a> {
         let user = own.then(|| mm.mmget_not_zero()).flatten();
         // INVARIANT: It was looked at, and `SlotsHeld` stays with the task.
         let mm = user.map(MmWithUser::into_mmput_async);
-        mm.map(|_mm| Self { slots, _mm }).ok_or(Refused::Foreign)
+        let _mm = mm.ok_or(Refused::Foreign)?;
+        Ok(Self {
+            slots,
+            _mm,
+            _borrowed: borrowed,
+        })
     }
 
     /// The memory slots.

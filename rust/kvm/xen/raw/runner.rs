@@ -69,19 +69,14 @@ impl Runner {
     /// The layout of the guest. Another task may change it at any time.
     #[inline(always)]
     pub fn layout(&self) -> Layout {
-        // SAFETY: The VM is alive, and C writes the field as one byte, which is 0 or 1.
-        let wide = unsafe { (&raw const (*self.vm().as_ptr()).arch.xen.long_mode).read_volatile() };
-        match wide {
-            true => Layout::Native,
-            false => Layout::Compat,
-        }
+        self.vm().xen_layout()
     }
 
     /// Whether the guest wants to know when its copy is being written. As above.
     #[inline(always)]
     pub fn announces(&self) -> bool {
         let kvm = self.vm().as_ptr();
-        // SAFETY: As above.
+        // SAFETY: The VM is alive, and C writes the field as one byte, which is 0 or 1.
         unsafe { (&raw const (*kvm).arch.xen.runstate_update_flag).read_volatile() }
     }
 

@@ -67,6 +67,9 @@ impl Number {
     }
 }
 
+/// Asks for a full barrier.
+pub(crate) struct Full;
+
 /// Asks for a barrier between loads.
 pub(crate) struct Read;
 

@@ -9,6 +9,7 @@
 pub mod crowd;
 pub mod leaf;
 pub mod ops;
+pub mod xen;
 
 use kvmrs_model::{
     kvm::{memory::Setup, AddressSpace, Gfn, GfnRange, Level, MemSlot, Vcpu, Vm},

@@ -27,6 +27,7 @@ mod runstate;
 mod smm;
 mod tool;
 mod userfault;
+mod xen;
 
 use crate::beside::beside;
 use crate::harness::Test;
@@ -40,7 +41,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 25] = [
+const GROUPS: [&[Test]; 26] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -65,6 +66,7 @@ const GROUPS: [&[Test]; 25] = [
     clocks::TESTS,
     runstate::TESTS,
     gpc::TESTS,
+    xen::TESTS,
     tool::TESTS,
 ];
 

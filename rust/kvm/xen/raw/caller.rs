@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A vCPU whose guest has called.
+
+use super::target::Target;
+use crate::kvm::{
+    gpc::Gpc,
+    memory::{SlotsHeld, Vm},
+    xen::Layout, //
+};
+use kernel::types::NotThreadSafe;
+use kvm_bindings as bindings;
+
+/// A vCPU of a VM on this backend, whose exit from the guest the current task handles.
+///
+/// # Invariants
+///
+/// The task has loaded the vCPU, and holds `kvm->srcu` for it, as `vcpu->srcu_idx` says.
+pub struct Caller<'a>(&'a Target, NotThreadSafe);
+
+impl<'a> Caller<'a> {
+    /// Takes note of what C's caller has.
+    ///
+    /// # Safety
+    ///
+    /// The current task must have loaded `ptr`, a vCPU of a live VM of this backend, handle its exit, and hold
+    /// `kvm->srcu` for it. That lasts during `'a`.
+    #[inline(always)]
+    pub unsafe fn from_raw(ptr: *mut bindings::kvm_vcpu) -> Self {
+        // SAFETY: The vCPU stays during `'a`.
+        // INVARIANT: That is what the caller has.
+        Self(unsafe { Target::from_raw(ptr) }, NotThreadSafe)
+    }
+
+    /// The vCPU, for those who send events.
+    #[inline(always)]
+    pub fn target(&self) -> &'a Target {
+        self.0
+    }
+
+    /// The VM.
+    #[inline(always)]
+    pub fn vm(&self) -> &'a Vm {
+        self.0.vm()
+    }
+
+    /// The layout of the guest's shared pages. Another task may change it at any time.
+    #[inline(always)]
+    pub fn layout(&self) -> Layout {
+        self.vm().xen_layout()
+    }
+
+    /// The cache of the guest's `shared_info`.
+    #[inline(always)]
+    pub fn shared_info(&self) -> &'a Gpc {
+        self.vm().xen_shared_info()
+    }
+
+    #[inline(always)]
+    fn as_ptr(&self) -> *mut bindings::kvm_vcpu {
+        self.0.as_ptr()
+    }
+
+    /// Whether KVM has its interrupts, and sends events itself. Only then can it know when to wake the vCPU.
+    pub fn may_poll(&self) -> bool {
+        let vcpu = self.as_ptr();
+        // SAFETY: The vCPU and its VM are there. Another task may change the word of flags, as one.
+        unsafe {
+            let flags =
+                (&raw const (*self.vm().as_ptr()).arch.xen.hvm_config.flags).read_volatile();
+            bindings::kvmrs_lapic_in_kernel(vcpu)
+                && flags & bindings::KVM_XEN_HVM_CONFIG_EVTCHN_SEND != 0
+        }
+    }
+
+    /// Reads what the guest has at this virtual address of its own. `None` if it has no memory there.
+    pub fn read(&self, address: u64, bytes: &mut [u8]) -> Option<()> {
+        let to = bytes.as_mut_ptr().cast();
+        // SAFETY: The vCPU is loaded, `kvm->srcu` is held, and all of `bytes` may be written.
+        let done = unsafe {
+            bindings::kvmrs_read_guest_virt(self.as_ptr(), address, to, bytes.len() as u32)
+        };
+        done.then_some(())
+    }
+
+    /// Sleeps until somebody wakes the vCPU, or until so many nanoseconds have passed, if there is a
+    /// number.
+    ///
+    /// `kvm->srcu` is not held meanwhile, so that slots can be changed. What was found in them is gone
+    /// afterwards.
+    pub fn sleep(&self, _slots: &mut SlotsHeld<'_>, timeout: Option<u64>) {
+        let vcpu = self.as_ptr();
+        // SAFETY: By the type's invariant the vCPU is loaded, and the hold of `kvm->srcu` is its own. Nobody
+        // borrows from `_slots`, and the hold is taken again before anybody can. C has initialised the timer.
+        unsafe {
+            bindings::kvmrs_set_mp_state(vcpu, bindings::KVM_MP_STATE_HALTED);
+            if let Some(timeout) = timeout {
+                bindings::kvmrs_start_poll_timer(vcpu, timeout);
+            }
+            bindings::kvmrs_vcpu_srcu_unlock(vcpu);
+            bindings::kvm_vcpu_halt(vcpu);
+            bindings::kvmrs_vcpu_srcu_lock(vcpu);
+            if timeout.is_some() {
+                bindings::kvmrs_stop_poll_timer(vcpu);
+            }
+            bindings::kvmrs_set_mp_state(vcpu, bindings::KVM_MP_STATE_RUNNABLE);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An event as userspace has set it up.
+
+use super::target::Target;
+use crate::kvm::memory::Vm;
+use kernel::types::Opaque;
+use kvm_bindings as bindings;
+
+/// Which port an event is to go by, and to which vCPU: `struct kvm_xen_evtchn`. There need not be either.
+///
+/// # Invariants
+///
+/// C keeps the object for as long as there is a reference. All that changes meanwhile is `vcpu_idx`, as one
+/// word.
+#[repr(transparent)]
+pub struct Event(Opaque<bindings::kvm_xen_evtchn>);
+
+impl Event {
+    /// Borrows an event from C.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be an event of the VM that it is used with. During `'a`, it must stay, and nobody may change
+    /// it but for `vcpu_idx`.
+    #[inline(always)]
+    pub unsafe fn from_raw<'a>(ptr: *mut bindings::kvm_xen_evtchn) -> &'a Self {
+        // SAFETY: The event stays during `'a`, and the type is transparent over it.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// The number of its port.
+    #[inline(always)]
+    pub fn port(&self) -> u32 {
+        // SAFETY: By the type's invariant the event is there, and nobody changes the field.
+        unsafe { (*self.0.get()).port }
+    }
+
+    /// Its vCPU, if there is one by now.
+    #[inline]
+    pub fn target<'vm>(&self, vm: &'vm Vm) -> Option<&'vm Target> {
+        // SAFETY: Both are there.
+        let vcpu = unsafe { bindings::kvmrs_xen_target(vm.as_ptr(), self.0.get()) };
+        // SAFETY: A vCPU that was found stays as long as its VM.
+        (!vcpu.is_null()).then(|| unsafe { Target::from_raw(vcpu) })
+    }
+}

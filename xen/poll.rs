@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `SCHEDOP_poll`: a vCPU sleeps until a port of its choice is pending.
+//!
+//! What the guest asks for is read once, and each number is looked at before it is used: [`Request`] and
+//! [`Ports`] are what remains.
+//!
+//! The vCPU says in a word what it polls for, and then looks whether that is pending already. A sender sets the
+//! port's bit, and then looks at the word. Both steps of both are in this order for everybody, so one of them
+//! sees the other. Whoever takes the word away wakes the vCPU, once.
+//!
+//! C counterpart: `kvm_xen_schedop_poll()`, `wait_pending_event()` and `kvm_xen_check_poller()`.
+
+use crate::{
+    kvm::{
+        gpc::{Gpc, GuestPage, PAGE_SIZE},
+        xen::{Caller, Layout, Port, Target, NATIVE},
+        SlotsHeld, //
+    },
+    sync::{Full, Relaxed}, //
+};
+
+/// Xen's limit, which it does not document.
+pub const MAX_PORTS: usize = 128;
+
+/// The vCPU's word: it does not poll.
+const NOBODY: i32 = 0;
+/// It polls for several ports, or for none.
+const ANY: i32 = -1;
+
+/// It polls for that port. Not [`NOBODY`], also if that is port 0.
+fn only(port: Port) -> i32 {
+    port.number() as i32 + 1
+}
+
+/// The guest must not ask for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid;
+
+/// Why a poll is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// What the guest asks for.
+    Invalid,
+    /// The guest has no memory where it says.
+    Fault,
+}
+
+impl From<Invalid> for Refusal {
+    fn from(_: Invalid) -> Self {
+        Self::Invalid
+    }
+}
+
+/// The guest polls for what it describes at its virtual address `described`, by the structs of `layout`.
+///
+/// That is the layout of the code that calls. Its port numbers are those of the VM's layout.
+pub fn poll(
+    caller: &Caller<'_>,
+    slots: &mut SlotsHeld<'_>,
+    layout: Layout,
+    described: u64,
+) -> Result<(), Refusal> {
+    let mut bytes: Bytes = [0; NATIVE.poll];
+    let size = layout.places().poll;
+    let read = caller.read(described, &mut bytes[..size]);
+    read.ok_or(Refusal::Fault)?;
+    let request = Request::new(layout, &bytes)?;
+    let mut numbers = [0; MAX_PORTS];
+    let numbers = request
+        .read_ports(caller, &mut numbers)
+        .ok_or(Refusal::Fault)?;
+    let ports = Ports::new(caller.layout(), numbers)?;
+    let polling = Polling::begin(caller.shared_info(), slots, caller.target(), ports);
+    if polling.is_some() {
+        caller.sleep(slots, request.timeout());
+    }
+    Ok(())
+}
+
+/// What the guest asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    ports: u64,
+    count: usize,
+    timeout: u64,
+}
+
+/// A `struct sched_poll`, of whichever layout.
+pub type Bytes = [u8; NATIVE.poll];
+
+impl Request {
+    /// What `bytes` say, of which `layout` has the first ones. Refuses more ports than Xen does.
+    pub fn new(layout: Layout, bytes: &Bytes) -> Result<Self, Invalid> {
+        let places = layout.places();
+        let request = Self {
+            ports: number(&bytes[..places.poll_count]),
+            count: number(&bytes[places.poll_count..][..4]) as usize,
+            timeout: number(&bytes[places.poll_timeout..][..8]),
+        };
+        (request.count <= MAX_PORTS)
+            .then_some(request)
+            .ok_or(Invalid)
+    }
+
+    /// The guest's virtual address of its port numbers.
+    pub fn ports(&self) -> u64 {
+        self.ports
+    }
+
+    /// How many ports there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many nanoseconds to wait, if there is a limit.
+    pub fn timeout(&self) -> Option<u64> {
+        (self.timeout != 0).then_some(self.timeout)
+    }
+
+    /// Reads the port numbers. `None` if the guest has no memory there.
+    fn read_ports<'n>(
+        &self,
+        caller: &Caller<'_>,
+        numbers: &'n mut [u32; MAX_PORTS],
+    ) -> Option<&'n [u32]> {
+        let mut bytes = [[0; 4]; MAX_PORTS];
+        let bytes = &mut bytes[..self.count];
+        caller.read(self.ports, bytes.as_flattened_mut())?;
+        let numbers = &mut numbers[..self.count];
+        for (number, bytes) in numbers.iter_mut().zip(bytes) {
+            *number = u32::from_le_bytes(*bytes);
+        }
+        Some(numbers)
+    }
+}
+
+/// A number of up to eight bytes.
+fn number(bytes: &[u8]) -> u64 {
+    let more = |high: u64, byte: &u8| high << 8 | u64::from(*byte);
+    bytes.iter().rev().fold(0, more)
+}
+
+/// Ports that the guest has.
+///
+/// # Invariants
+///
+/// `layout` has a port of each of the numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports<'a> {
+    numbers: &'a [u32],
+    layout: Layout,
+}
+
+impl<'a> Ports<'a> {
+    /// Those of these numbers. Refuses all if there is no such port.
+    pub fn new(layout: Layout, numbers: &'a [u32]) -> Result<Self, Invalid> {
+        let known = numbers.iter().all(|number| layout.port(*number).is_some());
+        // INVARIANT: Each was looked at.
+        known.then_some(Self { numbers, layout }).ok_or(Invalid)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Port> + use<'_> {
+        let port = |number: &u32| self.layout.port(*number);
+        self.numbers.iter().filter_map(port)
+    }
+
+    /// What a vCPU that polls for them says.
+    fn word(&self) -> i32 {
+        let mut ports = self.iter();
+        match (ports.next(), ports.next()) {
+            (Some(port), None) => only(port),
+            _ => ANY,
+        }
+    }
+
+    /// Whether one of them is pending. Yes if that cannot be found out now: the guest looks itself.
+    fn any_pending(&self, shared: &Gpc, slots: &SlotsHeld<'_>) -> bool {
+        let Some(shared) = GuestPage::pin(shared, slots, PAGE_SIZE) else {
+            return true;
+        };
+        let pending = |port: Port| shared.test_bit(port.pending_bit()) != Some(false);
+        self.iter().any(pending)
+    }
+}
+
+/// A vCPU that polls, until the value is dropped.
+pub struct Polling<'a>(&'a Target);
+
+impl<'a> Polling<'a> {
+    /// The current task's vCPU polls for `ports`. `None` if one of them is pending: then it need not sleep.
+    pub fn begin(
+        shared: &Gpc,
+        slots: &SlotsHeld<'_>,
+        target: &'a Target,
+        ports: Ports<'_>,
+    ) -> Option<Self> {
+        target.poll_word().xchg(ports.word(), Full);
+        let polling = Self(target);
+        (!ports.any_pending(shared, slots)).then_some(polling)
+    }
+}
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        self.0.poll_word().store(NOBODY, Relaxed);
+    }
+}
+
+/// Wakes `target` if it polls for `port`, whose bit was set by a locked instruction.
+pub fn wake(target: &Target, port: Port) {
+    let word = target.poll_word();
+    let polls_for = word.load(Relaxed);
+    let wanted = polls_for == ANY || polls_for == only(port);
+    if wanted && word.cmpxchg(polls_for, NOBODY, Relaxed).is_ok() {
+        target.wake();
+    }
+}
