@@ -45,6 +45,22 @@ pub fn write(cache: &Gpc, slots: &mut SlotsHeld<'_>, at: usize, clock: &mut Cloc
     }
 }
 
+/// The clock that the guest has at `at` of what `cache` is for, which is made valid if need be. The guest may have
+/// written anything there.
+pub fn read(cache: &Gpc, slots: &mut SlotsHeld<'_>, at: usize) -> Option<Clock> {
+    loop {
+        if let Some(page) = GuestPage::pin(cache, slots, at + SIZE) {
+            let mut clock = [0; WORDS];
+            for (index, word) in clock.iter_mut().enumerate() {
+                *word = page.read_u32(at + 4 * index)?;
+            }
+            return Some(clock);
+        }
+        let mut task = Sleeper::new(slots).ok()?;
+        refresh(cache, at + SIZE, &mut task).ok()?;
+    }
+}
+
 fn update(page: &GuestPage<'_>, at: usize, clock: &mut Clock) -> Option<()> {
     let odd = page.read_u32(at)?.wrapping_add(1) | 1;
     page.write_u32(at, odd)?;

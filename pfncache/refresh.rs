@@ -56,6 +56,14 @@ fn make_valid(cache: Active<'_>, address: Address, task: &mut Sleeper<'_>) -> Re
     Ok(())
 }
 
+/// What `cache` is for, if it is in use.
+pub fn place(cache: &Gpc) -> Option<Address> {
+    match cache.lock() {
+        Locked::Active(active) => Some(active.address()),
+        Locked::Inactive(_) => None,
+    }
+}
+
 /// Ends the use of `cache`. Nobody has its page pinned any more.
 pub fn deactivate(cache: &Gpc) {
     if let Locked::Active(active) = cache.lock() {

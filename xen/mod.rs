@@ -10,8 +10,14 @@
 #![forbid(unsafe_code)]
 #![deny(unused_must_use)]
 
+pub mod answer;
 pub mod area;
+pub mod claim;
+pub mod deadline;
 pub mod evtchn;
+pub mod hypercall;
 pub mod poll;
+pub mod ports;
 pub mod runstate;
+pub mod timer;
 pub mod times;

@@ -11,6 +11,7 @@
 //!
 //! C counterpart: `kvm_xen_schedop_poll()`, `wait_pending_event()` and `kvm_xen_check_poller()`.
 
+use super::hypercall::Refusal;
 use crate::{
     kvm::{
         gpc::{Gpc, GuestPage, PAGE_SIZE},
@@ -37,15 +38,6 @@ fn only(port: Port) -> i32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid;
 
-/// Why a poll is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// What the guest asks for.
-    Invalid,
-    /// The guest has no memory where it says.
-    Fault,
-}
-
 impl From<Invalid> for Refusal {
     fn from(_: Invalid) -> Self {
         Self::Invalid
@@ -70,8 +62,9 @@ pub fn poll(
     let numbers = request
         .read_ports(caller, &mut numbers)
         .ok_or(Refusal::Fault)?;
-    let ports = Ports::new(caller.layout(), numbers)?;
-    let polling = Polling::begin(caller.shared_info(), slots, caller.target(), ports);
+    let target = caller.target();
+    let ports = Ports::new(target.layout(), numbers)?;
+    let polling = Polling::begin(target.shared_info(), slots, target, ports);
     if polling.is_some() {
         caller.sleep(slots, request.timeout());
     }

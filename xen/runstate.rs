@@ -3,7 +3,8 @@
 //! A vCPU enters another run state, and its guest hears of it.
 //!
 //! The scheduler says when a vCPU has lost its CPU. There nobody can wait for a page. If one of the area's pages
-//! is gone, the guest hears of it when the vCPU has a CPU again. C also gives up if another task has the lock of a
+//! is gone, the guest is *owed* its copy. The vCPU's task makes up for it the next time that it may sleep: when the
+//! vCPU has a CPU again, or when userspace asks for its times. C also gives up if another task has the lock of a
 //! page's cache. Here there is no such lock.
 //!
 //! The scheduler changes the times too, in the middle of what the vCPU's task does. So the task changes and copies
@@ -14,15 +15,16 @@
 
 use super::{
     area::{Area, Missing},
+    claim::{self, Claim, Implausible},
     times, //
 };
 use crate::{
     kvm::{
-        gpc::{Refused, Sleeper},
+        gpc::{Address, Refused, Sleeper, PAGE_SIZE},
         xen::{RunState, Runner},
         SlotsHeld, //
     },
-    pfncache::refresh::{activate, refresh}, //
+    pfncache::refresh::{activate, deactivate, refresh}, //
 };
 
 /// The vCPU enters `state`, and has its task to itself.
@@ -34,23 +36,87 @@ pub fn enter(runner: &Runner, slots: &mut SlotsHeld<'_>, state: RunState) {
 /// Others have the CPU, or userspace says so. Never waits.
 pub fn preempt(runner: &Runner, slots: &SlotsHeld<'_>) {
     account(runner, RunState::Runnable);
-    // The next `enter()` makes up for it.
-    let _ = try_show(runner, slots);
+    if runner.area().0.is_active() {
+        runner.set_owed(try_show(runner, slots).is_err());
+    }
 }
 
 fn account(runner: &Runner, state: RunState) {
     runner.change_times(|times| times::enter(times, state, runner.now(), runner.waited()));
 }
 
-/// Writes the guest's copy, unless a page cannot be had or the guest wants none. May sleep.
-pub fn show(runner: &Runner, slots: &mut SlotsHeld<'_>) {
-    if !runner.area().0.is_active() {
-        return;
+/// Userspace says what the state and the times are. The guest hears of it at the next change.
+pub fn set(runner: &Runner, claim: &Claim) -> Result<(), Implausible> {
+    runner.change_times(|times| claim::set(times, claim, runner.now(), runner.waited()))
+}
+
+/// Userspace says by how much the times are longer, and which state the vCPU enters, if any.
+pub fn adjust(
+    runner: &Runner,
+    slots: &mut SlotsHeld<'_>,
+    claim: &Claim,
+) -> Result<(), Implausible> {
+    let state = runner.change_times(|times| claim::adjust(times, claim, runner.now()))?;
+    match state {
+        Some(state) => enter(runner, slots, state),
+        None => show(runner, slots),
     }
-    while let Err(missing) = try_show(runner, slots) {
+    Ok(())
+}
+
+/// Userspace says where the guest wants its copy, or that it wants none.
+pub fn place(
+    runner: &Runner,
+    slots: &mut SlotsHeld<'_>,
+    address: Option<Address>,
+) -> Result<(), Refused> {
+    let placed = match address {
+        Some(address) => try_place(runner, slots, address),
+        None => Err(Refused::Inactive),
+    };
+    if placed.is_err() {
+        let (first, second) = runner.area();
+        deactivate(first);
+        deactivate(second);
+    }
+    show(runner, slots);
+    match address {
+        Some(_) => placed,
+        None => Ok(()),
+    }
+}
+
+/// The second page is in use only if the guest's width needs it. That may change.
+fn try_place(runner: &Runner, slots: &mut SlotsHeld<'_>, address: Address) -> Result<(), Refused> {
+    let (first, second) = runner.area();
+    let here = PAGE_SIZE - address.offset();
+    let mut task = Sleeper::new(slots)?;
+    activate(first, address, here, &mut task)?;
+    match runner.layout().places().runstate.saturating_sub(here) {
+        0 => deactivate(second),
+        there => activate(second, address.after(here), there, &mut task)?,
+    }
+    Ok(())
+}
+
+/// Writes what is owed, if anything is.
+pub fn make_up(runner: &Runner, slots: &mut SlotsHeld<'_>) {
+    if runner.is_owed() {
+        show(runner, slots);
+    }
+}
+
+/// Writes the guest's copy. It is owed if a page cannot be had. May sleep.
+fn show(runner: &Runner, slots: &mut SlotsHeld<'_>) {
+    // First, as the scheduler may come to owe it at any time.
+    runner.set_owed(false);
+    while runner.area().0.is_active() {
+        let Err(missing) = try_show(runner, slots) else {
+            return;
+        };
         let found = Sleeper::new(slots).and_then(|mut task| find(runner, missing, &mut task));
         if found.is_err() {
-            return;
+            return runner.set_owed(true);
         }
     }
 }

@@ -83,8 +83,11 @@ mod xen {
     //! What Xen guests see.
 
     use crate::{
-        kvm::xen::{RunState, COMPAT, NATIVE, RUNSTATE_STATE, UPCALL_PENDING, VCPU_INFO},
-        xen::area, //
+        kvm::xen::{
+            RunState, COMPAT, NATIVE, RUNSTATE_STATE, TWO_LEVELS, UPCALL_PENDING, VCPU_INFO,
+            VCPU_TIME,
+        },
+        xen::{area, hypercall, ports}, //
     };
     use kvm_bindings as bindings;
 
@@ -101,6 +104,7 @@ mod xen {
         NATIVE.poll_count => XEN_NATIVE_POLL_COUNT,
         NATIVE.poll_timeout => XEN_NATIVE_POLL_TIMEOUT,
         NATIVE.poll => XEN_NATIVE_POLL,
+        NATIVE.singleshot => XEN_NATIVE_SINGLESHOT,
         COMPAT.word_bits => XEN_COMPAT_WORD_BITS,
         COMPAT.ports => XEN_COMPAT_PORTS,
         COMPAT.selector => XEN_COMPAT_SELECTOR,
@@ -113,11 +117,34 @@ mod xen {
         COMPAT.poll_count => XEN_COMPAT_POLL_COUNT,
         COMPAT.poll_timeout => XEN_COMPAT_POLL_TIMEOUT,
         COMPAT.poll => XEN_COMPAT_POLL,
+        COMPAT.singleshot => XEN_COMPAT_SINGLESHOT,
+    }
+
+    same! {
+        ports::DEASSIGN => KVM_XEN_EVTCHN_DEASSIGN,
+        ports::UPDATE => KVM_XEN_EVTCHN_UPDATE,
+        ports::RESET => KVM_XEN_EVTCHN_RESET,
+        ports::IPI => EVTCHNSTAT_ipi,
+        ports::INTERDOMAIN => EVTCHNSTAT_interdomain,
+        hypercall::SET_TIMER_OP => __HYPERVISOR_set_timer_op,
+        hypercall::XEN_VERSION => __HYPERVISOR_xen_version,
+        hypercall::VCPU_OP => __HYPERVISOR_vcpu_op,
+        hypercall::SCHED_OP => __HYPERVISOR_sched_op,
+        hypercall::EVENT_CHANNEL_OP => __HYPERVISOR_event_channel_op,
+        hypercall::XENVER_VERSION => XENVER_version,
+        hypercall::EVTCHNOP_SEND => EVTCHNOP_send,
+        hypercall::SCHEDOP_YIELD => SCHEDOP_yield,
+        hypercall::SCHEDOP_POLL => SCHEDOP_poll,
+        hypercall::VCPUOP_SET_SINGLESHOT_TIMER => VCPUOP_set_singleshot_timer,
+        hypercall::VCPUOP_STOP_SINGLESHOT_TIMER => VCPUOP_stop_singleshot_timer,
     }
 
     same! {
         UPCALL_PENDING => XEN_NATIVE_UPCALL_PENDING,
         UPCALL_PENDING => XEN_COMPAT_UPCALL_PENDING,
+        TWO_LEVELS => KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL,
+        VCPU_TIME => XEN_NATIVE_VCPU_TIME,
+        VCPU_TIME => XEN_COMPAT_VCPU_TIME,
         VCPU_INFO => XEN_NATIVE_VCPU_INFO,
         VCPU_INFO => XEN_COMPAT_VCPU_INFO,
         RUNSTATE_STATE => XEN_NATIVE_RUNSTATE_STATE,

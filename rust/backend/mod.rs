@@ -97,13 +97,18 @@ const GPC_OPS: bindings::kvm_backend_gpc_ops = bindings::kvm_backend_gpc_ops {
 #[cfg(CONFIG_KVM_XEN)]
 const XEN_OPS: bindings::kvm_backend_xen_ops = bindings::kvm_backend_xen_ops {
     update_runstate: Some(xen::update_runstate),
-    write_runstate: Some(xen::write_runstate),
     set_evtchn: Some(xen::set_evtchn),
     set_evtchn_fast: Some(xen::set_evtchn_fast),
     inject_pending_events: Some(xen::inject_pending_events),
     inject_vcpu_vector: Some(xen::inject_vcpu_vector),
     has_interrupt: Some(xen::has_interrupt),
-    schedop_poll: Some(xen::schedop_poll),
+    timer_expired: Some(xen::timer_expired),
+    inject_timer_irqs: Some(xen::inject_timer_irqs),
+    hypercall: Some(xen::hypercall),
+    setattr_evtchn: Some(xen::setattr_evtchn),
+    vcpu_set_attr: Some(xen::vcpu_set_attr),
+    vcpu_get_attr: Some(xen::vcpu_get_attr),
+    destroy_vm: Some(xen::destroy_vm),
 };
 
 const DEBUGFS_OPS: bindings::kvm_backend_debugfs_ops = bindings::kvm_backend_debugfs_ops {

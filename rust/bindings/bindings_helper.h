@@ -33,8 +33,9 @@
 #include "mmu/mmutrace.h"
 #include <trace/events/kvm.h>
 #else
-/* Has functions with more of Hyper-V than bindgen is given. */
+/* These have functions with more of Hyper-V than bindgen is given. */
 #include "lapic.h"
+#include "trace.h"
 #endif
 
 #endif

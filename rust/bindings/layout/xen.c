@@ -2,8 +2,10 @@
 
 #ifdef CONFIG_KVM_XEN
 
+#include <xen/interface/event_channel.h>
 #include <xen/interface/sched.h>
 #include <xen/interface/vcpu.h>
+#include <xen/interface/version.h>
 #include <xen/interface/xen.h>
 
 #include "xen.h"
@@ -29,6 +31,11 @@ static void __used xen_layout(void)
 	OFFSET(kvm_xen, runstate_update_flag);
 	OFFSET(kvm_xen, shinfo_cache);
 	OFFSET(kvm_xen, hvm_config);
+	OFFSET(kvm_xen, xen_version);
+	SIZE(kvm_xen_vcpu_attr);
+	OFFSET(kvm_xen_vcpu_attr, u);
+	SIZE(kvm_xen_hvm_attr);
+	OFFSET(kvm_xen_hvm_attr, u);
 	SIZE(kvm_xen_evtchn);
 	OFFSET(kvm_xen_evtchn, port);
 	OFFSET(kvm_vcpu_arch, xen);
@@ -43,6 +50,14 @@ static void __used xen_layout(void)
 	OFFSET(kvm_vcpu_xen, evtchn_pending_sel);
 	OFFSET(kvm_vcpu_xen, upcall_vector);
 	OFFSET(kvm_vcpu_xen, poll_evtchn);
+	OFFSET(kvm_vcpu_xen, vcpu_time_info_cache);
+	OFFSET(kvm_vcpu_xen, vcpu_id);
+	OFFSET(kvm_vcpu_xen, timer_virq);
+	OFFSET(kvm_vcpu_xen, timer_expires);
+	OFFSET(kvm_vcpu_xen, timer_pending);
+	OFFSET(kvm_vcpu_xen, timer);
+	OFFSET(kvm_vcpu_xen, hypercall_rip);
+	OFFSET(kvm_vcpu_xen, runstate_owed);
 
 	/* What guests see, as rust/kvm/xen/layout.rs has it. */
 	XEN_OFFSETS(SELECTOR, vcpu_info, evtchn_pending_sel, evtchn_pending_sel);
@@ -57,6 +72,7 @@ static void __used xen_layout(void)
 	XEN_OFFSETS(POLL_TIMEOUT, sched_poll, timeout, timeout);
 	XEN_SIZES(POLL, sched_poll);
 	XEN_OFFSETS(UPCALL_PENDING, vcpu_info, evtchn_upcall_pending, evtchn_upcall_pending);
+	XEN_OFFSETS(VCPU_TIME, vcpu_info, time, time);
 	XEN_SIZES(VCPU_INFO, vcpu_info);
 
 	CONST_AS(u32, XEN_NATIVE_WORD_BITS,
@@ -67,6 +83,11 @@ static void __used xen_layout(void)
 	CONST_AS(u32, XEN_COMPAT_PORTS,
 		 8 * sizeof_field(struct compat_shared_info, evtchn_pending));
 
+	/* xen.c has the other one, without the padding. */
+	CONST_AS(usize, XEN_NATIVE_SINGLESHOT, sizeof(struct vcpu_set_singleshot_timer));
+	CONST_AS(usize, XEN_COMPAT_SINGLESHOT,
+		 offsetofend(struct vcpu_set_singleshot_timer, flags));
+
 	/* The times follow the entry time, and its last byte has the bit for updates. */
 	CONST_AS(usize, XEN_TIMES_BEHIND_ENTRY, offsetof(struct vcpu_runstate_info, time) -
 		 offsetof(struct vcpu_runstate_info, state_entry_time));
@@ -74,6 +95,23 @@ static void __used xen_layout(void)
 		 offsetof(struct compat_vcpu_runstate_info, time) -
 		 offsetof(struct compat_vcpu_runstate_info, state_entry_time));
 	CONST_AS(u8, XEN_UPDATE_IN_BYTE, XEN_RUNSTATE_UPDATE >> 56);
+
+	/* What userspace and guests say, as xen/ports.rs and xen/hypercall.rs have it. */
+	CONST(u64, KVM_XEN_INVALID_GPA);
+	CONST(u32, KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL);
+	CONST(u32, EVTCHNSTAT_ipi);
+	CONST(u32, EVTCHNSTAT_interdomain);
+	CONST(u32, __HYPERVISOR_set_timer_op);
+	CONST(u32, __HYPERVISOR_xen_version);
+	CONST(u32, __HYPERVISOR_vcpu_op);
+	CONST(u32, __HYPERVISOR_sched_op);
+	CONST(u32, __HYPERVISOR_event_channel_op);
+	CONST(u32, XENVER_version);
+	CONST(u32, EVTCHNOP_send);
+	CONST(u32, SCHEDOP_yield);
+	CONST(u32, SCHEDOP_poll);
+	CONST(u32, VCPUOP_set_singleshot_timer);
+	CONST(u32, VCPUOP_stop_singleshot_timer);
 
 	CONST(u32, RUNSTATE_running);
 	CONST(u32, RUNSTATE_runnable);

@@ -46,7 +46,7 @@ pub enum Address {
 impl Address {
     /// Where in its page it is.
     #[inline(always)]
-    pub(in crate::kvm::gpc) fn offset(self) -> usize {
+    pub fn offset(self) -> usize {
         let address = match self {
             Self::Guest(address) => address as usize,
             Self::Host(address) => address,

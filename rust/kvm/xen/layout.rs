@@ -45,6 +45,8 @@ pub struct Places {
     pub poll_timeout: usize,
     /// `sched_poll`: its size.
     pub poll: usize,
+    /// `vcpu_set_singleshot_timer`: its size.
+    pub singleshot: usize,
 }
 
 /// Those of 32-bit guests.
@@ -61,6 +63,7 @@ pub const COMPAT: Places = Places {
     poll_count: 4,
     poll_timeout: 8,
     poll: 16,
+    singleshot: 12,
 };
 
 /// Those of 64-bit guests.
@@ -77,6 +80,7 @@ pub const NATIVE: Places = Places {
     poll_count: 8,
     poll_timeout: 16,
     poll: 24,
+    singleshot: 16,
 };
 
 /// `vcpu_runstate_info`, in both layouts: the state.

@@ -4,11 +4,17 @@
 //!
 //! The model compiles all but `raw/`, and has vCPUs of its own.
 
+mod assigned;
 mod layout;
 mod port;
 mod raw;
 mod times;
 
+pub use assigned::{
+    Assigned,
+    Destination,
+    Kind, //
+};
 pub use layout::{
     Layout,
     Places,
@@ -19,14 +25,23 @@ pub use layout::{
 pub use port::{
     Port,
     Word,
+    TWO_LEVELS,
     UPCALL_PENDING,
-    VCPU_INFO, //
+    VCPU_INFO,
+    VCPU_TIME, //
 };
 pub use raw::{
     Caller,
     Event,
+    EventFd,
+    Moment,
+    Retired,
     Runner,
-    Target, //
+    Said,
+    Stopped,
+    Target,
+    Timer,
+    XenLock, //
 };
 pub use times::{
     RunState,

@@ -11,8 +11,12 @@
 
 use super::layout::Layout;
 
+/// The priority of all events: there are two levels of bitmaps, which know of none.
+pub const TWO_LEVELS: u32 = u32::MAX;
 /// `vcpu_info`, in both layouts: whether events are pending.
 pub const UPCALL_PENDING: usize = 0;
+/// `vcpu_info`, in both layouts: the vCPU's clock.
+pub const VCPU_TIME: usize = 32;
 /// `vcpu_info`, in both layouts: its size.
 pub const VCPU_INFO: usize = 64;
 

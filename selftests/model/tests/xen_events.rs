@@ -22,8 +22,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 fn pays(world: &World, layout: Layout) {
     let slots = SlotsHeld::new(&world.vm);
-    let info = GuestPage::pin(world.target.vcpu_info(), &slots, VCPU_INFO);
-    pay(&info.expect("it is valid"), &world.target, layout);
+    let info = GuestPage::pin(world.target().vcpu_info(), &slots, VCPU_INFO);
+    pay(&info.expect("it is valid"), world.target(), layout);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn each_port_has_its_bits_and_touches_no_other() {
             assert_eq!((world.bits(frame(0)), world.bits(frame(1))), (1, 2));
         }
     }
-    assert_eq!(world.target.wakes.get(), 1024 + 4096);
+    assert_eq!(world.target().wakes.get(), 1024 + 4096);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_port_that_is_pending_is_not_sent_again() {
     let world = World::new(None);
     assert_eq!(world.send(Layout::Native, 70), Sent::Raised);
     assert_eq!(world.send(Layout::Native, 70), Sent::Pending);
-    assert_eq!(world.target.wakes.get(), 1);
+    assert_eq!(world.target().wakes.get(), 1);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_second_port_of_a_word_needs_no_second_upcall() {
     let world = World::new(Some(0x31));
     assert_eq!(world.send(Layout::Native, 70), Sent::Raised);
     assert_eq!(world.send(Layout::Native, 71), Sent::Raised);
-    let told = (world.target.interrupts.get(), world.target.wakes.get());
+    let told = (world.target().interrupts.get(), world.target().wakes.get());
     assert_eq!(told, (1, 0));
 }
 
@@ -81,7 +81,7 @@ fn a_masked_port_is_pending_and_nobody_is_told() {
         assert!(world.bit(frame(0), 0x800, 65));
         assert_eq!(world.bits(frame(1)), 0);
     }
-    assert_eq!(world.target.wakes.get(), 0);
+    assert_eq!(world.target().wakes.get(), 0);
 }
 
 #[test]
@@ -99,11 +99,11 @@ fn who_may_sleep_has_the_bitmaps_made_present() {
     move_page(&world.vm, frame(0));
     let port = Layout::Native.port(5).expect("there is such a port");
     let mut slots = SlotsHeld::new(&world.vm);
-    let sent = send_at_last(&world.shared, &mut slots, &world.target, port);
+    let sent = send_at_last(world.shared(), &mut slots, world.target(), port);
     assert_eq!(sent, Ok(Sent::Raised));
     world.vm.caches.use_foreign_tasks(true);
     move_page(&world.vm, frame(0));
-    let sent = send_at_last(&world.shared, &mut slots, &world.target, port);
+    let sent = send_at_last(world.shared(), &mut slots, world.target(), port);
     assert_eq!(sent, Err(Refused::Foreign));
     world.vm.caches.use_foreign_tasks(false);
 }
@@ -112,36 +112,36 @@ fn who_may_sleep_has_the_bitmaps_made_present() {
 fn the_task_settles_what_is_owed_and_tells_its_guest() {
     let world = World::new(Some(0x31));
     let mut slots = SlotsHeld::new(&world.vm);
-    let told = || world.target.interrupts.get();
-    let settled = settle(&world.target, &mut slots, Layout::Native);
+    let told = || world.target().interrupts.get();
+    let settled = settle(world.target(), &mut slots, Layout::Native);
     assert_eq!((settled, told()), (Ok(()), 0), "nothing is owed");
     move_page(&world.vm, frame(1));
     world.send(Layout::Native, 70);
     world.vm.caches.use_foreign_tasks(true);
-    let settled = settle(&world.target, &mut slots, Layout::Native);
+    let settled = settle(world.target(), &mut slots, Layout::Native);
     assert_eq!((settled, told()), (Err(Refused::Foreign), 0));
-    assert_eq!(world.target.owed(), 2, "it stays owed");
+    assert_eq!(world.target().owed(), 2, "it stays owed");
     world.vm.caches.use_foreign_tasks(false);
-    let settled = settle(&world.target, &mut slots, Layout::Native);
+    let settled = settle(world.target(), &mut slots, Layout::Native);
     assert_eq!((settled, told()), (Ok(()), 1));
-    assert!(world.bit(frame(1), INFO + 8, 1) && world.target.owed() == 0);
+    assert!(world.bit(frame(1), INFO + 8, 1) && world.target().owed() == 0);
 }
 
 #[test]
 fn an_upcall_is_looked_for_without_sleeping_where_that_is_forbidden() {
     let world = World::new(None);
     let mut slots = SlotsHeld::new(&world.vm);
-    assert!(!is_upcall_pending(&world.target, &mut slots));
+    assert!(!is_upcall_pending(world.target(), &mut slots));
     move_page(&world.vm, frame(1));
-    world.target.falls_asleep.store(true, SeqCst);
-    assert!(is_upcall_pending(&world.target, &mut slots), "it may be");
-    world.target.falls_asleep.store(false, SeqCst);
-    assert!(!is_upcall_pending(&world.target, &mut slots));
+    world.target().falls_asleep.store(true, SeqCst);
+    assert!(is_upcall_pending(world.target(), &mut slots), "it may be");
+    world.target().falls_asleep.store(false, SeqCst);
+    assert!(!is_upcall_pending(world.target(), &mut slots));
     world.send(Layout::Native, 70);
-    assert!(is_upcall_pending(&world.target, &mut slots));
-    deactivate(world.target.vcpu_info());
+    assert!(is_upcall_pending(world.target(), &mut slots));
+    deactivate(world.target().vcpu_info());
     assert!(
-        !is_upcall_pending(&world.target, &mut slots),
+        !is_upcall_pending(world.target(), &mut slots),
         "there is no page for it"
     );
 }
@@ -155,12 +155,12 @@ fn what_vcpu_info_cannot_be_told_is_owed_and_paid() {
         let port = 3 * bits as u32 + 1;
         assert_eq!(world.send(layout, port), Sent::Raised);
         assert_eq!(world.send(layout, port + 1), Sent::Raised);
-        assert_eq!(world.target.owed(), 1 << 3);
-        let told = (world.target.interrupts.get(), world.target.wakes.get());
+        assert_eq!(world.target().owed(), 1 << 3);
+        let told = (world.target().interrupts.get(), world.target().wakes.get());
         assert_eq!(told, (0, 1), "its task has to pay first");
         world.fill();
         pays(&world, layout);
-        assert_eq!(world.target.owed(), 0);
+        assert_eq!(world.target().owed(), 0);
         assert!(world.bit(frame(1), INFO + selector, 3) && world.bit(frame(1), INFO, 0));
         assert_eq!(world.bits(frame(1)), 2);
     }
@@ -174,7 +174,7 @@ fn a_narrower_guest_is_not_owed_words_that_it_does_not_have() {
     world.send(Layout::Native, 2 * 64);
     world.fill();
     pays(&world, Layout::Compat);
-    assert_eq!(world.target.owed(), 0);
+    assert_eq!(world.target().owed(), 0);
     assert!(world.bit(frame(1), INFO + 4, 2));
     assert_eq!(world.bits(frame(1)), 2);
 }

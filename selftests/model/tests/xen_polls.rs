@@ -14,13 +14,16 @@ use kvmrs_model::{
         SlotsHeld,
     },
     world::gpc::move_page,
-    xen::poll::{poll, Invalid, Polling, Ports, Refusal, Request, MAX_PORTS},
+    xen::{
+        hypercall::Refusal,
+        poll::{poll, Invalid, Polling, Ports, Request, MAX_PORTS},
+    },
 };
 
 fn begin<'a>(world: &'a World, layout: Layout, ports: &[u32]) -> Option<Polling<'a>> {
     let slots = SlotsHeld::new(&world.vm);
     let ports = Ports::new(layout, ports).expect("there are such ports");
-    Polling::begin(&world.shared, &slots, &world.target, ports)
+    Polling::begin(world.shared(), &slots, world.target(), ports)
 }
 
 #[test]
@@ -32,13 +35,13 @@ fn who_polls_is_woken_by_a_masked_port_of_its_choice_once() {
             [0, 7, 65, 66]
                 .iter()
                 .for_each(|port| world.mask(layout, *port));
-            let before = world.target.wakes.get();
+            let before = world.target().wakes.get();
             let polling = begin(&world, layout, wanted).expect("nothing is pending");
             world.send(layout, 66);
             let one = wanted.len() == 1;
-            assert_eq!(world.target.wakes.get() - before, i64::from(!one));
+            assert_eq!(world.target().wakes.get() - before, i64::from(!one));
             world.send(layout, wanted.first().copied().unwrap_or(7));
-            assert_eq!(world.target.wakes.get() - before, 1);
+            assert_eq!(world.target().wakes.get() - before, 1);
             drop(polling);
         }
     }
@@ -50,7 +53,7 @@ fn who_polls_no_longer_is_not_woken() {
     world.mask(Layout::Native, 65);
     drop(begin(&world, Layout::Native, &[65]));
     world.send(Layout::Native, 65);
-    assert_eq!(world.target.wakes.get(), 0);
+    assert_eq!(world.target().wakes.get(), 0);
 }
 
 #[test]
@@ -125,7 +128,8 @@ fn call(
     described.extend(timeout.to_le_bytes());
     let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
     let memory = vec![(DESCRIBED, described), (NUMBERS, numbers.collect())];
-    let caller = Caller::new(&world.target, &world.shared, layout, memory);
+    world.runner.set_layout(layout);
+    let caller = Caller::new(&world.runner, memory);
     let mut slots = SlotsHeld::new(&world.vm);
     let answer = poll(&caller, &mut slots, code, DESCRIBED);
     (answer, caller.take_sleeps())
@@ -175,7 +179,7 @@ fn what_is_not_there_or_too_much_is_no_reason_to_sleep() {
             assert_eq!((answer, sleeps), (Err(refusal), vec![]));
         }
     }
-    let caller = Caller::new(&world.target, &world.shared, Layout::Native, vec![]);
+    let caller = Caller::new(&world.runner, vec![]);
     let mut slots = SlotsHeld::new(&world.vm);
     let answer = poll(&caller, &mut slots, Layout::Native, DESCRIBED);
     assert_eq!(answer, Err(Refusal::Fault));

@@ -8,7 +8,7 @@ use common::{frame, memory, vm_with, Options};
 use kvmrs_model::{
     atomic::Ordering::SeqCst,
     kvm::{
-        gpc::{Address, PAGE_SIZE},
+        gpc::{Address, Refused, PAGE_SIZE},
         xen::{Layout, RunState, Runner},
         Level, SlotsHeld, Vm,
     },
@@ -16,7 +16,10 @@ use kvmrs_model::{
     pfncache::refresh::deactivate,
     sync::preempt,
     world::gpc::{activate, move_page},
-    xen::runstate::{enter, preempt as preempted},
+    xen::{
+        claim::Claim,
+        runstate::{adjust, enter, make_up, place, preempt as preempted, set},
+    },
 };
 use std::sync::Arc;
 
@@ -86,36 +89,122 @@ fn the_guest_sees_each_state() {
 }
 
 #[test]
-fn what_the_scheduler_cannot_write_is_written_on_the_way_back() {
+fn what_the_scheduler_cannot_write_is_owed_and_made_up_for() {
     let world = World::new();
     world.put(100);
-    world.enter(RunState::Blocked);
+    world.enter(RunState::Running);
     move_page(&world.vm, frame(0));
     world.preempt();
-    world.enter(RunState::Running);
-    assert_eq!(world.seen(100), 0);
-    let spent = world.runner.times().spent;
-    assert_eq!(spent, [0, 10, 10, 10], "the times went on");
+    assert!(world.runner.is_owed());
+    make_up(&world.runner, &mut SlotsHeld::new(&world.vm));
+    assert!(!world.runner.is_owed());
+    assert_eq!(world.seen(100), 1);
 }
 
 #[test]
-fn a_page_that_is_not_there_is_given_up() {
+fn the_times_go_on_while_the_guest_is_owed_its_copy() {
+    let world = World::new();
+    world.put(100);
+    world.enter(RunState::Running);
+    move_page(&world.vm, frame(0));
+    world.preempt();
+    world.enter(RunState::Running);
+    assert!(!world.runner.is_owed());
+    let spent = world.runner.change_times(|times| times.spent);
+    assert_eq!(spent, [10, 10, 0, 10]);
+}
+
+#[test]
+fn a_page_that_is_not_there_is_owed_until_it_is() {
     let world = World::new();
     world.put(100);
     world.vm.caches.use_foreign_tasks(true);
     move_page(&world.vm, frame(0));
     world.enter(RunState::Blocked);
+    assert!(world.runner.is_owed());
     world.vm.caches.use_foreign_tasks(false);
-    world.enter(RunState::Running);
-    assert_eq!(world.seen(100), 0);
+    make_up(&world.runner, &mut SlotsHeld::new(&world.vm));
+    assert!(!world.runner.is_owed());
+    assert_eq!(world.seen(100), 2);
 }
 
 #[test]
-fn without_an_area_nothing_is_looked_up() {
+fn without_an_area_nothing_is_owed() {
     let world = World::new();
     world.enter(RunState::Running);
     world.preempt();
+    assert!(!world.runner.is_owed());
     assert_eq!(world.vm.caches.look_ups.get(), 0);
+}
+
+#[test]
+fn an_area_that_is_given_up_is_no_longer_owed() {
+    let world = World::new();
+    world.put(100);
+    move_page(&world.vm, frame(0));
+    world.preempt();
+    assert!(world.runner.is_owed());
+    let placed = place(&world.runner, &mut SlotsHeld::new(&world.vm), None);
+    assert_eq!(placed, Ok(()));
+    assert!(!world.runner.is_owed() && !world.runner.area().0.is_active());
+}
+
+#[test]
+fn an_area_is_placed_in_as_many_pages_as_it_needs() {
+    let world = World::new();
+    world.enter(RunState::Blocked);
+    let mut slots = SlotsHeld::new(&world.vm);
+    for (left, layout, both) in [
+        (100, Layout::Native, false),
+        (0x2c, Layout::Compat, false),
+        (0x2c, Layout::Native, true),
+        (0x30, Layout::Native, false),
+        (1, Layout::Compat, true),
+    ] {
+        world.runner.set_layout(layout);
+        let address = Address::Guest(frame(0).addr() + (PAGE_SIZE - left) as u64);
+        let placed = place(&world.runner, &mut slots, Some(address));
+        assert_eq!((placed, world.seen(left)), (Ok(()), 2));
+        assert_eq!(world.runner.area().1.is_active(), both);
+    }
+}
+
+#[test]
+fn an_area_that_cannot_be_placed_is_nowhere() {
+    let world = World::new();
+    world.put(100);
+    let mut slots = SlotsHeld::new(&world.vm);
+    let nowhere = Address::Guest(1 << 62);
+    let placed = place(&world.runner, &mut slots, Some(nowhere));
+    assert_eq!(placed, Err(Refused::NoPage));
+    let (first, second) = world.runner.area();
+    assert!(!first.is_active() && !second.is_active());
+}
+
+#[test]
+fn the_guest_hears_of_what_userspace_adds() {
+    let world = World::new();
+    world.put(100);
+    world.enter(RunState::Running);
+    world.runner.clock.store(1000, SeqCst);
+    let mut slots = SlotsHeld::new(&world.vm);
+    let claim = |state, entry, spent| Claim {
+        state,
+        entry,
+        spent,
+    };
+    let sets = claim(2, 100, [40, 30, 20, 10]);
+    assert_eq!(set(&world.runner, &sets), Ok(()));
+    assert_eq!(world.seen(100), 0, "at the next change");
+    let adds = claim(u64::MAX, 4, [1; 4]);
+    assert_eq!(adjust(&world.runner, &mut slots, &adds), Ok(()));
+    assert_eq!(world.seen(100), 2);
+    let enters = claim(3, 4, [1; 4]);
+    assert_eq!(adjust(&world.runner, &mut slots, &enters), Ok(()));
+    assert_eq!(world.seen(100), 3);
+    let times = world.runner.times();
+    assert_eq!(times.spent, [42, 32, 22 + 892, 12]);
+    assert!(adjust(&world.runner, &mut slots, &adds).is_err(), "to come");
 }
 
 /// The second page comes into use when the guest needs it.
@@ -128,12 +217,9 @@ fn a_guest_that_becomes_wider_gets_its_second_page() {
     assert!(!world.runner.area().1.is_active());
     world.runner.set_layout(Layout::Native);
     world.preempt();
-    assert!(
-        !world.runner.area().1.is_active(),
-        "the scheduler cannot look it up"
-    );
+    assert!(world.runner.is_owed(), "the scheduler cannot look it up");
     world.enter(RunState::Blocked);
-    assert!(world.runner.area().1.is_active());
+    assert!(world.runner.area().1.is_active() && !world.runner.is_owed());
     assert_eq!(world.seen(0x2c), 2);
 }
 
@@ -147,6 +233,7 @@ fn the_scheduler_never_waits() {
         let look_ups = world.vm.caches.look_ups.get();
         world.preempt();
         assert_eq!(world.vm.caches.look_ups.get(), look_ups);
+        assert!(world.runner.is_owed());
         world.enter(RunState::Running);
     }
 }

@@ -2,11 +2,14 @@
 
 //! A vCPU whose guest has called.
 
-use super::target::Target;
-use crate::kvm::{
-    gpc::Gpc,
-    memory::{SlotsHeld, Vm},
-    xen::Layout, //
+use super::{
+    event::Event,
+    runner::Runner,
+    target::Target, //
+};
+use crate::kvm::memory::{
+    SlotsHeld,
+    Vm, //
 };
 use kernel::types::NotThreadSafe;
 use kvm_bindings as bindings;
@@ -38,26 +41,40 @@ impl<'a> Caller<'a> {
         self.0
     }
 
+    /// The vCPU, as the current task has it.
+    #[inline(always)]
+    pub fn runner(&self) -> &'a Runner {
+        // SAFETY: By the type's invariant the task has loaded the vCPU, which it has the mutex of then.
+        unsafe { Runner::from_raw(self.as_ptr()) }
+    }
+
+    /// The vCPU that `event` goes to, if there is one by now.
+    #[inline]
+    pub fn target_of(&self, event: &Event) -> Option<&'a Target> {
+        event.target(self.vm())
+    }
+
+    /// The version of Xen that the guest is to see. 0 if userspace answers. Another task may change it.
+    #[inline]
+    pub fn xen_version(&self) -> u32 {
+        // SAFETY: The VM is alive, and the field is one word.
+        unsafe { (&raw const (*self.vm().as_ptr()).arch.xen.xen_version).read_volatile() }
+    }
+
+    /// What Xen calls the vCPU, if userspace has said so.
+    #[inline]
+    pub fn xen_id(&self) -> Option<u32> {
+        self.runner().xen_id()
+    }
+
     /// The VM.
     #[inline(always)]
     pub fn vm(&self) -> &'a Vm {
         self.0.vm()
     }
 
-    /// The layout of the guest's shared pages. Another task may change it at any time.
     #[inline(always)]
-    pub fn layout(&self) -> Layout {
-        self.vm().xen_layout()
-    }
-
-    /// The cache of the guest's `shared_info`.
-    #[inline(always)]
-    pub fn shared_info(&self) -> &'a Gpc {
-        self.vm().xen_shared_info()
-    }
-
-    #[inline(always)]
-    fn as_ptr(&self) -> *mut bindings::kvm_vcpu {
+    pub(super) fn as_ptr(&self) -> *mut bindings::kvm_vcpu {
         self.0.as_ptr()
     }
 
@@ -81,6 +98,12 @@ impl<'a> Caller<'a> {
             bindings::kvmrs_read_guest_virt(self.as_ptr(), address, to, bytes.len() as u32)
         };
         done.then_some(())
+    }
+
+    /// Lets other vCPUs have the CPU that may be what this one waits for.
+    pub fn give_way(&self) {
+        // SAFETY: The vCPU is loaded. The guest's kernel has called.
+        unsafe { bindings::kvm_vcpu_on_spin(self.as_ptr(), true) };
     }
 
     /// Sleeps until somebody wakes the vCPU, or until so many nanoseconds have passed, if there is a

@@ -3,7 +3,10 @@
 //! An event as userspace has set it up.
 
 use super::target::Target;
-use crate::kvm::memory::Vm;
+use crate::kvm::{
+    memory::Vm,
+    xen::TWO_LEVELS, //
+};
 use kernel::types::Opaque;
 use kvm_bindings as bindings;
 
@@ -16,7 +19,22 @@ use kvm_bindings as bindings;
 #[repr(transparent)]
 pub struct Event(Opaque<bindings::kvm_xen_evtchn>);
 
+// SAFETY: By the type's invariant all that changes is one word, which C's function accesses as such.
+unsafe impl Send for Event {}
+// SAFETY: As above.
+unsafe impl Sync for Event {}
+
 impl Event {
+    /// One of the module's own, by the port of that number to the vCPU with that id.
+    pub fn new(port: u32, vcpu: u32) -> Self {
+        Self(Opaque::new(bindings::kvm_xen_evtchn {
+            port,
+            vcpu_id: vcpu,
+            vcpu_idx: -1,
+            priority: TWO_LEVELS,
+        }))
+    }
+
     /// Borrows an event from C.
     ///
     /// # Safety

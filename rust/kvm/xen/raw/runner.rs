@@ -6,7 +6,7 @@ use crate::{
     kvm::{
         gpc::Gpc,
         memory::Vm,
-        xen::{Layout, RunState, Times}, //
+        xen::{Layout, RunState, Target, Times}, //
     },
     sync::preempt, //
 };
@@ -41,7 +41,12 @@ impl Runner {
     }
 
     #[inline(always)]
-    fn xen(&self) -> *mut bindings::kvm_vcpu_xen {
+    pub(super) fn as_ptr(&self) -> *mut bindings::kvm_vcpu {
+        self.0.get()
+    }
+
+    #[inline(always)]
+    pub(super) fn xen(&self) -> *mut bindings::kvm_vcpu_xen {
         // SAFETY: By the type's invariant the vCPU is there.
         unsafe { &raw mut (*self.0.get()).arch.xen }
     }
@@ -64,6 +69,20 @@ impl Runner {
                 Gpc::from_raw(&raw mut (*xen).runstate2_cache),
             )
         }
+    }
+
+    /// The vCPU, for those who send events.
+    #[inline(always)]
+    pub fn target(&self) -> &Target {
+        // SAFETY: By the type's invariant the VM is one of this backend, and the vCPU stays.
+        unsafe { Target::from_raw(self.0.get()) }
+    }
+
+    /// The cache of its clock in a place of its own.
+    #[inline(always)]
+    pub fn time_info(&self) -> &Gpc {
+        // SAFETY: By the type's invariant the cache is initialised, and stays.
+        unsafe { Gpc::from_raw(&raw mut (*self.xen()).vcpu_time_info_cache) }
     }
 
     /// The layout of the guest. Another task may change it at any time.
@@ -94,17 +113,32 @@ impl Runner {
         unsafe { bindings::kvmrs_run_delay() }
     }
 
+    /// Whether the guest is owed its copy.
+    #[inline(always)]
+    pub fn is_owed(&self) -> bool {
+        // SAFETY: By the type's invariant only the scheduler uses the field beside the task, a byte at once.
+        unsafe { (&raw const (*self.xen()).runstate_owed).read_volatile() }
+    }
+
+    /// It is, or no longer.
+    #[inline(always)]
+    pub fn set_owed(&self, owed: bool) {
+        // SAFETY: As above.
+        unsafe { (&raw mut (*self.xen()).runstate_owed).write_volatile(owed) };
+    }
+
     /// A copy of the times.
     pub fn times(&self) -> Times {
         self.load(&preempt::disable())
     }
 
     /// Changes the times. The scheduler, which changes them as well, does not come in between.
-    pub fn change_times(&self, change: impl FnOnce(&mut Times)) {
+    pub fn change_times<R>(&self, change: impl FnOnce(&mut Times) -> R) -> R {
         let preempt = preempt::disable();
         let mut times = self.load(&preempt);
-        change(&mut times);
+        let result = change(&mut times);
         self.store(&times, &preempt);
+        result
     }
 
     fn load(&self, _preempt: &preempt::Guard) -> Times {

@@ -2,8 +2,13 @@
 
 //! A vCPU that events can be sent to.
 
+use super::timer::Timer;
 use crate::{
-    kvm::{gpc::Gpc, memory::Vm, xen::Word},
+    kvm::{
+        gpc::Gpc,
+        memory::Vm,
+        xen::{Layout, Word}, //
+    },
     sync::Atomic, //
 };
 use kernel::types::Opaque;
@@ -47,6 +52,25 @@ impl Target {
     pub fn vm(&self) -> &Vm {
         // SAFETY: By the type's invariant the VM is one of this backend, and stays.
         unsafe { Vm::from_raw((*self.0.get()).kvm) }
+    }
+
+    /// The layout of the guest. Another task may change it at any time.
+    #[inline(always)]
+    pub fn layout(&self) -> Layout {
+        self.vm().xen_layout()
+    }
+
+    /// The cache of the guest's `shared_info`.
+    #[inline(always)]
+    pub fn shared_info(&self) -> &Gpc {
+        self.vm().xen_shared_info()
+    }
+
+    /// Its timer.
+    #[inline(always)]
+    pub fn timer(&self) -> &Timer {
+        // SAFETY: By the type's invariant the VM is one of this backend, and the vCPU stays.
+        unsafe { Timer::from_raw(self.xen()) }
     }
 
     /// The cache of its `vcpu_info`.

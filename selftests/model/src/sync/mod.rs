@@ -52,6 +52,11 @@ impl Number {
     }
 
     /// As of an atomic.
+    pub fn store(&self, value: i32, order: Ordering) {
+        self.0.store(value, order);
+    }
+
+    /// As of an atomic.
     pub fn fetch_add(&self, value: i32, order: Ordering) -> i32 {
         self.0.fetch_add(value, order)
     }

@@ -7,7 +7,7 @@ use kvmrs_model::{
     kvm::{
         gpc::{Address, Gpc, PAGE_SIZE},
         types::Pfn,
-        xen::{Layout, Target, VCPU_INFO},
+        xen::{Layout, Runner, Target, VCPU_INFO},
         Gfn, Level, SlotsHeld, Vm,
     },
     machine::npt,
@@ -23,8 +23,7 @@ pub const INFO: usize = 0x7c;
 
 pub struct World {
     pub vm: Arc<Vm>,
-    pub shared: Arc<Gpc>,
-    pub target: Target,
+    pub runner: Runner,
 }
 
 /// The places, by the structs' definition: bits of a word, pending, mask, selector.
@@ -43,18 +42,26 @@ pub fn ports(layout: Layout) -> u32 {
 impl World {
     pub fn new(vector: Option<u8>) -> Self {
         let vm = vm_with(npt(), memory(), Level::PG_4K, Options::default());
-        let (shared, target) = (Gpc::new(&vm), Target::new(&vm, vector));
-        let world = Self { vm, shared, target };
+        let runner = Runner::told_by(&vm, vector);
+        let world = Self { vm, runner };
         world.fill();
         world
+    }
+
+    pub fn target(&self) -> &Target {
+        self.runner.target()
+    }
+
+    pub fn shared(&self) -> &Gpc {
+        self.target().shared_info()
     }
 
     /// Both pages are there.
     pub fn fill(&self) {
         let at = |frame: Gfn, offset| Address::Guest(frame.addr() + offset as u64);
-        activate(&self.shared, at(frame(0), 0), PAGE_SIZE).expect("there is a page");
+        activate(self.shared(), at(frame(0), 0), PAGE_SIZE).expect("there is a page");
         let info = at(frame(1), INFO);
-        activate(self.target.vcpu_info(), info, VCPU_INFO).expect("there is a page");
+        activate(self.target().vcpu_info(), info, VCPU_INFO).expect("there is a page");
     }
 
     pub fn pfn(&self, frame: Gfn) -> Pfn {
@@ -65,7 +72,7 @@ impl World {
     pub fn send(&self, layout: Layout, port: u32) -> Sent {
         let slots = SlotsHeld::new(&self.vm);
         let port = layout.port(port).expect("there is such a port");
-        send(&self.shared, &slots, &self.target, port)
+        send(self.shared(), &slots, self.target(), port)
     }
 
     pub fn bit(&self, frame: Gfn, byte: usize, bit: usize) -> bool {
@@ -95,7 +102,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        deactivate(&self.shared);
-        deactivate(self.target.vcpu_info());
+        deactivate(self.shared());
+        deactivate(self.target().vcpu_info());
     }
 }

@@ -7,6 +7,7 @@
 
 mod events;
 mod poll;
+mod timer;
 mod times;
 mod world;
 

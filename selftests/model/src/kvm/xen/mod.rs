@@ -2,19 +2,18 @@
 
 //! What a Xen guest shares with its host.
 
-mod caller;
+#[path = "../../../../../rust/kvm/xen/assigned.rs"]
+mod assigned;
 #[path = "../../../../../rust/kvm/xen/layout.rs"]
 mod layout;
 #[path = "../../../../../rust/kvm/xen/port.rs"]
 mod port;
-mod runner;
-mod target;
+mod raw;
 #[path = "../../../../../rust/kvm/xen/times.rs"]
 mod times;
 
-pub use caller::Caller;
+pub use assigned::{Assigned, Destination, Kind};
 pub use layout::{Layout, Places, COMPAT, NATIVE, RUNSTATE_STATE};
-pub use port::{Port, Word, UPCALL_PENDING, VCPU_INFO};
-pub use runner::Runner;
-pub use target::Target;
+pub use port::{Port, Word, TWO_LEVELS, UPCALL_PENDING, VCPU_INFO, VCPU_TIME};
+pub use raw::{Caller, Event, EventFd, Moment, Runner, Stopped, Target, Timer};
 pub use times::{RunState, Times};

@@ -2,13 +2,17 @@
 
 //! A vCPU that events can be sent to.
 
-use super::Word;
 use crate::{
     atomic::{
         full_barrier, plain, Arc, AtomicI32, AtomicU64,
         Ordering::{self, AcqRel, Relaxed, SeqCst},
     },
-    kvm::{gpc::Gpc, memory::Counter, Vm},
+    kvm::{
+        gpc::Gpc,
+        memory::Counter,
+        xen::{Layout, Timer, Word},
+        Vm,
+    },
     sync::Full,
 };
 
@@ -41,6 +45,10 @@ impl PollWord {
 
 /// A vCPU.
 pub struct Target {
+    /// The cache of the guest's `shared_info`.
+    pub shared: Arc<Gpc>,
+    timer: Timer,
+    compat: plain::AtomicBool,
     info: Arc<Gpc>,
     owed: AtomicU64,
     poll_word: PollWord,
@@ -57,6 +65,9 @@ impl Target {
     /// One of `vm`, which is told of events by `vector` if it has one.
     pub fn new(vm: &Arc<Vm>, vector: Option<u8>) -> Self {
         Self {
+            shared: Gpc::new(vm),
+            timer: Timer::new(0),
+            compat: plain::AtomicBool::new(false),
             info: Gpc::new(vm),
             owed: AtomicU64::new(0),
             poll_word: PollWord(AtomicI32::new(0)),
@@ -64,6 +75,29 @@ impl Target {
             falls_asleep: plain::AtomicBool::new(false),
             wakes: Counter::default(),
             interrupts: Counter::default(),
+        }
+    }
+
+    /// The cache of the guest's `shared_info`.
+    pub fn shared_info(&self) -> &Gpc {
+        &self.shared
+    }
+
+    /// Its timer.
+    pub fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    /// The guest is of this width from now on.
+    pub fn set_layout(&self, layout: Layout) {
+        self.compat.store(layout == Layout::Compat, SeqCst);
+    }
+
+    /// The guest's width.
+    pub fn layout(&self) -> Layout {
+        match self.compat.load(SeqCst) {
+            true => Layout::Compat,
+            false => Layout::Native,
         }
     }
 

@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Xen guests on this backend: functions of `arch/x86/kvm/xen.c`.
-//!
-//! Beside what holds for every hook: *An event* is one of a live VM, and nobody changes it meanwhile but for the
-//! index of its vCPU.
+//! Events on their way to the guest.
 
 use crate::{
     kvm::{
-        xen::{Caller, Event, Layout, Port, RunState, Runner, Target},
+        xen::{Event, Port, Target},
         SlotsHeld,
         Vm, //
     },
-    xen::{
-        evtchn::{self, Sent},
-        poll::{self, Refusal},
-        runstate, //
-    },
+    xen::evtchn::{
+        self,
+        Sent, //
+    }, //
 };
 use kernel::{
     error::from_result,
@@ -23,39 +19,6 @@ use kernel::{
     prelude::*, //
 };
 use kvm_bindings as bindings;
-
-/// A vCPU enters another run state (`kvm_xen_update_runstate`).
-///
-/// # Safety
-///
-/// `vcpu` is one of a live VM whose `vcpu->mutex` the current task holds. `kvm->srcu` is held. May sleep, unless
-/// `state` is "runnable", which the scheduler says of a vCPU when it takes its CPU from it. So may userspace.
-pub(in crate::backend) unsafe extern "C" fn update_runstate(
-    vcpu: *mut bindings::kvm_vcpu,
-    state: c_int,
-) {
-    // SAFETY: The vCPU is the task's.
-    let runner = unsafe { Runner::from_raw(vcpu) };
-    // SAFETY: `kvm->srcu` is held.
-    let mut slots = unsafe { SlotsHeld::assume(runner.vm()) };
-    match RunState::new(state as u64) {
-        Some(RunState::Runnable) => runstate::preempt(runner, &slots),
-        Some(state) => runstate::enter(runner, &mut slots, state),
-        None => runner.vm().bug(),
-    }
-}
-
-/// Writes a vCPU's run state for the guest, if it wants that (`kvm_xen_update_runstate_guest`).
-///
-/// # Safety
-///
-/// As above. May sleep.
-pub(in crate::backend) unsafe extern "C" fn write_runstate(vcpu: *mut bindings::kvm_vcpu) {
-    // SAFETY: The vCPU is the task's.
-    let runner = unsafe { Runner::from_raw(vcpu) };
-    // SAFETY: `kvm->srcu` is held.
-    runstate::show(runner, &mut unsafe { SlotsHeld::assume(runner.vm()) });
-}
 
 /// Where an event goes. `None` if there is no such vCPU or port, which userspace need not have made yet.
 fn place_of<'vm>(vm: &'vm Vm, event: &Event) -> Option<(&'vm Target, Port)> {
@@ -148,38 +111,4 @@ pub(in crate::backend) unsafe extern "C" fn has_interrupt(vcpu: *mut bindings::k
         .vm()
         .hold_slots(|slots| evtchn::is_upcall_pending(target, slots));
     pending.into()
-}
-
-/// The guest sleeps until an event (`kvm_xen_schedop_poll`). Returns false if the call is not for KVM.
-///
-/// # Safety
-///
-/// `vcpu` is the current vCPU, whose exit the task handles, with its hold of `kvm->srcu`. `result` can be
-/// written. May sleep.
-pub(in crate::backend) unsafe extern "C" fn schedop_poll(
-    vcpu: *mut bindings::kvm_vcpu,
-    wide: bool,
-    described: u64,
-    result: *mut u64,
-) -> bool {
-    // SAFETY: The task handles the vCPU's exit.
-    let caller = unsafe { Caller::from_raw(vcpu) };
-    if !caller.may_poll() {
-        return false;
-    }
-    // SAFETY: `kvm->srcu` is held.
-    let mut slots = unsafe { SlotsHeld::assume(caller.vm()) };
-    let layout = match wide {
-        true => Layout::Native,
-        false => Layout::Compat,
-    };
-    let answer = match poll::poll(&caller, &mut slots, layout, described) {
-        Ok(()) => 0,
-        Err(Refusal::Invalid) => EINVAL.to_errno(),
-        Err(Refusal::Fault) => EFAULT.to_errno(),
-    };
-    // SAFETY: The result is the caller's to write.
-    // CAST: The guest has a negative number in a register.
-    unsafe { result.write(i64::from(answer) as u64) };
-    true
 }

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the ports lead to that a guest sends by.
+
+use crate::{
+    kvm::{
+        xen::{Assigned, Destination, Event, EventFd, Kind},
+        Vm, //
+    },
+    xen::ports::{
+        Invalid,
+        Order,
+        Route,
+        Wish, //
+    }, //
+};
+use kernel::{
+    error::{from_result, Error},
+    ffi::c_int,
+    prelude::*, //
+};
+use kvm_bindings as bindings;
+
+impl From<Invalid> for Error {
+    fn from(_: Invalid) -> Self {
+        EINVAL
+    }
+}
+
+impl From<Route> for Destination {
+    fn from(route: Route) -> Self {
+        Self::Port(Event::new(route.port, route.vcpu))
+    }
+}
+
+/// Userspace says what ports lead to (`kvm_xen_setattr_evtchn`).
+///
+/// # Safety
+///
+/// `kvm` is a live VM, and `data` an attribute of the type for that. May sleep.
+pub(in crate::backend) unsafe extern "C" fn setattr_evtchn(
+    kvm: *mut bindings::kvm,
+    data: *mut bindings::kvm_xen_hvm_attr,
+) -> c_int {
+    // SAFETY: The VM is alive.
+    let vm = unsafe { Vm::from_raw(kvm) };
+    // SAFETY: The attribute is the caller's, and all bits of it are numbers.
+    let (said, to, eventfd) = unsafe {
+        let said = &(*data).u.evtchn;
+        (said, said.deliver.port, said.deliver.eventfd)
+    };
+    let wish = Wish {
+        port: said.send_port,
+        kind: said.type_,
+        flags: said.flags,
+        to: to.port,
+        vcpu: to.vcpu,
+        priority: to.priority,
+    };
+    from_result(|| change(vm, &wish, eventfd.fd).map(|()| 0))
+}
+
+/// What is taken away goes when nobody uses it any more. The lock is dropped by then.
+fn change(vm: &Vm, wish: &Wish, fd: i32) -> Result {
+    match wish.order(vm.xen_layout())? {
+        Order::RemoveAll => drop(vm.xen_lock().remove_all()?),
+        Order::Remove(port) => drop(vm.xen_lock().remove(port)?),
+        Order::Move(port) => move_to(vm, port, wish)?,
+        Order::Assign(port, kind, route) => assign(vm, port, kind, route, fd)?,
+    }
+    Ok(())
+}
+
+fn move_to(vm: &Vm, port: u32, wish: &Wish) -> Result {
+    let lock = vm.xen_lock();
+    let old = lock.assigned(port).ok_or(ENOENT)?;
+    let new = Assigned {
+        kind: old.kind,
+        to: wish.moved(old)?.into(),
+    };
+    drop(lock.replace(port, new)?);
+    Ok(())
+}
+
+fn assign(vm: &Vm, port: u32, kind: Kind, route: Option<Route>, fd: i32) -> Result {
+    let to = match route {
+        Some(route) => route.into(),
+        None => Destination::EventFd(EventFd::of(fd)?),
+    };
+    vm.xen_lock().assign(port, Assigned { kind, to })
+}
+
+/// Nobody uses the VM any more (`kvm_xen_destroy_vm`).
+///
+/// # Safety
+///
+/// `kvm` is a live VM without vCPUs, and nobody else uses it.
+pub(in crate::backend) unsafe extern "C" fn destroy_vm(kvm: *mut bindings::kvm) {
+    // SAFETY: The VM is alive, and nobody else uses it.
+    unsafe { Vm::from_raw(kvm).free_xen_ports() };
+}

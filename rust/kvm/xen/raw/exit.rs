@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The exit of a vCPU whose guest has called, and how it ends.
+
+use super::caller::Caller;
+use kernel::ffi::c_int;
+use kvm_bindings as bindings;
+
+/// What the guest's registers say when it calls.
+#[derive(Clone, Copy)]
+pub struct Said {
+    /// The caller runs in 64-bit mode.
+    pub wide: bool,
+    /// The caller's privilege level.
+    pub cpl: u8,
+    /// The number of the call.
+    pub input: u64,
+    /// Its parameters.
+    pub params: [u64; 6],
+}
+
+impl Caller<'_> {
+    /// What the guest says. Whoever traces calls hears it.
+    pub fn said(&self) -> Said {
+        let vcpu = self.as_ptr();
+        let (mut input, mut params) = (0, [0; 6]);
+        // SAFETY: The vCPU is loaded. The function writes what it is given.
+        let (wide, cpl) = unsafe {
+            (
+                bindings::kvmrs_xen_registers(vcpu, &raw mut input, params.as_mut_ptr()),
+                bindings::kvmrs_cpl(vcpu),
+            )
+        };
+        // SAFETY: The event reads as many parameters as there are.
+        unsafe { bindings::kvmrs_trace_xen_hypercall(cpl, input, params.as_ptr()) };
+        Said {
+            wide,
+            cpl,
+            input,
+            params,
+        }
+    }
+
+    /// The guest goes on behind its call, with `result`. Returns what the handler of an exit does.
+    pub fn go_on(&self, result: u64) -> c_int {
+        // SAFETY: The vCPU is loaded, and its exit is that of a call.
+        unsafe {
+            bindings::kvmrs_set_rax(self.as_ptr(), result);
+            bindings::kvm_skip_emulated_instruction(self.as_ptr())
+        }
+    }
+
+    /// Userspace answers. Returns what the handler of an exit does.
+    pub fn to_userspace(&self, said: &Said) -> c_int {
+        let vcpu = self.as_ptr();
+        // SAFETY: The vCPU is loaded, and nobody else uses `run`'s part for the exit. Userspace may write to it at
+        // any time, so it is only written to. C calls the function with the vCPU loaded, and with a reference to
+        // the module, which the VM has.
+        unsafe {
+            bindings::kvmrs_xen_exit(vcpu, said.wide, said.cpl, said.input, said.params.as_ptr());
+            (*vcpu).arch.complete_userspace_io = Some(complete);
+        }
+        0
+    }
+
+    /// What userspace has answered.
+    fn userspace_result(&self) -> u64 {
+        // SAFETY: The vCPU is loaded. Userspace may write to `run` at any time.
+        unsafe { bindings::kvmrs_xen_result(self.as_ptr()) }
+    }
+
+    /// Whether the guest is still where it called.
+    fn is_at_call(&self) -> bool {
+        let vcpu = self.as_ptr();
+        // SAFETY: The vCPU is loaded.
+        unsafe { bindings::kvm_is_linear_rip(vcpu, (*vcpu).arch.xen.hypercall_rip as usize) }
+    }
+}
+
+/// Userspace has answered. If the guest was sent elsewhere meanwhile, the answer is for nobody.
+///
+/// # Safety
+///
+/// The current task must have loaded `vcpu`, a vCPU of a live VM of this backend, and hold `kvm->srcu` for it.
+unsafe extern "C" fn complete(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+    // SAFETY: That is what the caller has. Nothing is left that an exit has to do before.
+    let caller = unsafe { Caller::from_raw(vcpu) };
+    if !caller.is_at_call() {
+        return 1;
+    }
+    caller.go_on(caller.userspace_result())
+}
