@@ -13,11 +13,14 @@
 pub mod answer;
 pub mod area;
 pub mod claim;
+pub mod config;
 pub mod deadline;
 pub mod evtchn;
 pub mod hypercall;
+pub mod page;
 pub mod poll;
 pub mod ports;
 pub mod runstate;
 pub mod timer;
 pub mod times;
+pub mod wallclock;

@@ -87,7 +87,7 @@ mod xen {
             RunState, COMPAT, NATIVE, RUNSTATE_STATE, TWO_LEVELS, UPCALL_PENDING, VCPU_INFO,
             VCPU_TIME,
         },
-        xen::{area, hypercall, ports}, //
+        xen::{area, config, hypercall, ports, wallclock}, //
     };
     use kvm_bindings as bindings;
 
@@ -121,6 +121,13 @@ mod xen {
     }
 
     same! {
+        wallclock::SECONDS => XEN_CLOCK_SECONDS,
+        wallclock::NANOSECONDS => XEN_CLOCK_NANOSECONDS,
+        config::INTERCEPT_HCALL => KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL,
+        config::EVTCHN_SEND => KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
+        config::PVCLOCK_TSC_UNSTABLE => KVM_XEN_HVM_CONFIG_PVCLOCK_TSC_UNSTABLE,
+        config::MSR_MIN => KVM_XEN_MSR_MIN_INDEX,
+        config::MSR_MAX => KVM_XEN_MSR_MAX_INDEX,
         ports::DEASSIGN => KVM_XEN_EVTCHN_DEASSIGN,
         ports::UPDATE => KVM_XEN_EVTCHN_UPDATE,
         ports::RESET => KVM_XEN_EVTCHN_RESET,

@@ -36,6 +36,7 @@
 /* These have functions with more of Hyper-V than bindgen is given. */
 #include "lapic.h"
 #include "trace.h"
+#include "xen.h"
 #endif
 
 #endif

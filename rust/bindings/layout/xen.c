@@ -63,6 +63,8 @@ static void __used xen_layout(void)
 	XEN_OFFSETS(SELECTOR, vcpu_info, evtchn_pending_sel, evtchn_pending_sel);
 	XEN_OFFSETS(PENDING, shared_info, evtchn_pending, evtchn_pending);
 	XEN_OFFSETS(MASK, shared_info, evtchn_mask, evtchn_mask);
+	CONST_AS(usize, XEN_CLOCK_SECONDS, offsetof(struct pvclock_wall_clock, sec));
+	CONST_AS(usize, XEN_CLOCK_NANOSECONDS, offsetof(struct pvclock_wall_clock, nsec));
 	XEN_OFFSETS(WALL_CLOCK, shared_info, wc, wc);
 	XEN_OFFSETS(WALL_CLOCK_HIGH, shared_info, wc_sec_hi, arch.wc_sec_hi);
 	XEN_OFFSETS(RUNSTATE_STATE, vcpu_runstate_info, state, state);
@@ -97,6 +99,7 @@ static void __used xen_layout(void)
 	CONST_AS(u8, XEN_UPDATE_IN_BYTE, XEN_RUNSTATE_UPDATE >> 56);
 
 	/* What userspace and guests say, as xen/ports.rs and xen/hypercall.rs have it. */
+	CONST(u64, KVM_XEN_INVALID_GFN);
 	CONST(u64, KVM_XEN_INVALID_GPA);
 	CONST(u32, KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL);
 	CONST(u32, EVTCHNSTAT_ipi);

@@ -83,6 +83,8 @@ pub const NATIVE: Places = Places {
     singleshot: 16,
 };
 
+/// Bytes of the instruction by which a guest calls: `vmcall` or `vmmcall`.
+pub const CALL: usize = 3;
 /// `vcpu_runstate_info`, in both layouts: the state.
 pub const RUNSTATE_STATE: usize = 0;
 

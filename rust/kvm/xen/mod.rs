@@ -18,6 +18,7 @@ pub use assigned::{
 pub use layout::{
     Layout,
     Places,
+    CALL,
     COMPAT,
     NATIVE,
     RUNSTATE_STATE, //

@@ -4,7 +4,7 @@
 
 use crate::{
     kvm::{
-        xen::{Event, Port, Target},
+        xen::{Event, Port, Target, TWO_LEVELS},
         SlotsHeld,
         Vm, //
     },
@@ -111,4 +111,50 @@ pub(in crate::backend) unsafe extern "C" fn has_interrupt(vcpu: *mut bindings::k
         .vm()
         .hold_slots(|slots| evtchn::is_upcall_pending(target, slots));
     pending.into()
+}
+
+/// Userspace sends an event (`kvm_xen_hvm_evtchn_send`). What the guest has masked is sent as well.
+///
+/// # Safety
+///
+/// `kvm` is a live VM, and `said` can be read. May sleep.
+pub(in crate::backend) unsafe extern "C" fn hvm_evtchn_send(
+    kvm: *mut bindings::kvm,
+    said: *mut bindings::kvm_irq_routing_xen_evtchn,
+) -> c_int {
+    // SAFETY: The VM is alive, and the event the caller's.
+    let (vm, said) = unsafe { (Vm::from_raw(kvm), &*said) };
+    from_result(|| {
+        if said.port == 0 || said.priority != TWO_LEVELS {
+            return Err(EINVAL);
+        }
+        let event = Event::new(said.port, said.vcpu);
+        let (target, port) = place_of(vm, &event).ok_or(EINVAL)?;
+        let shared = vm.xen_shared_info();
+        vm.hold_slots(|slots| evtchn::send_at_last(shared, slots, target, port))?;
+        Ok(0)
+    })
+}
+
+/// Userspace says which event an interrupt is (`kvm_xen_setup_evtchn`). There need not be such a port or vCPU yet.
+///
+/// # Safety
+///
+/// `kvm` is a live VM, `said` can be read, and `xe` be written. Nobody else has that.
+pub(in crate::backend) unsafe extern "C" fn setup_evtchn(
+    kvm: *mut bindings::kvm,
+    xe: *mut bindings::kvm_xen_evtchn,
+    said: *const bindings::kvm_irq_routing_xen_evtchn,
+) -> c_int {
+    // SAFETY: The VM is alive, and both are the caller's.
+    let (vm, said) = unsafe { (Vm::from_raw(kvm), &*said) };
+    if said.priority != TWO_LEVELS {
+        return EINVAL.to_errno();
+    }
+    let event = Event::new(said.port, said.vcpu);
+    // Looking for it takes long, so it is done here if it can be.
+    let _ = event.target(vm);
+    // SAFETY: As above.
+    unsafe { event.move_to(xe) };
+    0
 }

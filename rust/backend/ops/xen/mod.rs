@@ -7,28 +7,35 @@
 
 mod calls;
 mod events;
+mod page;
 mod ports;
 mod queries;
 mod settings;
 mod timer;
+mod vm;
 
 pub(in crate::backend) use calls::hypercall;
 pub(in crate::backend) use events::{
     has_interrupt,
+    hvm_evtchn_send,
     inject_pending_events,
     inject_vcpu_vector,
     set_evtchn,
-    set_evtchn_fast, //
+    set_evtchn_fast,
+    setup_evtchn, //
 };
-pub(in crate::backend) use ports::{
-    destroy_vm,
-    setattr_evtchn, //
-};
+pub(in crate::backend) use page::write_hypercall_page;
+pub(in crate::backend) use ports::destroy_vm;
 pub(in crate::backend) use queries::vcpu_get_attr;
 pub(in crate::backend) use settings::vcpu_set_attr;
 pub(in crate::backend) use timer::{
     inject_timer_irqs,
     timer_expired, //
+};
+pub(in crate::backend) use vm::{
+    hvm_config,
+    hvm_get_attr,
+    hvm_set_attr, //
 };
 
 use crate::{

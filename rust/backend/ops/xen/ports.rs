@@ -15,8 +15,7 @@ use crate::{
     }, //
 };
 use kernel::{
-    error::{from_result, Error},
-    ffi::c_int,
+    error::Error,
     prelude::*, //
 };
 use kvm_bindings as bindings;
@@ -33,22 +32,12 @@ impl From<Route> for Destination {
     }
 }
 
+type Said = bindings::kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2;
+
 /// Userspace says what ports lead to (`kvm_xen_setattr_evtchn`).
-///
-/// # Safety
-///
-/// `kvm` is a live VM, and `data` an attribute of the type for that. May sleep.
-pub(in crate::backend) unsafe extern "C" fn setattr_evtchn(
-    kvm: *mut bindings::kvm,
-    data: *mut bindings::kvm_xen_hvm_attr,
-) -> c_int {
-    // SAFETY: The VM is alive.
-    let vm = unsafe { Vm::from_raw(kvm) };
-    // SAFETY: The attribute is the caller's, and all bits of it are numbers.
-    let (said, to, eventfd) = unsafe {
-        let said = &(*data).u.evtchn;
-        (said, said.deliver.port, said.deliver.eventfd)
-    };
+pub(super) fn set(vm: &Vm, said: &Said) -> Result {
+    // SAFETY: All parts of the union are numbers, for which any bits will do.
+    let (to, eventfd) = unsafe { (said.deliver.port, said.deliver.eventfd) };
     let wish = Wish {
         port: said.send_port,
         kind: said.type_,
@@ -57,7 +46,7 @@ pub(in crate::backend) unsafe extern "C" fn setattr_evtchn(
         vcpu: to.vcpu,
         priority: to.priority,
     };
-    from_result(|| change(vm, &wish, eventfd.fd).map(|()| 0))
+    change(vm, &wish, eventfd.fd)
 }
 
 /// What is taken away goes when nobody uses it any more. The lock is dropped by then.

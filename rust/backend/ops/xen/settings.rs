@@ -131,7 +131,7 @@ fn set_vector(runner: &Runner, vector: u8) -> Result {
 }
 
 /// The first vector that interrupts can have.
-const FIRST_VECTOR: u8 = 0x10;
+pub(super) const FIRST_VECTOR: u8 = 0x10;
 
 /// Only where the scheduler counts what tasks wait for are there run states.
 pub(super) fn counts_delays() -> Result {
@@ -146,15 +146,21 @@ fn guest(gpa: u64) -> Option<Address> {
     (gpa != bindings::KVM_XEN_INVALID_GPA).then_some(Address::Guest(gpa))
 }
 
-/// An address of the task's own, or 0 for none.
-fn host(hva: u64) -> Result<Option<Address>> {
+/// An address of the task's own, where it has `len` bytes, or 0 for none.
+pub(super) fn own_address(hva: u64, len: usize) -> Result<Option<Address>> {
     // SAFETY: No requirements.
-    let own = unsafe { bindings::kvmrs_access_ok(hva as usize, VCPU_INFO) };
+    let own = unsafe { bindings::kvmrs_access_ok(hva as usize, len) };
     match hva {
         0 => Ok(None),
-        _ if hva % 4 != 0 => Err(ENXIO),
         _ if !own => Err(EINVAL),
         _ => Ok(Some(Address::Host(hva as usize))),
+    }
+}
+
+fn host(hva: u64) -> Result<Option<Address>> {
+    match hva % 4 {
+        0 => own_address(hva, VCPU_INFO),
+        _ => Err(ENXIO),
     }
 }
 

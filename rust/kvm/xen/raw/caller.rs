@@ -7,9 +7,9 @@ use super::{
     runner::Runner,
     target::Target, //
 };
-use crate::kvm::memory::{
-    SlotsHeld,
-    Vm, //
+use crate::kvm::{
+    memory::{SlotsHeld, Vm},
+    xen::{Layout, CALL}, //
 };
 use kernel::types::NotThreadSafe;
 use kvm_bindings as bindings;
@@ -57,8 +57,7 @@ impl<'a> Caller<'a> {
     /// The version of Xen that the guest is to see. 0 if userspace answers. Another task may change it.
     #[inline]
     pub fn xen_version(&self) -> u32 {
-        // SAFETY: The VM is alive, and the field is one word.
-        unsafe { (&raw const (*self.vm().as_ptr()).arch.xen.xen_version).read_volatile() }
+        self.vm().xen_version()
     }
 
     /// What Xen calls the vCPU, if userspace has said so.
@@ -80,14 +79,9 @@ impl<'a> Caller<'a> {
 
     /// Whether KVM has its interrupts, and sends events itself. Only then can it know when to wake the vCPU.
     pub fn may_poll(&self) -> bool {
-        let vcpu = self.as_ptr();
-        // SAFETY: The vCPU and its VM are there. Another task may change the word of flags, as one.
-        unsafe {
-            let flags =
-                (&raw const (*self.vm().as_ptr()).arch.xen.hvm_config.flags).read_volatile();
-            bindings::kvmrs_lapic_in_kernel(vcpu)
-                && flags & bindings::KVM_XEN_HVM_CONFIG_EVTCHN_SEND != 0
-        }
+        // SAFETY: The vCPU is there.
+        let interrupts = unsafe { bindings::kvmrs_lapic_in_kernel(self.as_ptr()) };
+        interrupts && self.vm().xen_flags() & bindings::KVM_XEN_HVM_CONFIG_EVTCHN_SEND != 0
     }
 
     /// Reads what the guest has at this virtual address of its own. `None` if it has no memory there.
@@ -98,6 +92,31 @@ impl<'a> Caller<'a> {
             bindings::kvmrs_read_guest_virt(self.as_ptr(), address, to, bytes.len() as u32)
         };
         done.then_some(())
+    }
+
+    /// The layout of the mode that the vCPU is in: that of a 64-bit kernel in long mode, compatibility mode included.
+    pub fn mode(&self) -> Layout {
+        // SAFETY: The vCPU is loaded.
+        match unsafe { bindings::kvmrs_is_long_mode(self.as_ptr()) } {
+            true => Layout::Native,
+            false => Layout::Compat,
+        }
+    }
+
+    /// The instruction by which the guest can call.
+    pub fn call_instruction(&self) -> [u8; CALL] {
+        let mut instruction = [0; CALL];
+        // SAFETY: The vCPU is there, and the vendor's instruction has that many bytes.
+        unsafe { bindings::kvmrs_patch_hypercall(self.as_ptr(), instruction.as_mut_ptr()) };
+        instruction
+    }
+
+    /// Writes to the guest's physical address `address`. `None` if it has no memory there.
+    pub fn write(&self, address: u64, bytes: &[u8]) -> Option<()> {
+        let (from, len) = (bytes.as_ptr().cast(), bytes.len());
+        // SAFETY: The vCPU is loaded, `kvm->srcu` is held, and all of `bytes` may be read.
+        let failed = unsafe { bindings::kvm_vcpu_write_guest(self.as_ptr(), address, from, len) };
+        (failed == 0).then_some(())
     }
 
     /// Lets other vCPUs have the CPU that may be what this one waits for.

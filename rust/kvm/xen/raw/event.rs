@@ -47,6 +47,16 @@ impl Event {
         unsafe { &*ptr.cast() }
     }
 
+    /// C has it from now on.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be the caller's to write.
+    pub unsafe fn move_to(self, to: *mut bindings::kvm_xen_evtchn) {
+        // SAFETY: It is the caller's, and the event is this value's.
+        unsafe { to.write(self.0.get().read()) };
+    }
+
     /// The number of its port.
     #[inline(always)]
     pub fn port(&self) -> u32 {

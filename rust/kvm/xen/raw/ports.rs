@@ -136,7 +136,7 @@ impl<'vm> XenLock<'vm> {
     }
 }
 
-impl<'a> Caller<'a> {
+impl Caller<'_> {
     /// What the port of that number leads to.
     pub fn assigned<'s>(&self, _slots: &'s SlotsHeld<'_>, number: u32) -> Option<&'s Assigned> {
         find(self.vm(), number).map(|entry| {

@@ -94,9 +94,7 @@ impl Runner {
     /// Whether the guest wants to know when its copy is being written. As above.
     #[inline(always)]
     pub fn announces(&self) -> bool {
-        let kvm = self.vm().as_ptr();
-        // SAFETY: The VM is alive, and C writes the field as one byte, which is 0 or 1.
-        unsafe { (&raw const (*kvm).arch.xen.runstate_update_flag).read_volatile() }
+        self.vm().xen_announces()
     }
 
     /// The time on the guest's clock.
