@@ -10,6 +10,7 @@
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
 //! - [`probes`]: how often the kernel does something
+//! - [`qemu`]: a whole guest in QEMU
 //! - [`kernel_log`]: what the kernel warns about
 //! - [`ioctls`]: calls of KVM's by number, for who makes wrong ones
 //! - [`mark`]: marks in the stream of instructions
@@ -27,6 +28,7 @@ pub mod memory;
 pub mod module;
 pub mod nodes;
 pub mod probes;
+pub mod qemu;
 pub mod stats;
 pub mod sysfs;
 pub mod userfault;

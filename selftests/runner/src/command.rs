@@ -5,8 +5,8 @@
 use crate::child::{self, Limits};
 use crate::events::{emit, Event};
 use crate::job;
-use crate::system::SHARE;
 use anyhow::{bail, Context, Result};
+use kvmtest::qemu::SHARE;
 use kvmtest::sysfs;
 use rustix::mount::mount_bind;
 use rustix::termios::{tcsetwinsize, Winsize};

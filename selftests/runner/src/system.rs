@@ -4,6 +4,7 @@
 
 use anyhow::{ensure, Context, Result};
 use kvmtest::probes::TRACING;
+use kvmtest::qemu::SHARE;
 use kvmtest::sysfs;
 use rustix::mount::{mount, mount_bind_recursive, MountFlags};
 use rustix::process::{kill_process, wait, Pid, Signal, WaitOptions};
@@ -11,9 +12,6 @@ use rustix::system::{reboot, RebootCommand};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fs;
-
-/// Where the tools root appears.
-pub const SHARE: &str = "/share";
 
 /// File systems that programs expect: (kind, place, options).
 const BASICS: [(&str, &str, &CStr); 10] = [

@@ -5,14 +5,11 @@
 use crate::child;
 use crate::events::{emit, Event};
 use crate::job::Demo;
-use crate::system::SHARE;
-use anyhow::{ensure, Context, Error, Result};
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use anyhow::{ensure, Error, Result};
+use kvmtest::qemu::{self, Qemu};
+use std::fs::File;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{channel, Receiver};
-use std::thread::{sleep, spawn};
+use std::thread::sleep;
 use std::time::Duration;
 
 /// What the guest's own program says starts with this.
@@ -21,55 +18,24 @@ const TAIL: usize = 15;
 
 /// The running guest.
 pub struct Guest {
-    qemu: Child,
-    input: ChildStdin,
-    lines: Receiver<String>,
+    qemu: Qemu,
     heard: Vec<String>,
 }
 
 impl Guest {
     /// Starts QEMU from the tools root.
     pub fn start(demo: &Demo) -> Result<Self> {
-        for path in &demo.files {
-            let name = Path::new(path).file_name().context("a file has a name")?;
-            fs::copy(path, Path::new("/tmp").join(name))
-                .with_context(|| format!("copying {path}"))?;
-        }
+        qemu::lend(&demo.files)?;
         File::create(&demo.disk)?.set_len(demo.disk_size)?;
-        let mut qemu = Command::new("/bin/busybox")
-            .args(["chroot", SHARE])
-            .args(&demo.argv)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .context("starting QEMU")?;
-        let input = qemu.stdin.take().context("QEMU has an input")?;
-        let output = qemu.stdout.take().context("QEMU has an output")?;
-        let (sender, lines) = channel();
-        spawn(move || {
-            let mut reader = BufReader::new(output);
-            let mut line = Vec::new();
-            while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-                let text = String::from_utf8_lossy(&line).trim().to_string();
-                if sender.send(text).is_err() {
-                    return;
-                }
-                line.clear();
-            }
-        });
         Ok(Self {
-            qemu,
-            input,
-            lines,
+            qemu: Qemu::start(&demo.argv)?,
             heard: Vec::new(),
         })
     }
 
-    /// QEMU's process: chroot gives its own to the program that it runs.
+    /// QEMU's process.
     pub fn pid(&self) -> u32 {
-        self.qemu.id()
+        self.qemu.pid()
     }
 
     pub fn is_running(&self) -> bool {
@@ -79,8 +45,8 @@ impl Guest {
     /// Takes in what the guest has said since, and passes on what is meant for people. Returns
     /// whether QEMU still runs.
     pub fn runs(&mut self) -> Result<bool> {
-        let status = self.qemu.try_wait()?;
-        while let Ok(line) = self.lines.try_recv() {
+        let status = self.qemu.ended()?;
+        for line in self.qemu.lines() {
             self.heard.push(line);
             let line = &self.heard[self.heard.len() - 1];
             if let Some(words) = line.strip_prefix(PREFIX) {
@@ -115,16 +81,12 @@ impl Guest {
 
     /// Tells the guest's program to finish its round and shut down.
     pub fn ask_to_stop(&mut self) -> Result<()> {
-        self.input
-            .write_all(b"stop\n")
-            .context("talking to the guest")
+        self.qemu.tell("stop")
     }
 
     /// The error after the last that the guest said; the guest is over.
     pub fn blame(&mut self, error: Error) -> Error {
-        let _ = self.qemu.kill();
-        let _ = self.qemu.wait();
-        self.heard.extend(self.lines.iter());
+        self.heard.extend(self.qemu.kill());
         for line in &self.heard[self.heard.len().saturating_sub(TAIL)..] {
             emit(&Event::Output { line });
         }
