@@ -29,6 +29,7 @@ COMMANDS = {
     "life": "load and unload, refusals, VMs of both backends",
     "allocfail": "allocations that fail, on C and on Rust",
     "ownselftests": "the project's own selftests",
+    "xen": "a Linux guest that takes the host for Xen, on C and on Rust",
     "differential": "the same random histories on C and on Rust, compared step by step",
     "museum": "puts old bugs back and has the tests find each",
     "mutants": "changes one operator of the MMU at a time",

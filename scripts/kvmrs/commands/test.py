@@ -26,6 +26,7 @@ from ..stages import (
     shell,
     static,
     vng,
+    xen,
 )
 from ..suite.results import Summary
 from ..suite.testlist import BACKENDS
@@ -92,6 +93,7 @@ STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
     ("differential, C and Rust", differential.run),
     ("model checkers", model.run),
     ("failing allocations", lambda: allocfail.run(list(BACKENDS))),
+    ("a Xen guest, C and Rust", lambda: xen.run(list(BACKENDS))),
     ("virtme-ng", vng.run),
     ("the shell, in a terminal", shell.run),
 )

@@ -36,6 +36,9 @@ GIT = ["git"]
 VNG = ["virtme-ng", "udev", "iproute2"]
 """virtme-ng, and what its init finds its devices with; `vng` and `test` alone need them."""
 
+GUEST_KERNEL = "linux-image-cloud-amd64"
+"""A kernel that knows Xen; `xen` and `test` alone need it. It is unpacked, not installed."""
+
 LATER = {
     "black": ("black", "fmt, static and test"),
     "mypy": ("mypy", "static and test"),

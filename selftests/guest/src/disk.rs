@@ -8,7 +8,6 @@ use kvmtest::sysfs;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 
-const DISK: &str = "/dev/vda";
 const DROP: &str = "/proc/sys/vm/drop_caches";
 const CHUNK: usize = 1 << 20;
 /// So many chunks are written and checked; all others are only read.
@@ -17,12 +16,12 @@ const WORDS: usize = CHUNK / size_of::<u64>();
 
 /// Writes, drops the caches, reads back and checks, then reads on to the end of the disk.
 /// Returns how many bytes were read.
-pub fn work(round: u64) -> Result<usize> {
+pub fn work(path: &str, round: u64) -> Result<usize> {
     let mut disk = OpenOptions::new()
         .read(true)
         .write(true)
-        .open(DISK)
-        .with_context(|| format!("opening {DISK}"))?;
+        .open(path)
+        .with_context(|| format!("opening {path}"))?;
     for chunk in 0..WRITTEN {
         disk.write_all(&pattern::bytes(round, chunk * WORDS, WORDS))?;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the demo's guest does with its memory.
+//! What guests do. With the word `xen`, that is [`xen`]; without, it is the demo's work with memory.
 //!
 //! Rounds of three steps, until a line on standard input says to stop: fill a large buffer from
 //! two threads and check every cache line of it, several times; write a file's worth to the disk, drop the caches and
@@ -9,13 +9,16 @@
 
 mod disk;
 mod pattern;
+mod xen;
 
 use anyhow::{ensure, Context, Result};
 use kvmtest::sysfs;
+use std::env;
 use std::io::{stdin, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+const DISK: &str = "/dev/vda";
 const MIB: usize = 1 << 20;
 const BUFFER: usize = 224 * MIB;
 const WORD: usize = size_of::<u64>();
@@ -28,7 +31,11 @@ const PASSES: u64 = 8;
 static STOP: AtomicBool = AtomicBool::new(false);
 
 fn main() {
-    if let Err(error) = run() {
+    let done = match env::args().nth(1).as_deref() {
+        Some("xen") => xen::run(),
+        _ => run(),
+    };
+    if let Err(error) = done {
         println!("guest: FAILED {error:#}");
     }
 }
@@ -56,7 +63,7 @@ fn rounds() -> Result<()> {
             work_in_memory(&mut buffer, round * PASSES + pass)
                 .with_context(|| format!("round {round}"))?;
         }
-        let read = disk::work(round).with_context(|| format!("round {round}"))?;
+        let read = disk::work(DISK, round).with_context(|| format!("round {round}"))?;
         println!(
             "guest: round {round}: {PASSES} x {} MiB written and verified, {} MiB through the page cache",
             BUFFER / MIB,

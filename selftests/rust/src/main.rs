@@ -7,6 +7,7 @@
 //!     kvmrs-selftests differential [--seconds N] [--seed N]
 //!     kvmrs-selftests stress [--seconds N] [--seed N] [--backends NAME[,NAME...]]
 //!     kvmrs-selftests torture [--seconds N] [--seed N] [--backend c|rust]
+//!     kvmrs-selftests xen-guest
 //!     kvmrs-selftests watcher lockdep|kmemleak|kcsan
 //!
 //! Runs the tests named, or all, and prints KTAP, or with --json one object a line. The exit code
@@ -26,6 +27,7 @@ mod swap;
 mod tests;
 mod torture;
 mod watcher;
+mod xenguest;
 
 use anyhow::{bail, Context, Result};
 use kvmtest::backend;
@@ -56,6 +58,7 @@ fn run() -> Result<ExitCode> {
         Some("differential") => return differential::main(words.skip(1)),
         Some("stress") => return stress::main(words.skip(1)),
         Some("torture") => return torture::main(words.skip(1)),
+        Some("xen-guest") => return xenguest::main(words.skip(1)),
         Some("watcher") => return watcher::main(words.skip(1)),
         _ => {}
     }

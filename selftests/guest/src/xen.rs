@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A guest that was made for Xen, and believes to be there.
+//!
+//! Linux takes its clock, its timer, its interrupts between processors and its disk from Xen, if Xen
+//! says that it has them. So first comes whether Linux did. Then the disk must give back what was
+//! written, sleeps must be as long as they should, time must never go back, and each processor's
+//! time must add up while others take a part of it, which the host compares with what it knows.
+
+use crate::disk;
+use anyhow::{ensure, Context, Result};
+use kvmtest::sysfs;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What Linux says that it uses.
+const CHOSEN: [(&str, &str); 3] = [
+    ("/sys/hypervisor/type", "xen"),
+    (
+        "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+        "xen",
+    ),
+    (
+        "/sys/devices/system/clockevents/clockevent0/current_device",
+        "xen",
+    ),
+];
+const DISK: &str = "/dev/xvda";
+const INTERRUPTS: &str = "/proc/interrupts";
+/// Event channels that must have had events: a timer for each processor, calls between them, the disk.
+const CHANNELS: [&str; 5] = ["timer0", "timer1", "callfuncsingle0", "resched1", "blkif"];
+const CPUS: usize = 2;
+/// Sleeps of that length.
+const SLEEPS: u32 = 20;
+const SLEEP: Duration = Duration::from_millis(5);
+/// One may take so much longer, on an emulated machine that others use too.
+const LATE: Duration = Duration::from_millis(500);
+/// How long others take a part of the processors' time.
+const BUSY: Duration = Duration::from_secs(5);
+/// /proc/stat counts in these.
+const PER_SECOND: u64 = 100;
+/// In /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal.
+const TIMES: usize = 8;
+const STEAL: usize = 7;
+/// Ticks that may be counted later than they were.
+const SOME: u64 = 20;
+
+/// All of it.
+pub fn run() -> Result<()> {
+    for (path, wanted) in CHOSEN {
+        let found = sysfs::read(path)?;
+        ensure!(found == wanted, "{path}: {found}, not {wanted}");
+    }
+    println!("guest: hypervisor, clock and timer are Xen's");
+    let read = disk::work(DISK, 1)?;
+    println!("guest: {DISK} gave back what was written, {read} bytes read");
+    sleeps()?;
+    steal()?;
+    channels()?;
+    println!("guest: done");
+    Ok(())
+}
+
+/// Each channel has had events.
+fn channels() -> Result<()> {
+    let text = sysfs::read(INTERRUPTS)?;
+    for channel in CHANNELS {
+        let line = text.lines().find(|line| line.ends_with(channel));
+        let line = line.with_context(|| format!("no event channel is for {channel}"))?;
+        ensure!(line.contains("xen-"), "{channel} is not Xen's: {line}");
+        let counts = line.split_whitespace().skip(1).take(CPUS);
+        let events: u64 = counts.filter_map(|word| word.parse::<u64>().ok()).sum();
+        ensure!(events > 0, "no event for {channel}");
+        println!("guest: {events} events for {channel}");
+    }
+    Ok(())
+}
+
+/// A sleep ends when the timer's event comes.
+fn sleeps() -> Result<()> {
+    for _ in 0..SLEEPS {
+        let begin = Instant::now();
+        thread::sleep(SLEEP);
+        let slept = begin.elapsed();
+        ensure!(
+            (SLEEP..SLEEP + LATE).contains(&slept),
+            "a sleep of {SLEEP:?} took {slept:?}"
+        );
+    }
+    println!("guest: {SLEEPS} sleeps were long enough, and none too long");
+    Ok(())
+}
+
+/// All processors are busy, here and in the host. Linux counts what others had of its time as stolen. Of
+/// the rest it may miss ticks, but it counts none twice.
+fn steal() -> Result<()> {
+    println!("guest: busy");
+    let before = times()?;
+    let begin = Instant::now();
+    look_at_the_clock(begin)?;
+    let after = times()?;
+    let passed = begin.elapsed().as_millis() as u64 * PER_SECOND / 1000;
+    println!("guest: calm");
+    for (cpu, (before, after)) in before.iter().zip(after).enumerate() {
+        let spent: Vec<u64> = after.iter().zip(before).map(|(a, b)| a - b).collect();
+        println!("guest: stolen from CPU {cpu}: {}", spent[STEAL]);
+        let all: u64 = spent.iter().sum();
+        ensure!(
+            all <= passed + SOME,
+            "in {passed} ticks {all} were counted on CPU {cpu}"
+        );
+    }
+    Ok(())
+}
+
+/// On all processors, each of which must see the time go on from what the others have seen.
+fn look_at_the_clock(begin: Instant) -> Result<()> {
+    let latest = AtomicU64::new(0);
+    let look = || -> Result<()> {
+        while begin.elapsed() < BUSY {
+            let before = latest.load(SeqCst);
+            let now = begin.elapsed().as_nanos() as u64;
+            ensure!(now >= before, "time went back by {} ns", before - now);
+            latest.fetch_max(now, SeqCst);
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let looks: Vec<_> = (0..CPUS).map(|_| scope.spawn(look)).collect();
+        let mut looks = looks.into_iter();
+        looks.try_for_each(|look| look.join().expect("no panics here"))
+    })
+}
+
+/// The times of each processor.
+fn times() -> Result<Vec<Vec<u64>>> {
+    let text = sysfs::read("/proc/stat")?;
+    let lines = text.lines().filter_map(|line| {
+        let mut words = line.strip_prefix("cpu")?.split(' ');
+        words.next()?.parse::<usize>().ok()?;
+        words.take(TIMES).map(|word| word.parse().ok()).collect()
+    });
+    let times: Vec<Vec<u64>> = lines.collect();
+    ensure!(times.len() == CPUS, "{} processors", times.len());
+    Ok(times)
+}
