@@ -10,7 +10,7 @@
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
 //! - [`probes`]: how often the kernel does something
-//! - [`qemu`]: a whole guest in QEMU
+//! - [`qemu`], [`qmp`]: a whole guest in QEMU, and what QEMU is told
 //! - [`kernel_log`]: what the kernel warns about
 //! - [`ioctls`]: calls of KVM's by number, for who makes wrong ones
 //! - [`mark`]: marks in the stream of instructions
@@ -29,6 +29,7 @@ pub mod module;
 pub mod nodes;
 pub mod probes;
 pub mod qemu;
+pub mod qmp;
 pub mod stats;
 pub mod sysfs;
 pub mod userfault;

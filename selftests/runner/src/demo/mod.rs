@@ -11,7 +11,6 @@
 mod figures;
 mod guest;
 mod map;
-mod qmp;
 
 use crate::backend;
 use crate::events::{emit, mark, Event};
@@ -23,7 +22,7 @@ use guest::Guest;
 use kvmtest::backend::{C, RUST};
 use kvmtest::module;
 use kvmtest::nodes::{self, Node};
-use qmp::Qmp;
+use kvmtest::qmp::Qmp;
 use serde_json::json;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
