@@ -10,7 +10,8 @@
 use crate::disk;
 use anyhow::{ensure, Context, Result};
 use kvmtest::sysfs;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::io::{stdin, Read};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ const CPUS: usize = 2;
 const SLEEPS: u32 = 20;
 const SLEEP: Duration = Duration::from_millis(5);
 /// One may take so much longer, on an emulated machine that others use too.
-const LATE: Duration = Duration::from_millis(500);
+const LATE: Duration = Duration::from_secs(3);
 /// How long others take a part of the processors' time.
 const BUSY: Duration = Duration::from_secs(5);
 /// /proc/stat counts in these.
@@ -57,6 +58,8 @@ pub fn run() -> Result<()> {
     println!("guest: {DISK} gave back what was written, {read} bytes read");
     sleeps()?;
     steal()?;
+    pause()?;
+    sleeps()?;
     channels()?;
     println!("guest: done");
     Ok(())
@@ -92,33 +95,59 @@ fn sleeps() -> Result<()> {
     Ok(())
 }
 
-/// All processors are busy, here and in the host. Linux counts what others had of its time as stolen. Of
-/// the rest it may miss ticks, but it counts none twice.
+/// All processors are busy, here and in the host. Linux counts what others had of its time as stolen.
 fn steal() -> Result<()> {
     println!("guest: busy");
-    let before = times()?;
-    let begin = Instant::now();
-    look_at_the_clock(begin)?;
-    let after = times()?;
-    let passed = begin.elapsed().as_millis() as u64 * PER_SECOND / 1000;
+    let spent = spend(|passed| passed > BUSY)?;
     println!("guest: calm");
-    for (cpu, (before, after)) in before.iter().zip(after).enumerate() {
-        let spent: Vec<u64> = after.iter().zip(before).map(|(a, b)| a - b).collect();
+    for (cpu, spent) in spent.iter().enumerate() {
         println!("guest: stolen from CPU {cpu}: {}", spent[STEAL]);
-        let all: u64 = spent.iter().sum();
-        ensure!(
-            all <= passed + SOME,
-            "in {passed} ticks {all} were counted on CPU {cpu}"
-        );
     }
     Ok(())
 }
 
+/// The host stops all processors for a while, and their clocks with them.
+fn pause() -> Result<()> {
+    let goes_on = AtomicBool::new(false);
+    println!("guest: pause");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Whatever is said means that it was stopped; so does the end of the input.
+            let _ = stdin().read(&mut [0]);
+            goes_on.store(true, SeqCst);
+        });
+        spend(|_| goes_on.load(SeqCst))
+    })?;
+    println!("guest: resumed");
+    Ok(())
+}
+
+/// Is busy until `is_over`, and gives what each processor has spent its time on. Linux may miss ticks of
+/// what was not stolen, but it counts none twice.
+fn spend(is_over: impl Fn(Duration) -> bool + Sync) -> Result<Vec<Vec<u64>>> {
+    let before = times()?;
+    let begin = Instant::now();
+    look_at_the_clock(begin, is_over)?;
+    let after = times()?;
+    let passed = begin.elapsed().as_millis() as u64 * PER_SECOND / 1000;
+    let both = before.into_iter().zip(after);
+    let spent = both.map(|(before, after)| {
+        let spent: Vec<u64> = after.iter().zip(before).map(|(a, b)| a - b).collect();
+        let all: u64 = spent.iter().sum();
+        ensure!(
+            all <= passed + SOME,
+            "in {passed} ticks {all} were counted on one CPU"
+        );
+        Ok(spent)
+    });
+    spent.collect()
+}
+
 /// On all processors, each of which must see the time go on from what the others have seen.
-fn look_at_the_clock(begin: Instant) -> Result<()> {
+fn look_at_the_clock(begin: Instant, is_over: impl Fn(Duration) -> bool + Sync) -> Result<()> {
     let latest = AtomicU64::new(0);
     let look = || -> Result<()> {
-        while begin.elapsed() < BUSY {
+        while !is_over(begin.elapsed()) {
             let before = latest.load(SeqCst);
             let now = begin.elapsed().as_nanos() as u64;
             ensure!(now >= before, "time went back by {} ns", before - now);
