@@ -28,6 +28,8 @@ UNKNOWN = (
     "test-ept --mode none",
     "allocfail asm",
     "ownselftests more",
+    "xen asm",
+    "demo --kvm",
     "museum nothing",
     "mutants --shard 8/8",
     "mutants --re (",

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
 """A Linux guest on the Rust TDP MMU, in front of a person.
 
-    demo
+    demo [--xen]
 
 Boots the patched host, loads kvm_rs.ko into it, and boots an unmodified Linux guest there with
 an unmodified QEMU. KVM's own figures of the guest's VM are shown while it works, while the host
 takes its pages away and gives it others, while dirty logging splits its huge pages and gives them
-back, and until nothing of it is left.
+back, and until nothing of it is left. With --xen, it is a guest that takes the host for Xen, and says
+what it got.
 """
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any, Dict, List
 
 from ..base import paths, ui
 from ..build import crates, kernel, module
 from ..machine import accel, boot, demo_view, initramfs, kvm_modules
+from ..stages import xen
 from ..suite import own_tests
 from ..tools import build_machine
 
@@ -33,7 +35,15 @@ LIMIT = 90
 """Seconds that any one thing may take, on a slow and busy machine."""
 
 
-def main(_: Namespace) -> int:
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--xen", action="store_true", help="a guest that was made for Xen")
+
+
+def main(options: Namespace) -> int:
+    return xen.run(["rust"]).close() if options.xen else _demo()
+
+
+def _demo() -> int:
     tree = kernel.ensure()
     rust = module.ensure(tree)
     image = _guest_image(tree, crates.static_program(CRATE, "kvmrs-memwork", "the guest's program"))

@@ -11,7 +11,7 @@ from typing import List
 
 from ..base import aside, paths
 from ..base.errors import KvmrsError
-from ..build import kernel, source, tarball
+from ..build import guest_kernel, kernel, source, tarball
 from ..machine import accel
 from ..tools import bootstrap, build_machine, packages, toolroot
 from ..tools.build_machine import Finding
@@ -163,6 +163,8 @@ def _later() -> Finding:
     ]
     crates = paths.cache() / "cargo" / "registry"
     missing += [] if crates.exists() else ["crates (for demo and all tests)"]
+    guest = paths.cache() / guest_kernel.FOLDER
+    missing += [] if guest.exists() else ["a kernel for guests (for xen and test)"]
     missing += [] if any(paths.cache().glob("mutants/*/bin")) else ["cargo-mutants (for mutants)"]
     return Finding("later", True, f"still to be fetched: {', '.join(missing)}" if missing else "nothing")
 
