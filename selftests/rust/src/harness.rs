@@ -105,7 +105,7 @@ fn show(number: usize, row: &Row<'_>) {
         "skip" => ("ok", format!(" # SKIP {}", row.reason)),
         _ => ("not ok", format!(" # {}", row.reason)),
     };
-    println!("{word} {number} {} on {}{note}", row.test, row.backend);
+    println!("{word} {number} {}{note}", row.test);
 }
 
 /// Says how something ended that is no test of the list, and gives its exit code.
