@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What KVM does for guests that were made for Xen: it writes to pages of theirs. Here they are guests
-//! of 32 bits.
+//! What KVM does for guests that were made for Xen: it writes to pages of theirs. They are guests of 32
+//! bits, unless [`set_long_mode`] says something else.
 //!
 //! - a page that all vCPUs share: which event channels have an event
 //! - for each vCPU: where to look for an event, its clock, how long it was in which state
@@ -17,13 +17,16 @@ use crate::watch::States;
 use anyhow::{Context, Result};
 use kvm_bindings::{
     kvm_irq_routing_entry, kvm_irq_routing_xen_evtchn, kvm_xen_hvm_attr,
-    kvm_xen_hvm_attr__bindgen_ty_1, kvm_xen_hvm_config, kvm_xen_vcpu_attr,
-    kvm_xen_vcpu_attr__bindgen_ty_1, kvm_xen_vcpu_attr__bindgen_ty_1__bindgen_ty_2, KvmIrqRouting,
-    KVM_IRQ_ROUTING_XEN_EVTCHN, KVM_XEN_ATTR_TYPE_RUNSTATE_UPDATE_FLAG,
-    KVM_XEN_ATTR_TYPE_SHARED_INFO, KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
+    kvm_xen_hvm_attr__bindgen_ty_1, kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2,
+    kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2__bindgen_ty_1,
+    kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2__bindgen_ty_1__bindgen_ty_1, kvm_xen_hvm_config,
+    kvm_xen_vcpu_attr, kvm_xen_vcpu_attr__bindgen_ty_1,
+    kvm_xen_vcpu_attr__bindgen_ty_1__bindgen_ty_2, KvmIrqRouting, KVM_IRQ_ROUTING_XEN_EVTCHN,
+    KVM_XEN_ATTR_TYPE_EVTCHN, KVM_XEN_ATTR_TYPE_LONG_MODE, KVM_XEN_ATTR_TYPE_RUNSTATE_UPDATE_FLAG,
+    KVM_XEN_ATTR_TYPE_SHARED_INFO, KVM_XEN_ATTR_TYPE_XEN_VERSION, KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
     KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, KVM_XEN_MSR_MIN_INDEX,
     KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA,
-    KVM_XEN_VCPU_ATTR_TYPE_TIMER, KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO,
+    KVM_XEN_VCPU_ATTR_TYPE_TIMER, KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID, KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO,
     KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO,
 };
 use std::io::Error;
@@ -38,10 +41,14 @@ pub const UPCALL: u64 = 0;
 pub const SELECTOR: u64 = 4;
 /// In a vCPU's own page: its clock.
 pub const TIME: u64 = 32;
+/// Bytes of a vCPU's own page that are used.
+pub const INFO_SIZE: u64 = 64;
 /// Bytes that the states of a vCPU take.
 pub const RUNSTATE: u64 = 44;
 /// Events have no priorities.
 const TWO_LEVELS: u32 = u32::MAX;
+/// The kind of channel that a vCPU uses for others of its VM.
+const BETWEEN_VCPUS: u32 = 5;
 
 /// What KVM keeps for one vCPU.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,6 +88,45 @@ pub fn set_shared_page(vm: &Vm, gpa: u64) -> Result<()> {
     let mut attribute = attribute(KVM_XEN_ATTR_TYPE_SHARED_INFO);
     attribute.u.shared_info.gfn = gpa / PAGE_4K;
     call!(&vm.fd, KVM_XEN_HVM_SET_ATTR(), &attribute).context("setting the shared page")
+}
+
+/// Says whether the guest is one of 64 bits.
+pub fn set_long_mode(vm: &Vm, on: bool) -> Result<()> {
+    let mut attribute = attribute(KVM_XEN_ATTR_TYPE_LONG_MODE);
+    attribute.u.long_mode = on.into();
+    call!(&vm.fd, KVM_XEN_HVM_SET_ATTR(), &attribute).context("setting the width")
+}
+
+/// Says which version of Xen the guest is told of.
+pub fn set_version(vm: &Vm, version: u32) -> Result<()> {
+    let mut attribute = attribute(KVM_XEN_ATTR_TYPE_XEN_VERSION);
+    attribute.u.xen_version = version;
+    call!(&vm.fd, KVM_XEN_HVM_SET_ATTR(), &attribute).context("setting the version")
+}
+
+/// Makes what the guest sends through `port` an event of that port for the first vCPU.
+pub fn assign(vm: &Vm, port: u32) -> Result<(), Error> {
+    let mut attribute = attribute(KVM_XEN_ATTR_TYPE_EVTCHN);
+    attribute.u.evtchn = kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2 {
+        send_port: port,
+        type_: BETWEEN_VCPUS,
+        flags: 0,
+        deliver: kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2__bindgen_ty_1 {
+            port: kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2__bindgen_ty_1__bindgen_ty_1 {
+                port,
+                vcpu: 0,
+                priority: TWO_LEVELS,
+            },
+        },
+    };
+    call!(&vm.fd, KVM_XEN_HVM_SET_ATTR(), &attribute)
+}
+
+/// Says which number a vCPU has in the guest's calls.
+pub fn set_id(vcpu: &Vcpu, id: u32) -> Result<()> {
+    let mut attribute = vcpu_attribute(KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID);
+    attribute.u.vcpu_id = id;
+    call!(&vcpu.fd, KVM_XEN_VCPU_SET_ATTR(), &attribute).context("setting a vCPU's number")
 }
 
 /// Has KVM mark a vCPU's states while it changes them.

@@ -28,6 +28,7 @@ mod smm;
 mod tool;
 mod userfault;
 mod xen;
+mod xen_calls;
 
 use crate::beside::beside;
 use crate::harness::Test;
@@ -41,7 +42,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 26] = [
+const GROUPS: [&[Test]; 27] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -68,6 +69,7 @@ const GROUPS: [&[Test]; 26] = [
     gpc::TESTS,
     xen::TESTS,
     tool::TESTS,
+    xen_calls::TESTS,
 ];
 
 /// Those with the given names, or all.
