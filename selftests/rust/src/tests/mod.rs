@@ -29,6 +29,7 @@ mod tool;
 mod userfault;
 mod xen;
 mod xen_calls;
+mod xen_poll;
 
 use crate::beside::beside;
 use crate::harness::Test;
@@ -42,7 +43,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 27] = [
+const GROUPS: [&[Test]; 28] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -70,6 +71,7 @@ const GROUPS: [&[Test]; 27] = [
     xen::TESTS,
     tool::TESTS,
     xen_calls::TESTS,
+    xen_poll::TESTS,
 ];
 
 /// Those with the given names, or all.
