@@ -29,6 +29,7 @@ mod tool;
 mod userfault;
 mod xen;
 mod xen_calls;
+mod xen_events;
 mod xen_poll;
 
 use crate::beside::beside;
@@ -43,7 +44,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 28] = [
+const GROUPS: [&[Test]; 29] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -72,6 +73,7 @@ const GROUPS: [&[Test]; 28] = [
     tool::TESTS,
     xen_calls::TESTS,
     xen_poll::TESTS,
+    xen_events::TESTS,
 ];
 
 /// Those with the given names, or all.
