@@ -31,6 +31,7 @@ mod xen;
 mod xen_calls;
 mod xen_events;
 mod xen_poll;
+mod xen_width;
 
 use crate::beside::beside;
 use crate::harness::Test;
@@ -44,7 +45,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 29] = [
+const GROUPS: [&[Test]; 30] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -74,6 +75,7 @@ const GROUPS: [&[Test]; 29] = [
     xen_calls::TESTS,
     xen_poll::TESTS,
     xen_events::TESTS,
+    xen_width::TESTS,
 ];
 
 /// Those with the given names, or all.
