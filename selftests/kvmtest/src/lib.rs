@@ -7,7 +7,7 @@
 //! - [`nodes`]: where the memory of a process is
 //! - [`backend`], [`module`]: which TDP MMU a VM is on
 //! - [`xen`], [`watch`]: pages of a guest's that the kernel writes to, and a guest that reads them
-//! - [`xen_layout`], [`xen_calls`], [`xen_guest`]: where things are in these pages, and a guest that calls Xen
+//! - [`xen_layout`], [`xen_calls`], [`xen_guest`], [`xen_attr`]: where things are in these pages, and a guest that calls Xen
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
 //! - [`probes`]: how often the kernel does something
@@ -38,6 +38,7 @@ pub mod vcpu;
 pub mod vm;
 pub mod watch;
 pub mod xen;
+pub mod xen_attr;
 pub mod xen_calls;
 pub mod xen_guest;
 pub mod xen_layout;

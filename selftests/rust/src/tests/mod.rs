@@ -31,6 +31,7 @@ mod xen;
 mod xen_calls;
 mod xen_events;
 mod xen_poll;
+mod xen_timer;
 mod xen_width;
 
 use crate::beside::beside;
@@ -45,7 +46,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 30] = [
+const GROUPS: [&[Test]; 31] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -75,6 +76,7 @@ const GROUPS: [&[Test]; 30] = [
     xen_calls::TESTS,
     xen_poll::TESTS,
     xen_events::TESTS,
+    xen_timer::TESTS,
     xen_width::TESTS,
 ];
 
