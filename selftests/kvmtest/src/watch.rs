@@ -8,7 +8,7 @@
 use crate::guest::RFLAGS;
 use crate::memory::{Backing, Memory, PAGE_4K};
 use crate::vm::{Slot, Vm};
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use core::arch::global_asm;
 use kvm_bindings::kvm_regs;
 
@@ -121,6 +121,30 @@ impl States {
     }
 }
 
+/// By how much the times of a vCPU's states are more than they should be. This grows when KVM is interrupted
+/// while it counts (docs/upstream/09-runstate-twice.md), but only if it does in KVM's own states.
+#[derive(Clone, Copy, Default)]
+pub struct Excess(i64);
+
+impl Excess {
+    /// The times are of one moment. Whether KVM has counted right since the last ones: if not, the
+    /// moment may be an earlier one. `kvms` is the excess of KVM's own.
+    pub fn is_as_before(
+        &mut self,
+        states: &States,
+        kvms: impl FnOnce() -> Result<i64>,
+    ) -> Result<bool> {
+        let excess = states.excess();
+        let right = excess == self.0;
+        ensure!(
+            right || kvms()? != self.0,
+            "{states:?} are of different moments"
+        );
+        self.0 = excess;
+        Ok(right)
+    }
+}
+
 /// The guest's program, and what its vCPUs have read.
 pub struct Watch(Memory);
 
@@ -181,7 +205,7 @@ fn code() -> &'static [u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::Clock;
+    use super::{Clock, Excess, States};
 
     #[test]
     fn a_clock_goes_on_from_its_last_change() {
@@ -197,5 +221,25 @@ mod tests {
         assert_eq!(clock.read(), 80);
         clock.shift = -1;
         assert_eq!(clock.read(), 72);
+    }
+
+    #[test]
+    fn times_may_be_too_long_only_where_kvms_own_are() {
+        let states = |until| States {
+            until,
+            times: [10, 20, 0, 5],
+        };
+        let mut last = Excess::default();
+        let whole = last.is_as_before(&states(35), || panic!("there is nothing to ask"));
+        assert!(whole.expect("they add up"));
+        assert!(last.is_as_before(&states(30), || Ok(0)).is_err());
+        assert!(last.is_as_before(&states(40), || Ok(0)).is_err());
+        assert!(!last
+            .is_as_before(&states(30), || Ok(5))
+            .expect("KVM has counted 5 twice"));
+        assert!(last
+            .is_as_before(&states(30), || Ok(5))
+            .expect("they are as before"));
+        assert!(last.is_as_before(&states(35), || Ok(5)).is_err());
     }
 }

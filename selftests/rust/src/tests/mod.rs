@@ -31,6 +31,7 @@ mod xen;
 mod xen_calls;
 mod xen_events;
 mod xen_poll;
+mod xen_runstate;
 mod xen_timer;
 mod xen_width;
 
@@ -46,7 +47,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 31] = [
+const GROUPS: [&[Test]; 32] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -77,6 +78,7 @@ const GROUPS: [&[Test]; 31] = [
     xen_poll::TESTS,
     xen_events::TESTS,
     xen_timer::TESTS,
+    xen_runstate::TESTS,
     xen_width::TESTS,
 ];
 

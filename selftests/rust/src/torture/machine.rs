@@ -13,7 +13,7 @@ use kvmtest::guest::DONE_PORT;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{Slot, Vm, BASE, SLOT};
-use kvmtest::watch::{Clock, States, Watch, STOPPED};
+use kvmtest::watch::{Clock, Excess, States, Watch, STOPPED};
 use kvmtest::xen::{self, Area};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -73,9 +73,7 @@ pub struct Machine {
 struct Last {
     clock: Option<Clock>,
     states: Option<States>,
-    /// By how much the times of the states are more than they should be. This grows when KVM is interrupted
-    /// while it counts (docs/upstream/09-runstate-twice.md), but only if it does in KVM's own states.
-    excess: i64,
+    excess: Excess,
 }
 
 impl Machine {
@@ -171,7 +169,9 @@ impl Machine {
                     continue;
                 }
                 is_between(started, clock.read(), ended)?;
-                let right = last[whose].is_whole(&states, || self.excess(whose))?;
+                let right = last[whose]
+                    .excess
+                    .is_as_before(&states, || self.excess(whose))?;
                 last[whose].follow(clock, states, whose == index, right)?;
                 self.set_timer(index, vcpu, clock)?;
                 self.passes[index].fetch_add(1, SeqCst);
@@ -232,19 +232,6 @@ impl Last {
         (self.clock, self.states) = (None, None);
     }
 
-    /// The times are of one moment. Whether KVM has counted right since the last ones: if not, the
-    /// moment may be an earlier one.
-    fn is_whole(&mut self, states: &States, kvms: impl FnOnce() -> Result<i64>) -> Result<bool> {
-        let excess = states.excess();
-        let right = excess == self.excess;
-        ensure!(
-            right || kvms()? != self.excess,
-            "{states:?} are of different moments"
-        );
-        self.excess = excess;
-        Ok(right)
-    }
-
     /// What was read now follows what was read before. The kernel has written a vCPU's own since then.
     fn follow(&mut self, clock: Clock, states: States, own: bool, right: bool) -> Result<()> {
         ensure!(!own || clock.flags & STOPPED != 0, "{clock:?} lacks a flag");
@@ -280,30 +267,5 @@ fn taken_slot(taken: &Memory) -> Slot {
         id: SLOT + 1,
         gpa: BASE + 4 * MIB,
         ..Slot::of(taken)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Last, States};
-
-    #[test]
-    fn times_may_be_too_long_only_where_kvms_own_are() {
-        let states = |until| States {
-            until,
-            times: [10, 20, 0, 5],
-        };
-        let mut last = Last::default();
-        let whole = last.is_whole(&states(35), || panic!("there is nothing to ask"));
-        assert!(whole.expect("they add up"));
-        assert!(last.is_whole(&states(30), || Ok(0)).is_err());
-        assert!(last.is_whole(&states(40), || Ok(0)).is_err());
-        assert!(!last
-            .is_whole(&states(30), || Ok(5))
-            .expect("KVM has counted 5 twice"));
-        assert!(last
-            .is_whole(&states(30), || Ok(5))
-            .expect("they are as before"));
-        assert!(last.is_whole(&states(35), || Ok(5)).is_err());
     }
 }

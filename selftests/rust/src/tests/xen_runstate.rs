@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where a Xen guest has its vCPU's states: at any byte, in one page or in two, in either layout. While the
+//! kernel writes them, another vCPU reads them, and must never see a part of the old with a part of the new.
+
+use super::long;
+use crate::beside::beside;
+use crate::harness::Test;
+use anyhow::{ensure, Context, Result};
+use kvmtest::memory::{Backing, Memory, PAGE_4K};
+use kvmtest::vcpu::Vcpu;
+use kvmtest::vm::{Vm, BASE};
+use kvmtest::watch::{Excess, Watch};
+use kvmtest::xen::{self, Area};
+use kvmtest::xen_layout::Layout;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Mutex;
+
+pub const TESTS: &[Test] = &[long("xen_runstate_splits", splits)];
+
+/// The states are around this end of a page.
+const EDGE: u64 = PAGE_4K;
+/// Stays zero: a clock that nobody writes.
+const NO_CLOCK: u64 = BASE + 2 * PAGE_4K;
+/// The vCPU whose states these are writes there.
+const ELSEWHERE: u64 = BASE + 3 * PAGE_4K;
+const PAGES: u64 = 4;
+/// What is around the states.
+const AROUND: u8 = 0xa5;
+/// How often the kernel writes them, in each place.
+const WRITES: u32 = 60;
+/// The reading vCPU.
+const READER: u64 = 1;
+/// Bytes that tell the state.
+const STATE: usize = 4;
+/// The states of a vCPU that has been entered: it runs, or would if it had a processor.
+const ENTERED: [u8; 2] = [0, 1];
+
+fn splits(backend: &str) -> Result<()> {
+    for layout in Layout::ALL {
+        // From the first byte that would be in the next page to the last, and some that are all in one.
+        for before in 1..layout.states() + 8 {
+            let place = EDGE - before;
+            Guest::new(backend, layout, place)
+                .and_then(Guest::is_read_whole)
+                .with_context(|| format!("{layout:?}, {before} bytes before the page's end"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A guest of two vCPUs. One is entered again and again, the other reads its states.
+struct Guest {
+    vm: Vm,
+    runs: Vcpu,
+    reads: Mutex<(Vcpu, Excess)>,
+    memory: Memory,
+    watch: Watch,
+    layout: Layout,
+    place: u64,
+}
+
+impl Guest {
+    fn new(backend: &str, layout: Layout, place: u64) -> Result<Self> {
+        let memory = Memory::new(PAGES * PAGE_4K, Backing::Small)?;
+        memory.write(0, &[AROUND; 2 * PAGE_4K as usize]);
+        let (vm, runs) = Vm::with(backend, &memory)?;
+        xen::enable(&vm)?;
+        layout.set(&vm)?;
+        xen::mark_changes(&vm)?;
+        let reads = Mutex::new((vm.vcpu(READER)?, Excess::default()));
+        xen::set_area(&runs, Area::Runstate, Some(BASE + place)).context("setting the area")?;
+        Ok(Self {
+            watch: Watch::new(&vm)?,
+            vm,
+            runs,
+            reads,
+            memory,
+            layout,
+            place,
+        })
+    }
+
+    fn is_read_whole(self) -> Result<()> {
+        let Self {
+            vm,
+            mut runs,
+            reads,
+            memory,
+            watch,
+            layout,
+            place,
+        } = self;
+        let whose = runs.fd.as_raw_fd();
+        let read = || {
+            let (reader, excess) = &mut *reads.lock().expect("no panics here");
+            read(reader, &watch, layout, place, whose, excess)
+        };
+        beside(1, read, || {
+            (0..WRITES).try_for_each(|round| runs.fill(&(ELSEWHERE..ELSEWHERE + PAGE_4K), round))
+        })?;
+        is_alone(&memory.read(), place as usize, layout)?;
+        drop(vm);
+        Ok(())
+    }
+}
+
+/// The other vCPU reads. Its program looks for the time up to which the states are four bytes behind their
+/// begin, as in a guest of 32 bits.
+fn read(
+    reader: &mut Vcpu,
+    watch: &Watch,
+    layout: Layout,
+    place: u64,
+    whose: RawFd,
+    excess: &mut Excess,
+) -> Result<()> {
+    let begin = BASE + place + layout.until() - Layout::Compat.until();
+    reader.run(&Watch::regs(READER, NO_CLOCK, begin))?;
+    let (_, states) = watch.seen(READER);
+    let kvms = || Ok(xen::states(&whose)?.excess());
+    excess.is_as_before(&states, kvms).map(drop)
+}
+
+/// The kernel has written the states and nothing around them. What is between the state and the first time
+/// in a guest of 64 bits is zero, or what it was. No mark is left.
+fn is_alone(memory: &[u8], place: usize, layout: Layout) -> Result<()> {
+    let end = place + layout.states() as usize;
+    let until = place + layout.until() as usize;
+    let around = memory[..place]
+        .iter()
+        .chain(&memory[end..2 * PAGE_4K as usize]);
+    ensure!(
+        around.into_iter().all(|&byte| byte == AROUND),
+        "the kernel has written around the states"
+    );
+    let (state, between) = memory[place..until].split_at(STATE);
+    ensure!(
+        ENTERED.contains(&state[0]) && state[1..] == [0; STATE - 1],
+        "the state is {state:x?}"
+    );
+    ensure!(
+        [0, AROUND]
+            .iter()
+            .any(|&old| between.iter().all(|&byte| byte == old)),
+        "{between:x?} is behind the state"
+    );
+    ensure!(memory[until + 7] & 0x80 == 0, "a mark is left");
+    Ok(())
+}
