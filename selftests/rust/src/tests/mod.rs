@@ -30,6 +30,7 @@ mod userfault;
 mod xen;
 mod xen_calls;
 mod xen_events;
+mod xen_moves;
 mod xen_poll;
 mod xen_runstate;
 mod xen_timer;
@@ -47,7 +48,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 32] = [
+const GROUPS: [&[Test]; 33] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -79,6 +80,7 @@ const GROUPS: [&[Test]; 32] = [
     xen_events::TESTS,
     xen_timer::TESTS,
     xen_runstate::TESTS,
+    xen_moves::TESTS,
     xen_width::TESTS,
 ];
 
