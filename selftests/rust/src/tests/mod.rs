@@ -28,6 +28,7 @@ mod smm;
 mod tool;
 mod userfault;
 mod xen;
+mod xen_attrs;
 mod xen_calls;
 mod xen_events;
 mod xen_moves;
@@ -48,7 +49,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 33] = [
+const GROUPS: [&[Test]; 34] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -82,6 +83,7 @@ const GROUPS: [&[Test]; 33] = [
     xen_runstate::TESTS,
     xen_moves::TESTS,
     xen_width::TESTS,
+    xen_attrs::TESTS,
 ];
 
 /// Those with the given names, or all.
