@@ -31,6 +31,7 @@ mod xen;
 mod xen_attrs;
 mod xen_calls;
 mod xen_events;
+mod xen_histories;
 mod xen_moves;
 mod xen_poll;
 mod xen_runstate;
@@ -49,7 +50,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 34] = [
+const GROUPS: [&[Test]; 35] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -84,6 +85,7 @@ const GROUPS: [&[Test]; 34] = [
     xen_moves::TESTS,
     xen_width::TESTS,
     xen_attrs::TESTS,
+    xen_histories::TESTS,
 ];
 
 /// Those with the given names, or all.
