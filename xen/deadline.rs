@@ -85,7 +85,7 @@ impl Clock {
 
     /// What the words of a `struct pvclock_vcpu_time_info` say.
     pub fn new(words: &pvclock::Clock) -> Self {
-        let [_, _, tsc, tsc_high, time, time_high, multiplier, rest] = *words;
+        let [_, _, tsc, tsc_high, time, time_high, multiplier, rest] = words.map(|word| word.0);
         let wide = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         Self {
             tsc: wide(tsc, tsc_high),

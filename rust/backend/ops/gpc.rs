@@ -131,12 +131,7 @@ pub(in crate::backend) unsafe extern "C" fn write_pvclock(
     let cache = unsafe { Gpc::from_raw(gpc) };
     // SAFETY: `kvm->srcu` is held.
     let mut slots = unsafe { SlotsHeld::assume(cache.vm()) };
-    // The C struct is packed, so it may lie anywhere.
-    let words = clock.cast::<pvclock::Clock>();
-    // SAFETY: The clock is the caller's, and consists of such words.
-    let mut copy = unsafe { words.read_unaligned() };
-    let written = pvclock::write(cache, &mut slots, offset as usize, &mut copy);
-    // SAFETY: As above.
-    unsafe { words.write_unaligned(copy) };
-    written
+    // SAFETY: The clock is the caller's alone, and consists of such words.
+    let clock = unsafe { &mut *clock.cast::<pvclock::Clock>() };
+    pvclock::write(cache, &mut slots, offset as usize, clock)
 }

@@ -69,9 +69,12 @@ __kvmrs_helper u64 kvmrs_vcpu_memslots_generation(struct kvm_vcpu *vcpu)
 	return kvm_vcpu_memslots(vcpu)->generation;
 }
 
+/* kvm_memslots(), but without a guard against speculation: the index is a constant. */
 __kvmrs_helper u64 kvmrs_memslots_generation(struct kvm *kvm)
 {
-	return kvm_memslots(kvm)->generation;
+	return srcu_dereference_check(kvm->memslots[0], &kvm->srcu,
+				      lockdep_is_held(&kvm->slots_lock) ||
+				      !refcount_read(&kvm->users_count))->generation;
 }
 
 __kvmrs_helper bool kvmrs_has_rmaps(struct kvm *kvm)

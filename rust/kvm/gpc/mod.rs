@@ -17,6 +17,7 @@ mod state;
 pub use page::GuestPage;
 pub use place::{
     Address,
+    PackedWord,
     Refused,
     PAGE_SIZE, //
 };

@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    place::{Address, PAGE_SIZE},
+    place::{Address, PackedWord, PAGE_SIZE},
     raw::Gpc, //
 };
 use crate::{
@@ -39,6 +39,9 @@ impl<'a> GuestPage<'a> {
     /// Pins the page, if the cache is valid for `len` bytes. Never waits, in whatever context.
     #[inline]
     pub fn pin(cache: &'a Gpc, slots: &'a SlotsHeld<'_>, len: usize) -> Option<Self> {
+        if !ptr::eq(cache.vm(), slots.vm()) {
+            return None;
+        }
         let preempt = preempt::disable();
         if !cache.pins().pin() {
             return None;
@@ -51,7 +54,10 @@ impl<'a> GuestPage<'a> {
             len,
             _preempt: preempt,
         };
-        (is_current(cache, address, slots) && address.fits(len)).then_some(page)
+        if !is_current(cache, address, slots) || !address.fits(len) {
+            return None;
+        }
+        Some(page)
     }
 
     /// Pins all that the cache has from its address to the end of the page.
@@ -98,7 +104,7 @@ impl<'a> GuestPage<'a> {
 
     /// Writes these words from `at` on, in any order.
     #[inline(always)]
-    pub fn write_words<const N: usize>(&self, at: usize, words: &[u32; N]) -> Option<()> {
+    pub fn write_words<const N: usize>(&self, at: usize, words: &[PackedWord; N]) -> Option<()> {
         self.cache.write_words(self.place_of(at, 4 * N)?, words);
         Some(())
     }
@@ -128,8 +134,10 @@ impl<'a> GuestPage<'a> {
 /// Whether the slots, by which the cache may have found its page, are still those.
 #[inline(always)]
 fn is_current(cache: &Gpc, address: Address, slots: &SlotsHeld<'_>) -> bool {
-    let by_slots = matches!(address, Address::Guest(_));
-    ptr::eq(cache.vm(), slots.vm()) && (!by_slots || cache.generation() == slots.generation())
+    match address {
+        Address::Guest(_) => cache.generation() == slots.generation(),
+        Address::Host(_) => true,
+    }
 }
 
 impl Drop for GuestPage<'_> {

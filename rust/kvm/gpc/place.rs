@@ -18,6 +18,11 @@ use core::ptr;
 /// Bytes of a page. What is cached lies within one.
 pub const PAGE_SIZE: usize = 1 << PAGE_SHIFT;
 
+/// Four bytes that may lie anywhere: some of C's structs are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, packed)]
+pub struct PackedWord(pub u32);
+
 /// Why a cache is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -66,7 +71,8 @@ impl Address {
     /// Whether `len` bytes from there on lie within a page.
     #[inline(always)]
     pub fn fits(self, len: usize) -> bool {
-        len <= PAGE_SIZE - self.offset()
+        let end = self.offset().checked_add(len);
+        end.is_some_and(|end| end <= PAGE_SIZE)
     }
 }
 

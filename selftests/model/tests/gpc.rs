@@ -7,7 +7,7 @@ mod common;
 use common::{frame, memory, slots, vm_with, Options};
 use kvmrs_model::{
     kvm::{
-        gpc::{Address, Gpc, GuestPage, Refused},
+        gpc::{Address, Gpc, GuestPage, PackedWord, Refused},
         memory::Setup,
         GfnRange, Level, MemSlot, SlotsHeld, Vm,
     },
@@ -90,7 +90,7 @@ fn what_is_cached_lies_within_a_page() {
         assert!(page.write_u32(4, 1).is_some());
         assert!(page.write_u32(5, 1).is_none());
         assert!(page.read_u32(usize::MAX).is_none());
-        assert!(page.write_words(0, &[0; 3]).is_none());
+        assert!(page.write_words(0, &[PackedWord(0); 3]).is_none());
     })
     .expect("it is valid");
     end(&vm, &cache);

@@ -7,7 +7,7 @@ mod common;
 use common::{frame, memory, vm_with, Options};
 use kvmrs_model::{
     kvm::{
-        gpc::{Address, Gpc},
+        gpc::{Address, Gpc, PackedWord},
         types::Pfn,
         Level, SlotsHeld, Vm,
     },
@@ -37,13 +37,13 @@ fn pfn(vm: &Vm) -> Pfn {
 }
 
 fn update(vm: &Vm, cache: &Gpc) -> Option<Clock> {
-    let mut clock = [9, 1, 2, 3, 4, 5, 6, 7];
+    let mut clock = [9, 1, 2, 3, 4, 5, 6, 7].map(PackedWord);
     write(cache, &mut SlotsHeld::new(vm), AT - 8, &mut clock).then_some(clock)
 }
 
 /// What the guest finds there.
 fn seen(vm: &Vm) -> Clock {
-    std::array::from_fn(|word| vm.caches.memory.word(pfn(vm), AT + 4 * word))
+    std::array::from_fn(|word| PackedWord(vm.caches.memory.word(pfn(vm), AT + 4 * word)))
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn the_version_is_odd_while_the_clock_is_written() {
     let (vm, cache) = clocked();
     for version in [2, 4, 6] {
         let clock = update(&vm, &cache).expect("it is valid");
-        assert_eq!(clock, [version, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(clock, [version, 1, 2, 3, 4, 5, 6, 7].map(PackedWord));
         assert_eq!(seen(&vm), clock);
         let written = vm.caches.memory.take_written();
         let version_in = |bytes: &[u8]| u32::from_le_bytes(bytes[..4].try_into().expect("a word"));
@@ -71,7 +71,10 @@ fn a_version_that_the_guest_left_odd_becomes_even() {
     let (vm, cache) = clocked();
     for (before, after) in [(7, 10), (u32::MAX, 2), (u32::MAX - 1, 0)] {
         vm.caches.memory.set_word(pfn(&vm), AT, before);
-        assert_eq!(update(&vm, &cache).expect("it is valid")[0], after);
+        assert_eq!(
+            update(&vm, &cache).expect("it is valid")[0],
+            PackedWord(after)
+        );
     }
     deactivate(&cache);
 }
@@ -80,9 +83,12 @@ fn a_version_that_the_guest_left_odd_becomes_even() {
 fn the_guest_alone_forgets_that_it_was_stopped() {
     let (vm, cache) = clocked();
     vm.caches.memory.set_word(pfn(&vm), AT + 28, STOPPED | 1);
-    assert_eq!(update(&vm, &cache).expect("it is valid")[7], STOPPED | 7);
+    assert_eq!(
+        update(&vm, &cache).expect("it is valid")[7],
+        PackedWord(STOPPED | 7)
+    );
     vm.caches.memory.set_word(pfn(&vm), AT + 28, 7);
-    assert_eq!(update(&vm, &cache).expect("it is valid")[7], 7);
+    assert_eq!(update(&vm, &cache).expect("it is valid")[7], PackedWord(7));
     deactivate(&cache);
 }
 

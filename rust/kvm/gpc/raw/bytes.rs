@@ -4,7 +4,10 @@
 //! same time, so C's functions do it.
 
 use super::cache::Gpc;
-use crate::kvm::gpc::page::GuestPage;
+use crate::kvm::gpc::{
+    page::GuestPage,
+    place::PackedWord, //
+};
 use core::mem::ManuallyDrop;
 use kernel::ffi::c_void;
 use kvm_bindings as bindings;
@@ -42,7 +45,11 @@ impl Gpc {
 
     /// Writes all of these words, in any order. As above.
     #[inline(always)]
-    pub(in crate::kvm::gpc) fn write_words<const N: usize>(&self, offset: usize, words: &[u32; N]) {
+    pub(in crate::kvm::gpc) fn write_words<const N: usize>(
+        &self,
+        offset: usize,
+        words: &[PackedWord; N],
+    ) {
         let (to, from) = (self.base().wrapping_add(offset), words.as_ptr());
         // SAFETY: As above, for all words. What the page is mapped from is no memory of Rust's.
         unsafe { bindings::kvmrs_guest_write(to.cast(), from.cast(), size_of_val(words)) };

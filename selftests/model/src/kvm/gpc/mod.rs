@@ -15,6 +15,6 @@ mod raw;
 mod state;
 
 pub use page::GuestPage;
-pub use place::{Address, Refused, PAGE_SIZE};
+pub use place::{Address, PackedWord, Refused, PAGE_SIZE};
 pub use raw::{Caches, Gpc, Memory, Sleeper};
 pub use state::{Active, Closed, Found, Inactive, Locked, Moved};

@@ -14,7 +14,7 @@ use crate::{
     kvm::{
         gpc::{
             pins::Pins,
-            place::{page_around, Address, Place},
+            place::{page_around, Address, PackedWord, Place},
         },
         memory::Vm,
         types::{Gfn, Pfn},
@@ -137,8 +137,15 @@ impl Gpc {
         self.write_bytes(offset, &value.to_le_bytes());
     }
 
-    pub(in crate::kvm::gpc) fn write_words<const N: usize>(&self, offset: usize, words: &[u32; N]) {
-        let bytes: Vec<_> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    pub(in crate::kvm::gpc) fn write_words<const N: usize>(
+        &self,
+        offset: usize,
+        words: &[PackedWord; N],
+    ) {
+        let bytes: Vec<_> = words
+            .iter()
+            .flat_map(|word| { word.0 }.to_le_bytes())
+            .collect();
         self.write_bytes(offset, &bytes);
     }
 
