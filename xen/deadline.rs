@@ -122,7 +122,7 @@ pub enum Setter {
 /// A timer as it is to be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
-    /// When it is due, on the guest's clock.
+    /// When it is due, on the guest's clock. Not 0, which a timer has that is stopped.
     pub guest: u64,
     /// In how many nanoseconds that is, or `None` if it is due already.
     pub left: Option<u64>,
@@ -133,15 +133,14 @@ impl Deadline {
     pub fn new(wanted: u64, now: u64, setter: Setter) -> Self {
         let left = wanted.wrapping_sub(now);
         if setter == Setter::SetTimerOp && is_overflow(wanted, left) {
-            return Self {
-                guest: now.wrapping_add(WORKAROUND),
-                left: Some(WORKAROUND),
-            };
+            return Self::at(now.wrapping_add(WORKAROUND), Some(WORKAROUND));
         }
-        Self {
-            guest: wanted,
-            left: (left as i64 > 0).then_some(left),
-        }
+        Self::at(wanted, (left as i64 > 0).then_some(left))
+    }
+
+    fn at(guest: u64, left: Option<u64>) -> Self {
+        let guest = guest.max(1);
+        Self { guest, left }
     }
 }
 

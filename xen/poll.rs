@@ -11,7 +11,10 @@
 //!
 //! C counterpart: `kvm_xen_schedop_poll()`, `wait_pending_event()` and `kvm_xen_check_poller()`.
 
-use super::hypercall::Refusal;
+use super::hypercall::{
+    Described,
+    Refusal, //
+};
 use crate::{
     kvm::{
         gpc::{Gpc, GuestPage, PAGE_SIZE},
@@ -44,18 +47,13 @@ impl From<Invalid> for Refusal {
     }
 }
 
-/// The guest polls for what it describes at its virtual address `described`, by the structs of `layout`.
+/// The guest polls for what it describes at its virtual address, by the structs of `layout`.
 ///
 /// That is the layout of the code that calls. Its port numbers are those of the VM's layout.
-pub fn poll(
-    caller: &Caller<'_>,
-    slots: &mut SlotsHeld<'_>,
-    layout: Layout,
-    described: u64,
-) -> Result<(), Refusal> {
+pub fn poll(caller: &mut Caller<'_>, layout: Layout, described: Described) -> Result<(), Refusal> {
     let mut bytes: Bytes = [0; NATIVE.poll];
     let size = layout.places().poll;
-    let read = caller.read(described, &mut bytes[..size]);
+    let read = caller.read(described.0, &mut bytes[..size]);
     read.ok_or(Refusal::Fault)?;
     let request = Request::new(layout, &bytes)?;
     let mut numbers = [0; MAX_PORTS];
@@ -64,9 +62,9 @@ pub fn poll(
         .ok_or(Refusal::Fault)?;
     let target = caller.target();
     let ports = Ports::new(target.layout(), numbers)?;
-    let polling = Polling::begin(target.shared_info(), slots, target, ports);
+    let polling = Polling::begin(target.shared_info(), caller.slots(), target, ports);
     if polling.is_some() {
-        caller.sleep(slots, request.timeout());
+        caller.sleep(request.timeout());
     }
     Ok(())
 }

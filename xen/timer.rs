@@ -12,8 +12,9 @@
 //! | | | | `stop`, `set` | stopped |
 //!
 //! The interrupt is the only one that changes anything beside the vCPU's task. So the task stops the timer before
-//! it looks further: a [`Stopped`] has waited for the interrupt, and only such a value can be started. If the
-//! guest's time is 0 already, there is nothing to wait for: what the interrupt does, it has done.
+//! it looks further: a [`Stopped`] has waited for the interrupt, and only such a value can be started. C has a short cut
+//! for a timer whose time is 0. Here that is the state alone: the interrupt may not have returned yet, and the VM
+//! must stay until it has.
 //!
 //! C counterpart: `xen_timer_callback()`, `kvm_xen_start_timer()`, `kvm_xen_stop_timer()` and
 //! `kvm_xen_inject_timer_irqs()`.
@@ -90,17 +91,10 @@ pub fn deliver(timer: &Timer, to: Recipient<'_>, slots: &mut SlotsHeld<'_>) {
 }
 
 /// The timer is stopped, and nothing of it is left.
-pub fn stop(timer: &Timer) {
-    let _stopped = halt(timer);
+pub fn stop(timer: &Timer) -> Stopped<'_> {
+    let stopped = timer.stop();
     clear(timer);
-}
-
-/// Nobody but the task changes anything from now on.
-fn halt(timer: &Timer) -> Stopped<'_> {
-    match timer.due().load(Acquire) {
-        NEVER => timer.is_stopped(),
-        _ => timer.stop(),
-    }
+    stopped
 }
 
 fn clear(timer: &Timer) {
@@ -110,8 +104,7 @@ fn clear(timer: &Timer) {
 
 /// Sets the timer to `deadline`, where the host's clock says `now`. One that is due already tells at once.
 pub fn set(timer: &Timer, to: Recipient<'_>, slots: &SlotsHeld<'_>, deadline: Deadline, now: u64) {
-    let stopped = halt(timer);
-    clear(timer);
+    let stopped = stop(timer);
     timer.due().store(deadline.guest, Relaxed);
     match deadline.left {
         Some(left) => stopped.start(now.wrapping_add(left)),
@@ -138,7 +131,7 @@ pub fn set_to(runner: &Runner, slots: &mut SlotsHeld<'_>, wanted: u64, setter: S
 /// The timer goes on. If it tells the guest meanwhile, and another host once more, the guest hears it once: the
 /// port is pending then.
 pub fn due(timer: &Timer, to: Recipient<'_>, slots: &mut SlotsHeld<'_>) -> u64 {
-    let stopped = halt(timer);
+    let stopped = timer.stop();
     deliver(timer, to, slots);
     let due = timer.due().load(Relaxed);
     if due != NEVER {

@@ -27,16 +27,16 @@ pub(crate) const SECONDS: usize = 4;
 pub(crate) const NANOSECONDS: usize = 8;
 
 /// Writes to `shared`, as `layout` has it, that the guest's clock was 0 at `epoch`: so many nanoseconds after 1970
-/// began. May sleep.
+/// began. Asks for that when the page is there, as the host's clock may be set until then. May sleep.
 pub fn tell(
     shared: &Gpc,
     slots: &mut SlotsHeld<'_>,
     layout: Layout,
-    epoch: u64,
+    epoch: impl Fn() -> u64,
 ) -> Result<(), Refused> {
     loop {
         if let Some(page) = GuestPage::pin(shared, slots, PAGE_SIZE) {
-            return write(&page, layout.places(), epoch).ok_or(Refused::Length);
+            return write(&page, layout.places(), epoch()).ok_or(Refused::Length);
         }
         refresh(shared, PAGE_SIZE, &mut Sleeper::new(slots)?)?;
     }

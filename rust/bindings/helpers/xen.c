@@ -204,11 +204,6 @@ __kvmrs_helper void kvmrs_renew_clock(struct kvm_vcpu *vcpu)
 	kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 }
 
-__kvmrs_helper void kvmrs_renew_clocks(struct kvm *kvm)
-{
-	kvm_make_all_cpus_request(kvm, KVM_REQ_CLOCK_UPDATE);
-}
-
 __kvmrs_helper bool kvmrs_is_long_mode(struct kvm_vcpu *vcpu)
 {
 	return is_long_mode(vcpu);
@@ -220,15 +215,11 @@ __kvmrs_helper void kvmrs_patch_hypercall(struct kvm_vcpu *vcpu, u8 *to)
 }
 
 #ifdef __BINDGEN__
-void kvmrs_xen_count(bool was, bool is);
+void kvmrs_xen_configure(struct kvm *kvm, const struct kvm_xen_hvm_config *config);
 #else
-/* A VM has an MSR for hypercall pages, or no longer. */
-__kvmrs_helper void kvmrs_xen_count(bool was, bool is)
+__kvmrs_helper void kvmrs_xen_configure(struct kvm *kvm, const struct kvm_xen_hvm_config *config)
 {
-	if (is && !was)
-		static_branch_inc(&kvm_xen_enabled.key);
-	else if (was && !is)
-		static_branch_slow_dec_deferred(&kvm_xen_enabled);
+	kvm_xen_apply_hvm_config(kvm, config);
 }
 #endif
 

@@ -36,7 +36,6 @@ pub use raw::{
     Event,
     EventFd,
     Moment,
-    Retired,
     Runner,
     Said,
     Stopped,

@@ -10,10 +10,7 @@ use common::{
 };
 use kvmrs_model::{
     atomic::Ordering::SeqCst,
-    kvm::{
-        xen::{Assigned, Caller, Destination, Event, EventFd, Kind, Layout, Moment},
-        SlotsHeld,
-    },
+    kvm::xen::{Assigned, Caller, Destination, Event, EventFd, Kind, Layout, Moment},
     pfncache::refresh::deactivate,
     world::gpc::move_page,
     xen::{
@@ -21,10 +18,11 @@ use kvmrs_model::{
         hypercall::{Refusal, Registers},
     },
 };
+use std::cell::RefCell;
 
 const AT: u64 = 0x1000;
 
-fn ask(caller: &Caller<'_>, layout: Layout, input: u64, params: [u64; 3]) -> Option<Answer> {
+fn ask(caller: &mut Caller<'_>, layout: Layout, input: u64, params: [u64; 3]) -> Option<Answer> {
     let [first, second, third] = params;
     let registers = Registers {
         input,
@@ -32,11 +30,10 @@ fn ask(caller: &Caller<'_>, layout: Layout, input: u64, params: [u64; 3]) -> Opt
         layout,
         cpl: 0,
     };
-    let mut slots = SlotsHeld::new(caller.runner().vm());
-    answer(caller, &mut slots, &registers)
+    answer(caller, &registers)
 }
 
-fn sends(caller: &Caller<'_>) -> Option<Answer> {
+fn sends(caller: &mut Caller<'_>) -> Option<Answer> {
     ask(caller, Layout::Native, 32, [4, AT, 0])
 }
 
@@ -47,12 +44,12 @@ fn port(number: u32) -> Vec<(u64, Vec<u8>)> {
 #[test]
 fn the_version_is_userspaces_unless_it_was_set() {
     let world = World::new(None);
-    let caller = Caller::new(&world.runner, vec![]);
-    assert_eq!(ask(&caller, Layout::Native, 17, [0; 3]), None);
+    let mut caller = Caller::new(&world.runner, vec![]);
+    assert_eq!(ask(&mut caller, Layout::Native, 17, [0; 3]), None);
     caller.version.store(0x4_0011, SeqCst);
-    let version = ask(&caller, Layout::Native, 17, [0; 3]);
+    let version = ask(&mut caller, Layout::Native, 17, [0; 3]);
     assert_eq!(version, Some(Ok(0x4_0011)));
-    assert_eq!(ask(&caller, Layout::Native, 17, [1, 0, 0]), None);
+    assert_eq!(ask(&mut caller, Layout::Native, 17, [1, 0, 0]), None);
 }
 
 #[test]
@@ -60,14 +57,14 @@ fn an_event_goes_where_its_port_leads_to() {
     let world = World::new(None);
     let eventfd = EventFd::default();
     let mut caller = Caller::new(&world.runner, port(9));
-    assert_eq!(sends(&caller), None, "it leads nowhere");
+    assert_eq!(sends(&mut caller), None, "it leads nowhere");
     let leads = |to| Assigned {
         kind: Kind::Interdomain,
         to,
     };
     let to = Destination::EventFd(eventfd.clone());
     caller.ports.insert(9, leads(to));
-    assert_eq!((sends(&caller), eventfd.count()), (Some(Ok(0)), 1));
+    assert_eq!((sends(&mut caller), eventfd.count()), (Some(Ok(0)), 1));
     for (port, vcpu, expected) in [
         (70, 0, Some(Ok(0))),
         (70, 1, None),
@@ -76,30 +73,30 @@ fn an_event_goes_where_its_port_leads_to() {
     ] {
         let to = Destination::Port(Event::new(port, vcpu));
         caller.ports.insert(9, leads(to));
-        assert_eq!(sends(&caller), expected);
+        assert_eq!(sends(&mut caller), expected);
     }
     assert!(world.bit(frame(0), 0x800, 70));
     deactivate(world.shared());
-    assert_eq!(sends(&caller), None, "there is no page for it");
+    assert_eq!(sends(&mut caller), None, "there is no page for it");
 }
 
 #[test]
 fn a_guest_that_describes_nothing_is_told_so() {
     let world = World::new(None);
-    let caller = Caller::new(&world.runner, vec![]);
-    assert_eq!(sends(&caller), Some(Err(Refusal::Fault)));
-    let polls = ask(&caller, Layout::Native, 29, [3, AT, 0]);
+    let mut caller = Caller::new(&world.runner, vec![]);
+    assert_eq!(sends(&mut caller), Some(Err(Refusal::Fault)));
+    let polls = ask(&mut caller, Layout::Native, 29, [3, AT, 0]);
     assert_eq!(polls, Some(Err(Refusal::Fault)));
 }
 
 #[test]
 fn who_cannot_poll_gives_way() {
     let world = World::new(None);
-    let caller = Caller::new(&world.runner, vec![]);
+    let mut caller = Caller::new(&world.runner, vec![]);
     caller.polls.store(false, SeqCst);
-    let polls = ask(&caller, Layout::Native, 29, [3, AT, 0]);
+    let polls = ask(&mut caller, Layout::Native, 29, [3, AT, 0]);
     assert_eq!((polls, caller.gave_way.get()), (Some(Ok(0)), 1));
-    let yields = ask(&caller, Layout::Native, 29, [0, 0, 0]);
+    let yields = ask(&mut caller, Layout::Native, 29, [0, 0, 0]);
     assert_eq!((yields, caller.gave_way.get()), (Some(Ok(0)), 2));
     assert!(caller.take_sleeps().is_empty());
 }
@@ -109,7 +106,7 @@ impl World {
     fn with_timer(&self) {
         self.runner.clock.store(100, SeqCst);
         *self.runner.moment.lock().expect("no panic") = Moment { host: 5000, tsc: 0 };
-        self.target().timer().set_port(70);
+        self.target().timer().stop().set_port(70);
     }
 
     fn due(&self) -> (u64, Option<u64>) {
@@ -121,8 +118,8 @@ impl World {
 #[test]
 fn a_timer_is_set_and_stopped() {
     let world = World::new(None);
-    let caller = Caller::new(&world.runner, vec![]);
-    let sets = |time| ask(&caller, Layout::Native, 15, [time, 0, 0]);
+    let mut caller = Caller::new(&world.runner, vec![]);
+    let mut sets = |time| ask(&mut caller, Layout::Native, 15, [time, 0, 0]);
     assert_eq!(sets(150), None, "it has no port");
     world.with_timer();
     assert_eq!((sets(150), world.due()), (Some(Ok(0)), (150, Some(5050))));
@@ -139,10 +136,10 @@ fn a_vcpu_sets_its_own_singleshot_timer_alone() {
     let mut described = 150u64.to_le_bytes().to_vec();
     described.extend([0; 4]);
     for layout in LAYOUTS {
-        let caller = Caller::new(&world.runner, vec![(AT, described.clone())]);
-        let sets = |vcpu| ask(&caller, layout, 24, [8, vcpu, AT]);
-        let stops = |vcpu| ask(&caller, layout, 24, [9, vcpu, 0]);
-        world.target().timer().set_port(0);
+        let caller = RefCell::new(Caller::new(&world.runner, vec![(AT, described.clone())]));
+        let sets = |vcpu| ask(&mut caller.borrow_mut(), layout, 24, [8, vcpu, AT]);
+        let stops = |vcpu| ask(&mut caller.borrow_mut(), layout, 24, [9, vcpu, 0]);
+        world.target().timer().stop().set_port(0);
         assert_eq!((sets(3), stops(3)), (None, None), "it has no port");
         world.with_timer();
         *world.runner.id.lock().expect("no panic") = None;
@@ -176,15 +173,15 @@ fn give_clock(world: &World, page: u64, at: usize, shift: u8) {
 #[test]
 fn time_is_read_as_the_guest_reads_it() {
     let world = World::new(None);
-    let caller = Caller::new(&world.runner, vec![]);
+    let mut caller = Caller::new(&world.runner, vec![]);
     world.with_timer();
     *world.runner.ticks.lock().expect("no panic") = Some((1, 0x8000_0000));
     *world.runner.moment.lock().expect("no panic") = Moment {
         host: 5000,
         tsc: 300,
     };
-    let sets = || {
-        let done = ask(&caller, Layout::Native, 15, [1400, 0, 0]);
+    let mut sets = || {
+        let done = ask(&mut caller, Layout::Native, 15, [1400, 0, 0]);
         assert_eq!(done, Some(Ok(0)));
         world.due().1
     };

@@ -123,6 +123,16 @@ fn what_old_guests_mean_by_an_overflow_is_soon() {
     assert_eq!(Deadline::new(u64::MAX, 100, Setter::Other).left, None);
 }
 
+/// A timer that is due at 0 is not one that is stopped. The guest's clock may be anywhere.
+#[test]
+fn a_deadline_is_never_that_of_a_stopped_timer() {
+    let (beyond, soon) = (u64::MAX - 9, 100_000_000);
+    let deadline = Deadline::new(0, beyond, Setter::Other);
+    assert_eq!((deadline.guest, deadline.left), (1, Some(10)));
+    let wrapped = Deadline::new(u64::MAX, 0u64.wrapping_sub(soon), Setter::SetTimerOp);
+    assert_eq!((wrapped.guest, wrapped.left), (1, Some(soon)));
+}
+
 proptest! {
     #![proptest_config(config(2000, "tests/regressions/xen_calls.txt"))]
 

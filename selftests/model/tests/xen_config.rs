@@ -30,7 +30,7 @@ fn the_wall_clock_is_where_the_guest_looks_for_it() {
         let mut slots = SlotsHeld::new(&world.vm);
         let word = |at| world.vm.caches.memory.word(world.pfn(frame(0)), at);
         for version in [2, 4] {
-            let told = tell(world.shared(), &mut slots, layout, epoch);
+            let told = tell(world.shared(), &mut slots, layout, || epoch);
             assert_eq!(told, Ok(()));
             let seen = [word(clock), word(clock + 4), word(clock + 8), word(high)];
             assert_eq!(seen, [version, 0x2345_6789, 987_654_321, 1]);
@@ -45,7 +45,7 @@ fn the_version_of_the_wall_clock_is_odd_while_it_is_written() {
         world.wipe();
         world.vm.caches.memory.take_written();
         let mut slots = SlotsHeld::new(&world.vm);
-        tell(world.shared(), &mut slots, layout, 1).expect("there is a page");
+        tell(world.shared(), &mut slots, layout, || 1).expect("there is a page");
         let written = world.vm.caches.memory.take_written();
         let version = layout.places().wall_clock;
         let one = |value: u32| (version, value.to_le_bytes().to_vec());
@@ -63,11 +63,11 @@ fn the_page_of_the_wall_clock_is_made_present_and_not_marked_dirty() {
     slot.set_dirty_tracked(true);
     let mut slots = SlotsHeld::new(&world.vm);
     move_page(&world.vm, frame(0));
-    let told = tell(world.shared(), &mut slots, Layout::Native, 1);
+    let told = tell(world.shared(), &mut slots, Layout::Native, || 1);
     assert_eq!((told, slot.take_log().len()), (Ok(()), 0));
     world.vm.caches.use_foreign_tasks(true);
     move_page(&world.vm, frame(0));
-    let told = tell(world.shared(), &mut slots, Layout::Native, 1);
+    let told = tell(world.shared(), &mut slots, Layout::Native, || 1);
     assert_eq!(told, Err(Refused::Foreign));
 }
 

@@ -15,7 +15,7 @@ use kvmrs_model::{
     },
     world::gpc::move_page,
     xen::{
-        hypercall::Refusal,
+        hypercall::{Described, Refusal},
         poll::{poll, Invalid, Polling, Ports, Request, MAX_PORTS},
     },
 };
@@ -129,9 +129,8 @@ fn call(
     let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
     let memory = vec![(DESCRIBED, described), (NUMBERS, numbers.collect())];
     world.runner.set_layout(layout);
-    let caller = Caller::new(&world.runner, memory);
-    let mut slots = SlotsHeld::new(&world.vm);
-    let answer = poll(&caller, &mut slots, code, DESCRIBED);
+    let mut caller = Caller::new(&world.runner, memory);
+    let answer = poll(&mut caller, code, Described(DESCRIBED));
     (answer, caller.take_sleeps())
 }
 
@@ -179,8 +178,7 @@ fn what_is_not_there_or_too_much_is_no_reason_to_sleep() {
             assert_eq!((answer, sleeps), (Err(refusal), vec![]));
         }
     }
-    let caller = Caller::new(&world.runner, vec![]);
-    let mut slots = SlotsHeld::new(&world.vm);
-    let answer = poll(&caller, &mut slots, Layout::Native, DESCRIBED);
+    let mut caller = Caller::new(&world.runner, vec![]);
+    let answer = poll(&mut caller, Layout::Native, Described(DESCRIBED));
     assert_eq!(answer, Err(Refusal::Fault));
 }

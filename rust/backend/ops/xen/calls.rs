@@ -3,10 +3,7 @@
 //! Calls of guests.
 
 use crate::{
-    kvm::{
-        xen::{Caller, Layout, Said},
-        SlotsHeld, //
-    },
+    kvm::xen::{Caller, Layout, Said},
     xen::{
         answer::{answer, Answer},
         hypercall::{Refusal, Registers}, //
@@ -25,11 +22,9 @@ use kvm_bindings as bindings;
 /// `vcpu` is the current vCPU, whose exit the task handles, with its hold of `kvm->srcu`. May sleep.
 pub(in crate::backend) unsafe extern "C" fn hypercall(vcpu: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: The task handles the vCPU's exit.
-    let caller = unsafe { Caller::from_raw(vcpu) };
-    // SAFETY: `kvm->srcu` is held.
-    let mut slots = unsafe { SlotsHeld::assume(caller.vm()) };
+    let mut caller = unsafe { Caller::from_raw(vcpu) };
     let said = caller.said();
-    match answer(&caller, &mut slots, &registers(&said)) {
+    match answer(&mut caller, &registers(&said)) {
         Some(answer) => caller.go_on(result(answer)),
         None => caller.to_userspace(&said),
     }

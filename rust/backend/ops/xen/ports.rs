@@ -49,15 +49,13 @@ pub(super) fn set(vm: &Vm, said: &Said) -> Result {
     change(vm, &wish, eventfd.fd)
 }
 
-/// What is taken away goes when nobody uses it any more. The lock is dropped by then.
 fn change(vm: &Vm, wish: &Wish, fd: i32) -> Result {
     match wish.order(vm.xen_layout())? {
-        Order::RemoveAll => drop(vm.xen_lock().remove_all()?),
-        Order::Remove(port) => drop(vm.xen_lock().remove(port)?),
-        Order::Move(port) => move_to(vm, port, wish)?,
-        Order::Assign(port, kind, route) => assign(vm, port, kind, route, fd)?,
+        Order::RemoveAll => vm.xen_lock().remove_all(),
+        Order::Remove(port) => vm.xen_lock().remove(port),
+        Order::Move(port) => move_to(vm, port, wish),
+        Order::Assign(port, kind, route) => assign(vm, port, kind, route, fd),
     }
-    Ok(())
 }
 
 fn move_to(vm: &Vm, port: u32, wish: &Wish) -> Result {
@@ -67,8 +65,7 @@ fn move_to(vm: &Vm, port: u32, wish: &Wish) -> Result {
         kind: old.kind,
         to: wish.moved(old)?.into(),
     };
-    drop(lock.replace(port, new)?);
-    Ok(())
+    lock.replace(port, new)
 }
 
 fn assign(vm: &Vm, port: u32, kind: Kind, route: Option<Route>, fd: i32) -> Result {

@@ -200,9 +200,7 @@ fn set_timer(runner: &Runner, slots: &mut SlotsHeld<'_>, said: &TimerSaid) -> Re
         return Err(EINVAL);
     }
     let timer = runner.target().timer();
-    // Before it has another port.
-    timer::stop(timer);
-    timer.set_port(said.port);
+    timer::stop(timer).set_port(said.port);
     if said.port != 0 && said.expires_ns != 0 {
         timer::set_to(runner, slots, said.expires_ns, Setter::Other);
     }

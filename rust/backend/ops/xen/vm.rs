@@ -15,7 +15,7 @@ use crate::{
     },
     pfncache::refresh::{activate, deactivate, place},
     xen::{
-        config::{Config, Invalid, PVCLOCK_TSC_UNSTABLE},
+        config::{Config, Invalid},
         wallclock, //
     },
 };
@@ -57,15 +57,7 @@ fn configure(vm: &Vm, said: &bindings::kvm_xen_hvm_config) -> Result {
         has_pages: narrow != 0 || wide != 0 || pages,
     };
     config.check()?;
-    let old = {
-        let lock = vm.xen_lock();
-        let old = vm.xen_flags();
-        lock.set_config(said);
-        old
-    };
-    if (old ^ said.flags) & PVCLOCK_TSC_UNSTABLE != 0 {
-        vm.renew_clocks();
-    }
+    vm.configure_xen(said);
     Ok(())
 }
 
@@ -130,8 +122,8 @@ pub(super) fn tell_wall_clock(lock: &XenLock<'_>) -> Result {
     if !shared.is_active() {
         return Ok(());
     }
-    let (layout, epoch) = (vm.xen_layout(), vm.wall_clock_epoch());
-    Ok(vm.hold_slots(|slots| wallclock::tell(shared, slots, layout, epoch))?)
+    let epoch = || vm.wall_clock_epoch();
+    Ok(vm.hold_slots(|slots| wallclock::tell(shared, slots, vm.xen_layout(), epoch))?)
 }
 
 fn set_shared_info(vm: &Vm, address: Option<Address>) -> Result {

@@ -4,22 +4,25 @@
 
 use super::{
     event::Event,
+    ports::find_assigned,
     runner::Runner,
     target::Target, //
 };
 use crate::kvm::{
     memory::{SlotsHeld, Vm},
-    xen::{Layout, CALL}, //
+    xen::{Assigned, Layout, CALL}, //
 };
-use kernel::types::NotThreadSafe;
 use kvm_bindings as bindings;
 
 /// A vCPU of a VM on this backend, whose exit from the guest the current task handles.
 ///
 /// # Invariants
 ///
-/// The task has loaded the vCPU, and holds `kvm->srcu` for it, as `vcpu->srcu_idx` says.
-pub struct Caller<'a>(&'a Target, NotThreadSafe);
+/// The task has loaded the vCPU, and holds `kvm->srcu` for it, as `vcpu->srcu_idx` says. `slots` is that hold.
+pub struct Caller<'a> {
+    target: &'a Target,
+    slots: SlotsHeld<'a>,
+}
 
 impl<'a> Caller<'a> {
     /// Takes note of what C's caller has.
@@ -31,14 +34,28 @@ impl<'a> Caller<'a> {
     #[inline(always)]
     pub unsafe fn from_raw(ptr: *mut bindings::kvm_vcpu) -> Self {
         // SAFETY: The vCPU stays during `'a`.
+        let target = unsafe { Target::from_raw(ptr) };
+        // SAFETY: `kvm->srcu` is held during `'a`. `sleep()` gives it up, but nobody borrows from the hold then.
+        let slots = unsafe { SlotsHeld::assume(target.vm()) };
         // INVARIANT: That is what the caller has.
-        Self(unsafe { Target::from_raw(ptr) }, NotThreadSafe)
+        Self { target, slots }
+    }
+
+    /// The vCPU's hold of the slots.
+    #[inline(always)]
+    pub fn slots(&mut self) -> &mut SlotsHeld<'a> {
+        &mut self.slots
+    }
+
+    /// What the port of that number leads to.
+    pub fn assigned(&self, number: u32) -> Option<&Assigned> {
+        find_assigned(&self.slots, number)
     }
 
     /// The vCPU, for those who send events.
     #[inline(always)]
     pub fn target(&self) -> &'a Target {
-        self.0
+        self.target
     }
 
     /// The vCPU, as the current task has it.
@@ -69,12 +86,12 @@ impl<'a> Caller<'a> {
     /// The VM.
     #[inline(always)]
     pub fn vm(&self) -> &'a Vm {
-        self.0.vm()
+        self.target.vm()
     }
 
     #[inline(always)]
     pub(super) fn as_ptr(&self) -> *mut bindings::kvm_vcpu {
-        self.0.as_ptr()
+        self.target.as_ptr()
     }
 
     /// Whether KVM has its interrupts, and sends events itself. Only then can it know when to wake the vCPU.
@@ -130,10 +147,10 @@ impl<'a> Caller<'a> {
     ///
     /// `kvm->srcu` is not held meanwhile, so that slots can be changed. What was found in them is gone
     /// afterwards.
-    pub fn sleep(&self, _slots: &mut SlotsHeld<'_>, timeout: Option<u64>) {
+    pub fn sleep(&mut self, timeout: Option<u64>) {
         let vcpu = self.as_ptr();
         // SAFETY: By the type's invariant the vCPU is loaded, and the hold of `kvm->srcu` is its own. Nobody
-        // borrows from `_slots`, and the hold is taken again before anybody can. C has initialised the timer.
+        // borrows from `slots`, and the hold is taken again before anybody can. C has initialised the timer.
         unsafe {
             bindings::kvmrs_set_mp_state(vcpu, bindings::KVM_MP_STATE_HALTED);
             if let Some(timeout) = timeout {

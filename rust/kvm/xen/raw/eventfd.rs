@@ -29,7 +29,7 @@ impl EventFd {
         NonNull::new(context).map(Self).ok_or(EINVAL)
     }
 
-    /// Adds one to its count. Any context.
+    /// Adds one to its count. No hard interrupt: there may be a lock that sleeps on PREEMPT_RT.
     pub fn signal(&self) {
         // SAFETY: By the type's invariant the eventfd is there.
         unsafe { kernel::bindings::eventfd_signal_mask(self.0.as_ptr(), 0) };

@@ -17,7 +17,8 @@ pub struct XenLock<'vm>(&'vm Vm, NotThreadSafe);
 impl Vm {
     /// Takes the lock. May sleep.
     pub fn xen_lock(&self) -> XenLock<'_> {
-        // SAFETY: The VM is alive.
+        // SAFETY: The VM is alive. C sets the lock up when it makes the VM, before userspace and vCPUs come, and
+        // nobody else takes it.
         unsafe { bindings::kvmrs_xen_lock(self.as_ptr()) };
         // INVARIANT: It was just taken.
         XenLock(self, NotThreadSafe)

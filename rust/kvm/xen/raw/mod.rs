@@ -21,7 +21,6 @@ pub use event::Event;
 pub use eventfd::EventFd;
 pub use exit::Said;
 pub use lock::XenLock;
-pub use ports::Retired;
 pub use runner::Runner;
 pub use target::Target;
 pub use timer::{

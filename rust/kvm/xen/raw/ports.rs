@@ -4,12 +4,9 @@
 //!
 //! Who holds `xen_lock` changes the table. Who holds `kvm->srcu` may use what is in it. So what was taken away is
 //! freed when all have ended that held `kvm->srcu` by then. Nobody may wait for them with `xen_lock`, as one of
-//! them may want it.
+//! them may want it: who waits gives the lock up first.
 
-use super::{
-    caller::Caller,
-    lock::XenLock, //
-};
+use super::lock::XenLock;
 use crate::kvm::{
     memory::{SlotsHeld, Vm},
     xen::Assigned, //
@@ -19,45 +16,23 @@ use kernel::{
     alloc::AllocError,
     error::to_result,
     ffi::c_int,
-    prelude::*, //
+    prelude::*,
+    types::Opaque, //
 };
 use kvm_bindings as bindings;
 
-/// What was taken away from the table of a VM. Dropping it waits until nobody uses it.
-///
-/// # Invariants
-///
-/// The table does not have the entries any more.
-#[must_use = "this waits at once if it is unused"]
-pub struct Retired<'vm> {
-    vm: &'vm Vm,
-    entries: KVec<KBox<Assigned>>,
+/// What the table has for a port.
+#[repr(C)]
+struct Entry {
+    /// For who waits until nobody uses the entry.
+    head: Opaque<kernel::bindings::callback_head>,
+    assigned: Assigned,
 }
 
-impl<'vm> Retired<'vm> {
-    /// With room for `count`.
-    fn new(vm: &'vm Vm, count: usize) -> Result<Self, AllocError> {
-        let entries = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
-        Ok(Self { vm, entries })
-    }
-
-    /// # Safety
-    ///
-    /// `entry` must come from the table, which has it no more. There must be room.
-    unsafe fn take(&mut self, entry: NonNull<Assigned>) {
-        // SAFETY: What is in the table was a box. There is nobody else who frees it.
-        let entry = unsafe { KBox::from_raw(entry.as_ptr()) };
-        // There is room.
-        let _ = self.entries.push_within_capacity(entry);
-    }
-}
-
-impl Drop for Retired<'_> {
-    fn drop(&mut self) {
-        if !self.entries.is_empty() {
-            // SAFETY: The VM is alive.
-            unsafe { kernel::bindings::synchronize_srcu(&raw mut (*self.vm.as_ptr()).srcu) };
-        }
+impl Entry {
+    fn new(assigned: Assigned) -> Result<KBox<Self>, AllocError> {
+        let head = Opaque::zeroed();
+        KBox::new(Self { head, assigned }, GFP_KERNEL_ACCOUNT)
     }
 }
 
@@ -66,13 +41,13 @@ impl<'vm> XenLock<'vm> {
     pub fn assigned(&self, number: u32) -> Option<&Assigned> {
         find(self.vm(), number).map(|entry| {
             // SAFETY: The lock is held, so that the entry stays.
-            unsafe { entry.as_ref() }
+            unsafe { &(*entry.as_ptr()).assigned }
         })
     }
 
-    /// The port of that number leads to `entry` from now on. `EEXIST` if it leads somewhere.
-    pub fn assign(&self, number: u32, entry: Assigned) -> Result {
-        let entry = KBox::into_raw(KBox::new(entry, GFP_KERNEL_ACCOUNT)?);
+    /// The port of that number leads to `to` from now on. `EEXIST` if it leads somewhere.
+    pub fn assign(&self, number: u32, to: Assigned) -> Result {
+        let entry = KBox::into_raw(Entry::new(to)?);
         // SAFETY: The VM is alive, and the lock held.
         let added = unsafe {
             bindings::kvmrs_xen_port_add(self.vm().as_ptr(), number as c_int, entry.cast())
@@ -87,44 +62,59 @@ impl<'vm> XenLock<'vm> {
         }
     }
 
-    /// It leads to `entry` from now on, and not to what it did before. `ENOENT` if it led nowhere.
-    pub fn replace(self, number: u32, entry: Assigned) -> Result<Retired<'vm>> {
-        let mut retired = Retired::new(self.vm(), 1)?;
-        let entry = KBox::new(entry, GFP_KERNEL_ACCOUNT)?;
+    /// It leads to `to` from now on, and not to what it did before. `ENOENT` if it led nowhere.
+    ///
+    /// Who has looked before may still go by the old entry, as on C. So nobody waits for them.
+    pub fn replace(&self, number: u32, to: Assigned) -> Result {
+        let vm = self.vm().as_ptr();
+        let entry = Entry::new(to)?;
         let old = find(self.vm(), number).ok_or(ENOENT)?;
-        let entry = KBox::into_raw(entry);
-        // SAFETY: The VM is alive, and the lock held. There is something to replace.
+        // SAFETY: The VM is alive, and the lock held. There is something to replace, which is a box that the table
+        // has no more then. `free_xen_ports()` waits for what frees it.
         unsafe {
-            bindings::kvmrs_xen_port_replace(self.vm().as_ptr(), number as c_int, entry.cast());
-            retired.take(old);
+            let entry = KBox::into_raw(entry).cast();
+            bindings::kvmrs_xen_port_replace(vm, number as c_int, entry);
+            let head = (*old.as_ptr()).head.get();
+            kernel::bindings::call_srcu(&raw mut (*vm).srcu, head, Some(free));
         }
-        Ok(retired)
+        Ok(())
     }
 
-    /// It leads nowhere from now on. `ENOENT` if it did not before.
-    pub fn remove(self, number: u32) -> Result<Retired<'vm>> {
-        let mut retired = Retired::new(self.vm(), 1)?;
-        let old = find(self.vm(), number).ok_or(ENOENT)?;
-        // SAFETY: The VM is alive, and the lock held. The entry is there.
-        unsafe {
-            bindings::kvmrs_xen_port_remove(self.vm().as_ptr(), number as c_int);
-            retired.take(old);
-        }
-        Ok(retired)
+    /// It leads nowhere from now on, and nobody goes by the entry any more. `ENOENT` if it did not before.
+    pub fn remove(self, number: u32) -> Result {
+        let vm = self.vm();
+        let old = find(vm, number).ok_or(ENOENT)?;
+        // SAFETY: The VM is alive, and the lock held. The entry is there, and is a box.
+        let old = unsafe {
+            bindings::kvmrs_xen_port_remove(vm.as_ptr(), number as c_int);
+            KBox::from_raw(old.as_ptr())
+        };
+        drop(self);
+        wait_for_users(vm);
+        drop(old);
+        Ok(())
     }
 
-    /// No port leads anywhere from now on.
-    pub fn remove_all(self) -> Result<Retired<'vm>> {
-        let mut retired = Retired::new(self.vm(), self.count())?;
+    /// No port leads anywhere from now on, and nobody goes by an entry any more.
+    pub fn remove_all(self) -> Result {
+        let vm = self.vm();
+        let mut old = KVec::with_capacity(self.count(), GFP_KERNEL_ACCOUNT)?;
         let mut number = 0;
-        while let Some(entry) = next(self.vm(), &mut number) {
-            // SAFETY: The VM is alive, and the lock held. The entry is there, and there is room for all.
-            unsafe {
-                bindings::kvmrs_xen_port_remove(self.vm().as_ptr(), number);
-                retired.take(entry);
-            }
+        while let Some(entry) = next(vm, &mut number) {
+            // SAFETY: The VM is alive, and the lock held. The entry is there, and is a box.
+            let entry = unsafe {
+                bindings::kvmrs_xen_port_remove(vm.as_ptr(), number);
+                KBox::from_raw(entry.as_ptr())
+            };
+            // There is room for all.
+            let _ = old.push_within_capacity(entry);
         }
-        Ok(retired)
+        drop(self);
+        if !old.is_empty() {
+            wait_for_users(vm);
+        }
+        drop(old);
+        Ok(())
     }
 
     fn count(&self) -> usize {
@@ -136,14 +126,12 @@ impl<'vm> XenLock<'vm> {
     }
 }
 
-impl Caller<'_> {
-    /// What the port of that number leads to.
-    pub fn assigned<'s>(&self, _slots: &'s SlotsHeld<'_>, number: u32) -> Option<&'s Assigned> {
-        find(self.vm(), number).map(|entry| {
-            // SAFETY: The task holds `kvm->srcu`, and `sleep()`, which gives that up, needs `_slots` for itself.
-            unsafe { entry.as_ref() }
-        })
-    }
+/// What the port of that number leads to, for a task that holds the VM's slots by `kvm->srcu`.
+pub(super) fn find_assigned<'s>(slots: &'s SlotsHeld<'_>, number: u32) -> Option<&'s Assigned> {
+    find(slots.vm(), number).map(|entry| {
+        // SAFETY: The task holds `kvm->srcu` for as long as `slots` is borrowed.
+        unsafe { &(*entry.as_ptr()).assigned }
+    })
 }
 
 impl Vm {
@@ -153,6 +141,9 @@ impl Vm {
     ///
     /// Nobody else may use the VM.
     pub unsafe fn free_xen_ports(&self) {
+        // What frees entries is code of this module, which may go with the VM.
+        // SAFETY: The VM is there.
+        unsafe { kernel::bindings::srcu_barrier(&raw mut (*self.as_ptr()).srcu) };
         let mut number = 0;
         while let Some(entry) = next(self, &mut number) {
             // SAFETY: The VM is there, and nobody else uses the table. What is in it was a box.
@@ -164,14 +155,30 @@ impl Vm {
     }
 }
 
-fn find(vm: &Vm, number: u32) -> Option<NonNull<Assigned>> {
+/// Frees an entry that nobody uses any more.
+///
+/// # Safety
+///
+/// `head` must be that of a boxed entry, which is given up.
+unsafe extern "C" fn free(head: *mut kernel::bindings::callback_head) {
+    // SAFETY: The entry begins with it, and is the caller's.
+    drop(unsafe { KBox::from_raw(head.cast::<Entry>()) });
+}
+
+/// Waits until nobody uses what the table of `vm` has no more.
+fn wait_for_users(vm: &Vm) {
+    // SAFETY: The VM is alive.
+    unsafe { kernel::bindings::synchronize_srcu(&raw mut (*vm.as_ptr()).srcu) };
+}
+
+fn find(vm: &Vm, number: u32) -> Option<NonNull<Entry>> {
     // SAFETY: The VM is alive. The function reads the table under RCU.
     let entry = unsafe { bindings::kvmrs_xen_port_find(vm.as_ptr(), number as c_int) };
     NonNull::new(entry.cast())
 }
 
 /// The first entry from `number` on, which becomes its number.
-fn next(vm: &Vm, number: &mut c_int) -> Option<NonNull<Assigned>> {
+fn next(vm: &Vm, number: &mut c_int) -> Option<NonNull<Entry>> {
     // SAFETY: The VM is alive. The caller keeps others from changing the table.
     let entry = unsafe { bindings::kvmrs_xen_port_next(vm.as_ptr(), number) };
     NonNull::new(entry.cast())

@@ -10,8 +10,8 @@ use kvm_bindings as bindings;
 ///
 /// # Invariants
 ///
-/// C keeps the vCPU for as long as there is a reference, and has set its timer up. All that is not
-/// atomic is only changed by the task that has the vCPU.
+/// C keeps the vCPU for as long as there is a reference, and has set its timer up once and for all. It stops the
+/// timer before it lets go of the vCPU.
 #[repr(transparent)]
 pub struct Timer(Opaque<bindings::kvm_vcpu_xen>);
 
@@ -49,35 +49,30 @@ impl Timer {
         unsafe { (&raw const (*self.0.get()).timer_virq).read_volatile() }
     }
 
-    /// It has that port from now on. For the task that has the vCPU.
-    #[inline(always)]
-    pub fn set_port(&self, port: u32) {
-        // SAFETY: As above.
-        unsafe { (&raw mut (*self.0.get()).timer_virq).write_volatile(port) };
-    }
-
-    /// Stops it, and waits for its interrupt.
+    /// Stops it, and waits for its interrupt. That costs little if it is stopped.
     pub fn stop(&self) -> Stopped<'_> {
         // SAFETY: By the type's invariant the timer is set up. Its interrupt takes no lock that this task has.
         unsafe { kernel::bindings::hrtimer_cancel(&raw mut (*self.0.get()).timer) };
         Stopped(self)
     }
-
-    /// Takes note that its interrupt has done what it does.
-    #[inline(always)]
-    pub fn is_stopped(&self) -> Stopped<'_> {
-        Stopped(self)
-    }
 }
 
-/// A timer that does not interrupt.
+/// A timer that does not interrupt, as its task has stopped it. Only that task starts it.
 #[must_use]
 pub struct Stopped<'a>(&'a Timer);
 
 impl Stopped<'_> {
+    /// It has that port from now on, or none if that is 0.
+    #[inline(always)]
+    pub fn set_port(self, port: u32) {
+        // SAFETY: By the invariant of `Timer` the vCPU is there, and the field is one word.
+        unsafe { (&raw mut (*self.0 .0.get()).timer_virq).write_volatile(port) };
+    }
+
     /// It interrupts when the host's monotonic clock is at `at`.
     pub fn start(self, at: u64) {
-        // SAFETY: By the invariant of `Timer` the timer is set up.
+        // SAFETY: By the invariant of `Timer` the timer is set up, and the vCPU stays until it is stopped. The
+        // timer has a lock of its own.
         unsafe { bindings::kvmrs_xen_start_timer(self.0 .0.get(), at) };
     }
 

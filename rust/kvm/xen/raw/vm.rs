@@ -31,7 +31,8 @@ impl Vm {
     /// The cache of the guest's `shared_info`.
     #[inline(always)]
     pub fn xen_shared_info(&self) -> &Gpc {
-        // SAFETY: The VM is alive. C initialises the cache when it makes the VM, and keeps it as long.
+        // SAFETY: The VM is alive. C initialises the cache when it makes the VM, before userspace and vCPUs come,
+        // and keeps it as long. Nobody else asks for it.
         unsafe { Gpc::from_raw(&raw mut (*self.xen()).shinfo_cache) }
     }
 
@@ -69,10 +70,11 @@ impl Vm {
         unsafe { bindings::kvm_get_wall_clock_epoch(self.as_ptr()) }
     }
 
-    /// The guest is to be told of its clocks anew, before its vCPUs enter it.
-    pub fn renew_clocks(&self) {
-        // SAFETY: The VM is alive.
-        unsafe { bindings::kvmrs_renew_clocks(self.as_ptr()) };
+    /// Userspace has configured this, which was looked at. Takes `xen_lock`. KVM counts the VMs that have an MSR for
+    /// hypercall pages, and tells guests of their clocks anew if need be.
+    pub fn configure_xen(&self, config: &bindings::kvm_xen_hvm_config) {
+        // SAFETY: The VM is alive. The function only reads the configuration.
+        unsafe { bindings::kvmrs_xen_configure(self.as_ptr(), config) };
     }
 }
 
@@ -102,16 +104,6 @@ impl XenLock<'_> {
     pub fn set_upcall_vector(&self, vector: u8) {
         // SAFETY: As above.
         unsafe { (&raw mut (*self.vm().xen()).upcall_vector).write_volatile(vector) };
-    }
-
-    /// What userspace wants of KVM from now on. KVM counts the VMs that have an MSR for hypercall pages.
-    pub fn set_config(&self, config: &bindings::kvm_xen_hvm_config) {
-        // SAFETY: The VM is alive, and the lock held. The function counts only what changes.
-        unsafe {
-            let old = &raw mut (*self.vm().xen()).hvm_config;
-            bindings::kvmrs_xen_count((*old).msr != 0, config.msr != 0);
-            old.write(*config);
-        }
     }
 
     /// The pages that userspace has brought for guests of that layout: where, and how many.

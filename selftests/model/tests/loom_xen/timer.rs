@@ -80,7 +80,7 @@ impl Clocked {
     }
 
     fn end(&self) {
-        timer::stop(&self.timer);
+        let _ = timer::stop(&self.timer);
         assert_eq!(self.timer.armed_for(), None);
         self.world.close();
     }
@@ -165,7 +165,7 @@ fn a_timer_that_was_stopped_tells_nobody() {
     explore("xen, a timer that was stopped tells nobody", 5, || {
         let clocked = Clocked::new();
         clocked.race(|clocked| {
-            timer::stop(&clocked.timer);
+            let _ = timer::stop(&clocked.timer);
             let before = clocked.is_pending();
             clocked.interrupt();
             assert_eq!(clocked.is_pending(), before);

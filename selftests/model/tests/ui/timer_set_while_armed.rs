@@ -13,6 +13,10 @@ fn started_twice(stopped: Stopped<'_>) {
     stopped.restart(); //~ E0382
 }
 
+fn another_port_while_armed(timer: &Timer) {
+    timer.set_port(1); //~ E0599
+}
+
 fn forged(timer: &Timer) {
     Stopped(timer).start(10); //~ E0423
 }

@@ -7,7 +7,7 @@ use super::test;
 use crate::clock::wait_for;
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
-use kvm_bindings::KVM_XEN_VCPU_ATTR_TYPE_TIMER;
+use kvm_bindings::{kvm_clock_data, KVM_XEN_VCPU_ATTR_TYPE_TIMER};
 use kvmtest::vm::BASE;
 use kvmtest::xen;
 use kvmtest::xen_attr::{Attribute, Words};
@@ -20,6 +20,7 @@ use std::time::Duration;
 pub const TESTS: &[Test] = &[
     test("xen_timer_attribute", attribute),
     test("xen_timer_calls", calls),
+    test("xen_timer_at_zero", at_zero),
     test("xen_timer_refused", refused),
     test("xen_timer_races", races),
 ];
@@ -84,6 +85,33 @@ impl Timer {
             self.set(PORT, soon)?;
             change()?;
             if self.now()? < soon {
+                return Ok(());
+            }
+            self.0.memory.write(self.place(PORT).0, &[0]);
+        }
+    }
+
+    /// Sets it to 0, which is soon on the guest's clock.
+    fn set_to_zero(&mut self, width: Layout) -> Result<()> {
+        let clock = kvm_clock_data {
+            clock: 0u64.wrapping_sub(SOON),
+            ..Default::default()
+        };
+        self.0.vm.fd.set_clock(&clock).context("KVM_SET_CLOCK")?;
+        self.set_by_vcpu_op(width, 0)
+    }
+
+    /// As above, and lets `change` change it before it goes off.
+    fn change_before_zero(
+        &mut self,
+        width: Layout,
+        change: impl Fn(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        loop {
+            self.set(PORT, 0)?;
+            self.set_to_zero(width)?;
+            change(self)?;
+            if self.now()? > SOON {
                 return Ok(());
             }
             self.0.memory.write(self.place(PORT).0, &[0]);
@@ -203,6 +231,26 @@ fn calls(backend: &str) -> Result<()> {
             timer.comes(PORT).context("a time that is no time")?;
         }
     }
+    Ok(())
+}
+
+/// The guest's clock is about to be at 0 again, and the guest sets the timer to that. Whatever 0 means elsewhere: the
+/// timer is not stopped, and can be, also by taking its channel away.
+fn at_zero(backend: &str) -> Result<()> {
+    for width in Layout::ALL {
+        let mut timer = Timer::new(backend, Layout::Native)?;
+        timer.set_to_zero(width)?;
+        timer.comes(PORT).context("a time to come")?;
+        let stop = Call::new(VCPU, &[STOP_TIMER, 0]);
+        timer.change_before_zero(width, |timer| is_zero(timer.call(width, stop)?))?;
+        timer
+            .does_not_come(PORT)
+            .context("a timer that was stopped")?;
+        timer.change_before_zero(width, |timer| timer.set(0, 0))?;
+        timer.does_not_come(PORT).context("no channel")?;
+    }
+    // The last vCPU of these went with a timer that has no channel. Its memory must not be used any more.
+    sleep(ENOUGH);
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 /// A vCPU, and what it has in its virtual memory. Its own id is 0.
 pub struct Caller<'a> {
     runner: &'a Runner,
+    slots: SlotsHeld<'a>,
     memory: Vec<(u64, Vec<u8>)>,
     sleeps: Mutex<Vec<Option<u64>>>,
     /// What its ports lead to.
@@ -36,6 +37,7 @@ impl<'a> Caller<'a> {
     pub fn new(runner: &'a Runner, memory: Vec<(u64, Vec<u8>)>) -> Self {
         Self {
             runner,
+            slots: SlotsHeld::new(runner.vm()),
             memory,
             sleeps: Mutex::new(Vec::new()),
             ports: BTreeMap::new(),
@@ -43,6 +45,11 @@ impl<'a> Caller<'a> {
             version: AtomicU32::new(0),
             gave_way: Counter::default(),
         }
+    }
+
+    /// Its hold of the slots.
+    pub fn slots(&mut self) -> &mut SlotsHeld<'a> {
+        &mut self.slots
     }
 
     /// The vCPU.
@@ -76,7 +83,7 @@ impl<'a> Caller<'a> {
     }
 
     /// What a port leads to.
-    pub fn assigned<'s>(&'s self, _slots: &'s SlotsHeld<'_>, number: u32) -> Option<&'s Assigned> {
+    pub fn assigned(&self, number: u32) -> Option<&Assigned> {
         self.ports.get(&number)
     }
 
@@ -99,7 +106,7 @@ impl<'a> Caller<'a> {
     }
 
     /// Sleeps.
-    pub fn sleep(&self, _slots: &mut SlotsHeld<'_>, timeout: Option<u64>) {
+    pub fn sleep(&mut self, timeout: Option<u64>) {
         lockdep::might_sleep("a poll");
         lock(&self.sleeps).push(timeout);
     }

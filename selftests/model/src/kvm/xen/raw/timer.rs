@@ -45,20 +45,10 @@ impl Timer {
         self.port.load(SeqCst)
     }
 
-    /// It has that port from now on.
-    pub fn set_port(&self, port: u32) {
-        self.port.store(port, SeqCst);
-    }
-
     /// Stops it, and waits for the interrupt.
     pub fn stop(&self) -> Stopped<'_> {
         lock(&self.armed).0 = false;
         drop(lock(&self.running));
-        Stopped(self)
-    }
-
-    /// Takes note that the interrupt has done what it does.
-    pub fn is_stopped(&self) -> Stopped<'_> {
         Stopped(self)
     }
 
@@ -83,6 +73,11 @@ impl Timer {
 pub struct Stopped<'a>(&'a Timer);
 
 impl Stopped<'_> {
+    /// It has that port from now on.
+    pub fn set_port(self, port: u32) {
+        self.0.port.store(port, SeqCst);
+    }
+
     /// The host is to interrupt at this time of its own.
     pub fn start(self, at: u64) {
         *lock(&self.0.armed) = (true, at);
