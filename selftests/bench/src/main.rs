@@ -21,6 +21,7 @@ mod nodes;
 mod sample;
 mod scenarios;
 mod vm;
+mod xen;
 
 use anyhow::{bail, Context, Result};
 use sample::Samples;

@@ -6,6 +6,7 @@
 
 use crate::sample::{Kind, Samples};
 use crate::vm::{Path, Vm};
+use crate::xen;
 use anyhow::{ensure, Result};
 use kvmtest::guest::Program;
 use kvmtest::idle::IdleSet;
@@ -17,7 +18,7 @@ use std::ops::Range;
 pub type Scenario = fn(&mut Samples) -> Result<()>;
 
 /// By name, in the order of running.
-pub const SCENARIOS: [(&str, Scenario); 10] = [
+pub const SCENARIOS: [(&str, Scenario); 13] = [
     ("small", small),
     ("huge", huge),
     ("sparse", sparse),
@@ -28,6 +29,9 @@ pub const SCENARIOS: [(&str, Scenario); 10] = [
     ("clock", clock),
     ("discard", discard),
     ("far", far),
+    ("xen-runstate", xen::runstate),
+    ("xen-events", xen::events),
+    ("xen-calls", xen::calls),
 ];
 
 /// The smallest sizes. Below, a scenario's samples say how many times as large it is.

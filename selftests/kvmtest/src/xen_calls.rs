@@ -39,6 +39,10 @@ const GPA: u64 = 0x2_0000;
 const SLOT: u32 = 6;
 /// wrmsr; out %eax, $17; hlt
 const CODE: [u8; 5] = [0x0f, 0x30, 0xe7, DONE_PORT as u8, 0xf4];
+/// 1: call *%edi; dec %esi; jnz 1b; out %eax, $17; hlt
+const LOOP: [u8; 8] = [0xff, 0xd7, 0x4e, 0x75, 0xfb, 0xe7, DONE_PORT as u8, 0xf4];
+/// Where that is.
+const REPEAT: u64 = GPA + 16;
 /// Where a call returns to: behind wrmsr.
 const RETURN: u64 = GPA + 2;
 /// The return address is the only thing on the stack.
@@ -120,6 +124,7 @@ impl Caller {
     pub fn new(vm: &Vm, vcpu: &mut Vcpu) -> Result<Self> {
         let memory = Memory::new(PAGES * PAGE_4K, Backing::Small)?;
         memory.write(0, &CODE);
+        memory.write(REPEAT - GPA, &LOOP);
         memory.write(STACK - GPA, &RETURN.to_le_bytes());
         write_tables(&memory);
         let slot = Slot {
@@ -170,6 +175,20 @@ impl Caller {
             "the guest got {result:#x} from userspace"
         );
         Ok(answer)
+    }
+
+    /// Calls `times` times without a stop, in the kernel's mode of 32 bits. Gives the kernel's last answer. The
+    /// loop needs the registers of all parameters but the first three.
+    pub fn repeat(&self, vcpu: &mut Vcpu, call: Call, times: u32) -> Result<i32> {
+        vcpu.fd
+            .set_sregs(&mode(vcpu.fd.get_sregs()?, Layout::Compat, 0))?;
+        let ended = vcpu.run(&kvm_regs {
+            rip: REPEAT,
+            rsi: times.into(),
+            rdi: CALLS + call.number * CALL,
+            ..registers(Layout::Compat, call)
+        })?;
+        Ok(ended.rax as i32)
     }
 
     /// The same in the kernel's mode, of 32 bits.
