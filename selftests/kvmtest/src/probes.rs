@@ -10,6 +10,7 @@ use std::io::Write as _;
 /// The directory of the kernel's tracer.
 pub const TRACING: &str = "/sys/kernel/tracing";
 const EVENTS: &str = "/sys/kernel/tracing/kprobe_events";
+const SYMBOLS: &str = "/proc/kallsyms";
 /// What the probes are called, and where they are counted.
 const NAME: &str = "kvm_selftest";
 
@@ -20,6 +21,56 @@ pub enum Whose {
     All,
     /// Those of the thread that asks.
     Mine,
+    /// Those of the functions there.
+    Of(Code),
+}
+
+impl Whose {
+    /// As a condition of the tracer's.
+    fn filter(self) -> Option<String> {
+        match self {
+            Self::All => None,
+            Self::Mine => Some(format!(
+                "common_pid == {}",
+                rustix::thread::gettid().as_raw_nonzero()
+            )),
+            Self::Of(Code { start, end }) => {
+                Some(format!("caller >= {start:#x} && caller < {end:#x}"))
+            }
+        }
+    }
+}
+
+/// Functions of a module that follow each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Code {
+    start: u64,
+    end: u64,
+}
+
+impl Code {
+    /// From the first function of `module` whose name begins so to the last one, without the latter.
+    pub fn of(module: &str, begin: &str) -> Result<Self> {
+        let text = sysfs::read(SYMBOLS)?;
+        let places = text
+            .lines()
+            .filter_map(|line| place_of(line, module, begin));
+        let places: Vec<u64> = places.collect();
+        let both = places.iter().min().zip(places.iter().max());
+        let (&start, &end) = both.with_context(|| format!("{module} has no {begin}*"))?;
+        Ok(Self { start, end })
+    }
+}
+
+/// Address, kind, name, module in brackets. Functions are of the kind "t".
+fn place_of(line: &str, module: &str, begin: &str) -> Option<u64> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [address, kind, name, owner] = words[..] else {
+        return None;
+    };
+    let wanted = kind.eq_ignore_ascii_case("t") && name.starts_with(begin);
+    let wanted = wanted && owner.trim_matches(['[', ']']) == module;
+    u64::from_str_radix(address, 16).ok().filter(|_| wanted)
 }
 
 /// Probes on some functions. There can be one object of this kind at a time.
@@ -40,14 +91,19 @@ impl Probes {
     pub fn new(functions: &[&str], whose: Whose) -> Result<Self> {
         let instance = format!("{TRACING}/instances/{NAME}");
         fs::create_dir(&instance).context("making an instance of the tracer")?;
-        let thread = rustix::thread::gettid().as_raw_nonzero();
         let mut probes = Self {
             instance,
             count: 0,
-            filter: (whose == Whose::Mine).then(|| format!("common_pid == {thread}")),
+            filter: whose.filter(),
         };
         for function in functions {
-            add(&format!("p:{NAME}/on{} {function}", probes.count))
+            // The address that the function returns to is the first thing on the stack.
+            let caller = if matches!(whose, Whose::Of(_)) {
+                "caller=$stack0:x64"
+            } else {
+                ""
+            };
+            add(&format!("p:{NAME}/on{} {function} {caller}", probes.count))
                 .with_context(|| format!("probing {function}"))?;
             probes.count += 1;
         }
@@ -78,6 +134,13 @@ impl Probes {
             }
         }
         Ok(sum)
+    }
+
+    /// The number of calls of each function so far.
+    pub fn each(&self) -> Result<Vec<usize>> {
+        let text = self.trace()?;
+        let calls = |number| text.matches(&format!(": on{number}: ")).count();
+        Ok((0..self.count).map(calls).collect())
     }
 
     /// A line for each call so far, in their order. "on0:" is in that of the first function.
@@ -115,6 +178,32 @@ impl Drop for Probes {
         gone.expect("nobody else uses the instance");
         for number in 0..self.count {
             add(&format!("-:{NAME}/on{number}")).expect("the probe is off");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place_of;
+
+    #[test]
+    fn lines_of_the_kernels_symbols_are_read() {
+        let place = |line| place_of(line, "kvm", "kvm_xen_");
+        assert_eq!(
+            place("00000000000000f0 t kvm_xen_start_timer\t[kvm]"),
+            Some(0xf0)
+        );
+        assert_eq!(
+            place("00000000000000f0 T kvm_xen_hypercall\t[kvm]"),
+            Some(0xf0)
+        );
+        for other in [
+            "00000000000000f0 b kvm_xen_enabled\t[kvm]",
+            "00000000000000f0 t kvm_xen_helper\t[kvm_rs]",
+            "00000000000000f0 t xen_timer_callback\t[kvm]",
+            "00000000000000f0 T kvm_xen_hypercall",
+        ] {
+            assert_eq!(place(other), None);
         }
     }
 }
