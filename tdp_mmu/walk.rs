@@ -62,21 +62,37 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Visits what lies in the range of a table.
     fn walk_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
         let level = table.level();
+        if self.picks_from(table) {
+            return self.pick_from_table(table, level);
+        }
         let (cells, mut next) = self.entries_in_range(table);
         for cell in cells {
             let gfn = next;
             next = gfn.add(level.pages());
-            let mut spte = cell.load();
-            if !spte.is_present() || self.wants_none_of(gfn, level) {
-                continue;
-            }
-            if self.visitor.wants(spte, level) {
-                self.visit(table, gfn)?;
-                spte = cell.load();
-            }
-            if level > self.min_level && spte.is_table(level) {
-                self.descend(table, gfn)?;
-            }
+            self.walk_entry(table, level, cell, gfn)?;
+        }
+        Ok(())
+    }
+
+    /// Visits an entry of a table of `level`, and what lies below it.
+    #[inline(always)]
+    fn walk_entry(
+        &mut self,
+        table: Table<'r>,
+        level: Level,
+        cell: &SpteCell,
+        gfn: Gfn,
+    ) -> Result<(), Halt> {
+        let mut spte = cell.load();
+        if !spte.is_present() {
+            return Ok(());
+        }
+        if self.visitor.wants(spte, level) {
+            self.visit(table, gfn)?;
+            spte = cell.load();
+        }
+        if level > self.min_level && spte.is_table(level) {
+            self.descend(table, gfn)?;
         }
         Ok(())
     }
@@ -99,9 +115,8 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Visits what lies in the range of a table of 4K leaves.
     #[inline(always)]
     fn walk_4k_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
-        let first = self.range.start.max(table.gfn());
-        if self.visitor.next_wanted(first).is_some() {
-            return self.pick_from_4k_table(table);
+        if self.picks_from(table) {
+            return self.pick_from_table(table, Level::PG_4K);
         }
         let (cells, mut next) = self.entries_in_range(table);
         for cell in cells {
@@ -115,28 +130,26 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         Ok(())
     }
 
-    /// Visits the wanted frames that lie in the range of a table of 4K leaves.
+    /// Whether the visitor picks frames.
     #[inline(always)]
-    fn pick_from_4k_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
-        let mut next = self.range.start.max(table.gfn());
-        while let Some(gfn) = self.visitor.next_wanted(next) {
-            let Some(cell) = table.cell_for(gfn).filter(|_| gfn < self.range.end) else {
-                break;
-            };
-            next = gfn.add(1);
-            let spte = cell.load();
-            if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
-                self.visit(table, gfn)?;
-            }
-        }
-        Ok(())
+    fn picks_from(&self, table: Table<'r>) -> bool {
+        let first = self.range.start.max(table.gfn());
+        self.visitor.next_wanted(first).is_some()
     }
 
-    /// Whether the visitor picks frames, and none that the entry of `level` at `gfn` spans.
+    /// Visits the entries that span wanted frames, in the range of a table of `level`.
     #[inline(always)]
-    fn wants_none_of(&self, gfn: Gfn, level: Level) -> bool {
-        let next = self.visitor.next_wanted(gfn.max(self.range.start));
-        next.is_some_and(|next| next >= gfn.add(level.pages()))
+    fn pick_from_table(&mut self, table: Table<'r>, level: Level) -> Result<(), Halt> {
+        let mut next = self.range.start.max(table.gfn());
+        while let Some(wanted) = self.visitor.next_wanted(next) {
+            let Some(cell) = table.cell_for(wanted).filter(|_| wanted < self.range.end) else {
+                break;
+            };
+            let gfn = wanted.round_down(level);
+            next = gfn.add(level.pages());
+            self.walk_entry(table, level, cell, gfn)?;
+        }
+        Ok(())
     }
 
     /// The entries of a table that lie in the range, and the first frame of the first of them.
