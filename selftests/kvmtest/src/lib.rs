@@ -14,10 +14,13 @@
 //! - [`qemu`], [`qmp`]: a whole guest in QEMU, and what QEMU is told
 //! - [`kernel_log`]: what the kernel warns about
 //! - [`ioctls`]: calls of KVM's by number, for who makes wrong ones
+//! - [`beside`], [`cpu`]: work of other threads, where threads run and before whom
 //! - [`mark`]: marks in the stream of instructions
 //! - [`sysfs`]: the files of the kernel's settings
 
 pub mod backend;
+pub mod beside;
+pub mod cpu;
 pub mod debugfs;
 pub mod guest;
 pub mod idle;

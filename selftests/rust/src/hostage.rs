@@ -6,9 +6,9 @@
 //! keeps it there in the middle. A process of the same memory waits for it, on the other processor.
 
 use crate::clock::wait_for;
-use crate::cpu;
 use crate::harness::Skip;
 use anyhow::{bail, ensure, Result};
+use kvmtest::cpu;
 use std::ffi::{c_int, c_void};
 use std::hint::spin_loop;
 use std::io::Error;

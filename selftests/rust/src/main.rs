@@ -13,9 +13,7 @@
 //! Runs the tests named, or all, and prints KTAP, or with --json one object a line. The exit code
 //! is kselftest's. --list prints what there is as JSON. The commands have boots or lists of their own.
 
-mod beside;
 mod clock;
-mod cpu;
 mod differential;
 mod harness;
 mod hostage;

@@ -6,11 +6,11 @@
 //! channels, clocks, timers, the states of vCPUs. The guest's own program judges what it got
 //! (selftests/guest/src/xen.rs).
 
-use crate::beside::beside;
 use crate::clock::repeat;
-use crate::cpu;
 use crate::harness;
 use anyhow::{bail, ensure, Context, Result};
+use kvmtest::beside::beside;
+use kvmtest::cpu;
 use kvmtest::memory::MIB;
 use kvmtest::qemu::{self, Qemu};
 use kvmtest::qmp::Qmp;

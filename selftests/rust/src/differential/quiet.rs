@@ -2,9 +2,9 @@
 
 //! A machine in which nothing happens by itself: what happens to one VM happens to the other.
 
-use crate::cpu;
 use crate::swap::Swap;
 use anyhow::Result;
+use kvmtest::cpu;
 use kvmtest::sysfs::{self, Setting, EAGER_SPLIT, NX_HUGE_PAGES, NX_RATIO};
 
 /// Recovery, merging, balancing, compaction and khugepaged do nothing. All get their old value back.

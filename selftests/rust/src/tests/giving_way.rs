@@ -4,9 +4,9 @@
 //! mapped, and do not flush for it. So no TLB may hold it any more.
 
 use super::{interrupt_at_once, reported};
-use crate::beside::beside;
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Result};
+use kvmtest::beside::beside;
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};

@@ -4,13 +4,13 @@
 //! ("refreshes"), and for whom it waits then.
 
 use super::{interrupt_at_once, reported, test};
-use crate::beside::beside;
 use crate::clock::wait_for;
 use crate::harness::{Skip, Test};
 use crate::hostage;
 use crate::torture;
 use anyhow::{bail, ensure, Context, Result};
 use kvmtest::backend::RUST;
+use kvmtest::beside::beside;
 use kvmtest::kernel_log::KernelLog;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};

@@ -4,12 +4,12 @@
 //! check finds nothing wrong.
 
 use super::{mixed, test};
-use crate::beside::beside;
 use crate::clock::repeat;
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
 use kvmtest::backend::{self, C, RUST};
+use kvmtest::beside::beside;
 use kvmtest::guest;
 use kvmtest::inside::Inside;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};

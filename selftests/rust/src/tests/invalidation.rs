@@ -3,13 +3,13 @@
 //! What an invalidation costs others, and what may happen while it goes on.
 
 use super::{interrupt_at_once, mixed, test};
-use crate::beside::beside;
 use crate::clock::repeat;
-use crate::cpu;
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
 use kvmtest::backend::{C, RUST};
+use kvmtest::beside::beside;
+use kvmtest::cpu;
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};

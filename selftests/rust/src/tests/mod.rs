@@ -38,9 +38,9 @@ mod xen_runstate;
 mod xen_timer;
 mod xen_width;
 
-use crate::beside::beside;
 use crate::harness::Test;
 use anyhow::{bail, ensure, Result};
+use kvmtest::beside::beside;
 use kvmtest::memory::{Backing, Memory, MIB};
 use kvmtest::sysfs::{self, Setting};
 use kvmtest::vcpu::Vcpu;

@@ -3,11 +3,11 @@
 //! The states that KVM keeps for a vCPU of a Xen guest: how long it was in each.
 
 use super::{interrupt_at_once, reported, test};
-use crate::beside::beside;
-use crate::cpu;
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
 use kvmtest::backend::RUST;
+use kvmtest::beside::beside;
+use kvmtest::cpu;
 use kvmtest::memory::{Backing, Memory, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
 use kvmtest::vcpu::Vcpu;

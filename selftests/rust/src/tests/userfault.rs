@@ -7,10 +7,10 @@
 //! they drop is faulted in again, but nobody is asked again for a page that is there.
 
 use super::{alone_and_beside_other_slot, long};
-use crate::beside::beside;
 use crate::clock::{repeat, wait_for};
 use crate::harness::Test;
 use anyhow::{ensure, Result};
+use kvmtest::beside::beside;
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::userfault::{Kind, Userfault};

@@ -4,9 +4,9 @@
 //! kernel writes them, another vCPU reads them, and must never see a part of the old with a part of the new.
 
 use super::long;
-use crate::beside::beside;
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
+use kvmtest::beside::beside;
 use kvmtest::memory::{Backing, Memory, PAGE_4K};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{Vm, BASE};

@@ -3,10 +3,10 @@
 //! A Xen guest that changes its width while events come: each event is one of the old width or one of the new.
 
 use super::long;
-use crate::beside::beside;
 use crate::harness::Test;
 use crate::rng::Rng;
 use anyhow::{bail, ensure, Context, Result};
+use kvmtest::beside::beside;
 use kvmtest::xen::{self, TIME, UPCALL};
 use kvmtest::xen_guest::{XenGuest, INFO, SHARED};
 use kvmtest::xen_layout::Layout;
