@@ -121,7 +121,7 @@ pub fn clear_dirty_slot(lock: &mut MmuLock<'_, Shared>, slot: &MemSlot) {
 }
 
 /// What says that a page was, or may be, written.
-fn dirty_bits(vm: &Vm, role: Role) -> LeafBits {
+pub(super) fn dirty_bits(vm: &Vm, role: Role) -> LeafBits {
     if leaf::needs_write_protection(vm, role) {
         LeafBits::writable()
     } else {
@@ -152,18 +152,24 @@ impl<M: Locked> Visitor<M> for ClearMasked {
 
     #[inline(always)]
     fn visit(&mut self, entry: Entry<'_, M>, _context: &mut VisitContext<'_, '_>) -> Step {
-        let cx = entry.cx();
-        let wanted = entry.spte().has(self.bits.mask());
-        match entry.state() {
-            State::Leaf(leaf) if wanted => match leaf.clear(self.bits) {
-                Ok(change) => {
-                    report::spte_changed(&cx, &change);
-                    Step::Next
-                }
-                Err(_) => Step::Again,
-            },
-            _ => Step::Next,
-        }
+        clear_leaf(entry, self.bits)
+    }
+}
+
+/// Takes `bits` from a leaf that has any of them.
+#[inline(always)]
+pub(super) fn clear_leaf<M: Locked>(entry: Entry<'_, M>, bits: LeafBits) -> Step {
+    let cx = entry.cx();
+    let wanted = entry.spte().has(bits.mask());
+    match entry.state() {
+        State::Leaf(leaf) if wanted => match leaf.clear(bits) {
+            Ok(change) => {
+                report::spte_changed(&cx, &change);
+                Step::Next
+            }
+            Err(_) => Step::Again,
+        },
+        _ => Step::Next,
     }
 }
 
@@ -219,18 +225,27 @@ impl<M: Locked> Visitor<M> for WriteTrack {
 
     #[inline(always)]
     fn visit(&mut self, entry: Entry<'_, M>, context: &mut VisitContext<'_, '_>) -> Step {
-        let cx = entry.cx();
-        let State::Leaf(leaf) = entry.state() else {
-            return Step::Next;
-        };
-        match leaf.write_track() {
-            Ok((change, flush)) => {
-                account(&cx, change);
-                context.flush.add(flush);
-                Step::Next
-            }
-            Err(_) => Step::Again,
+        track_leaf(entry, context)
+    }
+}
+
+/// Makes writes to a leaf fault until somebody was asked.
+#[inline(always)]
+pub(super) fn track_leaf<M: Locked>(
+    entry: Entry<'_, M>,
+    context: &mut VisitContext<'_, '_>,
+) -> Step {
+    let cx = entry.cx();
+    let State::Leaf(leaf) = entry.state() else {
+        return Step::Next;
+    };
+    match leaf.write_track() {
+        Ok((change, flush)) => {
+            account(&cx, change);
+            context.flush.add(flush);
+            Step::Next
         }
+        Err(_) => Step::Again,
     }
 }
 

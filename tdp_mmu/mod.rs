@@ -30,6 +30,7 @@ pub mod dirty;
 pub mod each_root;
 pub mod fast;
 pub mod fault;
+pub mod harvest;
 pub mod inside;
 pub mod leaf;
 pub mod lookup;

@@ -15,6 +15,7 @@ use super::{
     walk::walk, //
 };
 use crate::kvm::{
+    log::TakenLog,
     table::{
         report::{self, SplitResult},
         Leaf, LinkError, SplitMemory, Table, TableMemory, TransitionError,
@@ -96,8 +97,10 @@ pub fn split_for_fault<'r>(
 
 /// Splits all huge pages above a level, each into one level less at a time: the walk goes on into
 /// the new table and finds what is still to be split there.
-struct SplitHuge {
+struct SplitHuge<'a> {
     target: Level,
+    /// If there are such, only huge pages around dirty ones.
+    taken: Option<&'a TakenLog<'a>>,
     memory: Option<SplitMemory>,
     /// The huge page that memory is wanted for.
     waiting: Option<HugePage>,
@@ -112,7 +115,12 @@ struct HugePage {
     level: Level,
 }
 
-impl<M: Locked> Visitor<M> for SplitHuge {
+impl<M: Locked> Visitor<M> for SplitHuge<'_> {
+    #[inline(always)]
+    fn next_wanted(&self, gfn: Gfn) -> Option<Gfn> {
+        self.taken.map(|taken| taken.next(gfn))
+    }
+
     #[inline(always)]
     fn min_level(&self) -> Level {
         self.target.above().unwrap_or(Level::MAX)
@@ -165,10 +173,26 @@ pub fn try_split_huge_pages<M: Locked>(
     range: GfnRange,
     target: Level,
 ) {
+    try_split(lock, slot, range, target, None);
+}
+
+/// As above, down to small pages, where pages were taken out of the log.
+pub fn try_split_taken(lock: &mut MmuLock<'_, Shared>, taken: &TakenLog<'_>) {
+    try_split(lock, taken.slot(), taken.range(), Level::PG_4K, Some(taken));
+}
+
+fn try_split<M: Locked>(
+    lock: &mut MmuLock<'_, M>,
+    slot: &MemSlot,
+    range: GfnRange,
+    target: Level,
+    taken: Option<&TakenLog<'_>>,
+) {
     let filter = RootFilter::VALID.of(slot.address_space());
     for_each_root(lock, filter, |lock, root| {
         let mut visitor = SplitHuge {
             target,
+            taken,
             memory: None,
             waiting: None,
             failed: false,

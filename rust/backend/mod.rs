@@ -75,6 +75,8 @@ const MMU_OPS: bindings::kvm_backend_mmu_ops = bindings::kvm_backend_mmu_ops {
     wrprot_slot: Some(slots::wrprot_slot),
     clear_dirty_slot: Some(slots::clear_dirty_slot),
     clear_dirty_pt_masked: Some(slots::clear_dirty_pt_masked),
+    harvest_dirty_log: Some(slots::harvest_dirty_log),
+    rearm_dirty_log: Some(slots::rearm_dirty_log),
     write_protect_gfn: Some(slots::write_protect_gfn),
     try_split_huge_pages: Some(slots::try_split_huge_pages),
     recover_huge_pages: Some(slots::recover_huge_pages),

@@ -54,6 +54,7 @@ pub use lock::{
 };
 pub use memory::{
     host,
+    log,
     Announced,
     AnySlots,
     AnyVm,

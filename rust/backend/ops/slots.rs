@@ -4,6 +4,7 @@
 
 use crate::{
     kvm::{
+        log::{TakenLog, WantedLog},
         Exclusive,
         Gfn,
         GfnRange,
@@ -13,10 +14,12 @@ use crate::{
         MmuLock,
         Shared,
         SlotsHeld,
+        SlotsLocked,
         Vm, //
     },
     tdp_mmu::{self, dirty::LogBy}, //
 };
+use core::slice;
 use kernel::ffi::{c_int, c_ulong};
 use kvm_bindings as bindings;
 
@@ -140,6 +143,53 @@ pub(in crate::backend) unsafe extern "C" fn clear_dirty_pt_masked(
         LogBy::DirtyBits
     };
     tdp_mmu::dirty::clear_dirty_masked(&lock, named.slot(), Gfn::new(gfn), mask as u64, log_by);
+}
+
+/// Takes out of the dirty log what userspace wants of it (`kvm_arch_harvest_dirty_log`).
+///
+/// # Safety
+///
+/// `kvm` is a live VM, `slot` is held, `slots_lock` is held. `bitmap` has so many words, which are the
+/// task's alone.
+pub(in crate::backend) unsafe extern "C" fn harvest_dirty_log(
+    kvm: *mut bindings::kvm,
+    slot: *mut bindings::kvm_memory_slot,
+    first: c_ulong,
+    nr_words: c_ulong,
+    bitmap: *mut c_ulong,
+    all: bool,
+) {
+    // SAFETY: The VM is live, the slot held.
+    let named = unsafe { NamedSlot::new(kvm, slot) };
+    // SAFETY: `slots_lock` is held.
+    let locked = unsafe { SlotsLocked::assume(named.vm()) };
+    // SAFETY: The words are there, and nobody else's.
+    let words = unsafe { slice::from_raw_parts_mut(bitmap.cast::<u64>(), nr_words) };
+    let wanted = WantedLog::new(&locked, named.slot(), first, words, all);
+    tdp_mmu::harvest::harvest(wanted).into_caller();
+}
+
+/// Makes writes to pages count again that were in a dirty ring, once TLBs are flushed
+/// (`kvm_arch_rearm_dirty_log`).
+///
+/// # Safety
+///
+/// `kvm` is a live VM, `slot` is held, `slots_lock` is held.
+pub(in crate::backend) unsafe extern "C" fn rearm_dirty_log(
+    kvm: *mut bindings::kvm,
+    slot: *mut bindings::kvm_memory_slot,
+    gfn_offset: u64,
+    mask: c_ulong,
+) {
+    // SAFETY: The VM is live, the slot held.
+    let named = unsafe { NamedSlot::new(kvm, slot) };
+    // SAFETY: `slots_lock` is held.
+    let locked = unsafe { SlotsLocked::assume(named.vm()) };
+    let base = named.slot().range().start.add(gfn_offset);
+    match TakenLog::from_ring(&locked, named.slot(), base, &[mask as u64]) {
+        Some(taken) => tdp_mmu::harvest::rearm_ring(taken).into_caller(),
+        None => named.vm().bug(),
+    }
 }
 
 /// Write-protects a frame for write tracking; returns whether a flush is owed

@@ -64,6 +64,30 @@ __kvmrs_helper bool kvmrs_slot_is_logged_clean(const struct kvm_memory_slot *slo
 	       !test_bit_le(gfn - slot->base_gfn, slot->dirty_bitmap);
 }
 
+__kvmrs_helper bool kvmrs_slot_take_log(struct kvm_memory_slot *slot, unsigned long first,
+					unsigned long *words, unsigned long nr, bool all)
+{
+	unsigned long len = slot->dirty_bitmap ? BITS_TO_LONGS(slot->npages) : 0;
+	unsigned long logged = first < len ? min(nr, len - first) : 0;
+	bool any = false;
+	unsigned long i;
+
+	for (i = 0; i < logged; i++) {
+		unsigned long *word = &slot->dirty_bitmap[first + i];
+		unsigned long wanted = all ? ~0ul : words[i];
+
+		/* Most words have nothing. They cost no locked instruction. */
+		if (likely(!(READ_ONCE(*word) & wanted))) {
+			words[i] = 0;
+			continue;
+		}
+		words[i] = wanted & atomic_long_fetch_andnot(wanted, (atomic_long_t *)word);
+		any = true;
+	}
+	memset(words + logged, 0, (nr - logged) * sizeof(*words));
+	return any;
+}
+
 __kvmrs_helper u64 kvmrs_vcpu_memslots_generation(struct kvm_vcpu *vcpu)
 {
 	return kvm_vcpu_memslots(vcpu)->generation;
@@ -75,6 +99,16 @@ __kvmrs_helper u64 kvmrs_memslots_generation(struct kvm *kvm)
 	return srcu_dereference_check(kvm->memslots[0], &kvm->srcu,
 				      lockdep_is_held(&kvm->slots_lock) ||
 				      !refcount_read(&kvm->users_count))->generation;
+}
+
+__kvmrs_helper bool kvmrs_logs_begin_dirty(struct kvm *kvm)
+{
+	return kvm_dirty_log_manual_protect_and_init_set(kvm);
+}
+
+__kvmrs_helper bool kvmrs_splits_eagerly(void)
+{
+	return READ_ONCE(eager_page_split);
 }
 
 __kvmrs_helper bool kvmrs_has_rmaps(struct kvm *kvm)

@@ -101,7 +101,7 @@ impl<'vm> MmuLock<'vm, Exclusive> {
         flush: &mut PendingFlush<'_>,
     ) {
         let vm = self.vm();
-        if !self.has_shadow_entries() {
+        if !vm.has_rmaps() {
             return;
         }
         let Some(slot) = slot_of(vm, begun, slots, range) else {

@@ -2,12 +2,13 @@
 
 //! The VM, what the module keeps for it, and its memory slots.
 //!
-//! The model compiles `changes.rs`, `invalidations.rs` and `vm.rs`, and has VMs and slots of its own.
+//! The model compiles `changes.rs`, `invalidations.rs`, `log.rs` and `vm.rs`, and has VMs and slots of its own.
 
 mod any_vm;
 mod changes;
 pub mod host;
 mod invalidations;
+pub mod log;
 mod memslot;
 mod raw;
 mod slots;

@@ -30,13 +30,6 @@ impl MmuLock<'_, Exclusive> {
         unsafe { bindings::kvm_mmu_invalidate_end(self.vm().as_ptr()) };
     }
 
-    /// Whether the shadow MMU may have entries. One that was there when the lock was taken implies it.
-    #[inline(always)]
-    pub(in crate::kvm::lock) fn has_shadow_entries(&self) -> bool {
-        // SAFETY: The VM is alive.
-        unsafe { bindings::kvmrs_has_rmaps(self.vm().as_ptr()) }
-    }
-
     /// Zaps what the shadow MMU maps of `frames`, which lie in `slot`. May drop the lock for a while
     /// if it may block. Returns whether a flush is owed.
     #[inline(always)]

@@ -3,6 +3,7 @@
 //! C's locks, and what is done with them by one call. The model has its own.
 
 mod invalidation;
+mod log;
 mod mmu_lock;
 mod pages_lock;
 

@@ -62,6 +62,28 @@ impl Vm {
         unsafe { bindings::kvmrs_update_page_stats(self.as_ptr(), level.raw().into(), count) };
     }
 
+    /// Whether the shadow MMU may have entries, by the slots' lists of them: it did once. Entries that were
+    /// there when a lock was taken, or when a bit was set that was seen, imply it.
+    #[inline(always)]
+    pub fn has_rmaps(&self) -> bool {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::kvmrs_has_rmaps(self.as_ptr()) }
+    }
+
+    /// Whether a dirty log begins with every page dirty, and userspace makes them clean.
+    #[inline]
+    pub fn logs_begin_dirty(&self) -> bool {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::kvmrs_logs_begin_dirty(self.as_ptr()) }
+    }
+
+    /// Whether huge pages are split as soon as small ones are made clean (`eager_page_split`).
+    #[inline]
+    pub fn splits_eagerly(&self) -> bool {
+        // SAFETY: No requirements.
+        unsafe { bindings::kvmrs_splits_eagerly() }
+    }
+
     /// Whether huge pages must not be executable (the iTLB multihit workaround).
     #[inline(always)]
     pub fn nx_huge_pages(&self) -> bool {

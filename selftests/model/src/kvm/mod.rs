@@ -20,7 +20,7 @@ pub use lock::{
     Waiver,
 };
 pub use memory::{
-    host, Announced, AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Start, Vm,
+    host, log, Announced, AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Start, Vm,
 };
 pub use roots::{Root, RootFilter};
 pub use spte::{LeafSpte, Spte};

@@ -43,16 +43,16 @@ impl Bitmap {
         word.is_some_and(|word| word.load(SeqCst) & 1 << (index % 64) != 0)
     }
 
-    /// `xchg()` of one word with 0, if it is anything else.
-    pub fn take(&self, word: u64) -> u64 {
-        let word = &self.words()[word as usize];
-        match word.load(SeqCst) {
-            0 => 0,
-            _ => {
-                let taken = word.swap(0, SeqCst);
-                full_barrier();
-                taken
-            }
+    /// `fetch_andnot()` of those bits of a word that are set in `wanted`, if one is.
+    pub fn take(&self, index: usize, wanted: u64) -> u64 {
+        let Some(word) = self.words().get(index) else {
+            return 0;
+        };
+        if word.load(SeqCst) & wanted == 0 {
+            return 0;
         }
+        let taken = word.fetch_and(!wanted, SeqCst) & wanted;
+        full_barrier();
+        taken
     }
 }

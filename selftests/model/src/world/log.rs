@@ -2,11 +2,10 @@
 
 //! Dirty logging in C: on, off, and the harvest of the bitmap; what is split and recovered for it.
 
-use super::variants::Variant;
 use crate::{
     atomic::{plain::lock, PoisonError},
-    kvm::{memory::frames, Exclusive, Gfn, GfnRange, Level, MemSlot, MmuLock, Shared, Vm},
-    tdp_mmu::{self, dirty::LogBy},
+    kvm::{log::WantedLog, Exclusive, Gfn, GfnRange, Level, MemSlot, Shared, SlotsLocked, Vm},
+    tdp_mmu,
 };
 use std::collections::BTreeSet;
 
@@ -52,43 +51,23 @@ pub fn stop_dirty_log(vm: &Vm, slot: &MemSlot) {
 
 /// Takes the dirty log, and makes writes to its pages count again (`KVM_GET_DIRTY_LOG`).
 pub fn harvest(vm: &Vm, slot: &MemSlot) -> BTreeSet<Gfn> {
+    let mut words = vec![0; slot.log_words() as usize];
+    take(vm, slot, 0, &mut words, true);
+    slot.frames_of_log(words.into_iter())
+}
+
+/// Makes writes to those pages count again that are set in `words`, from word `first` of the log on, and
+/// leaves those that were dirty (`KVM_CLEAR_DIRTY_LOG`).
+pub fn take_log(vm: &Vm, slot: &MemSlot, first: usize, words: &mut [u64]) {
+    take(vm, slot, first, words, false);
+}
+
+fn take(vm: &Vm, slot: &MemSlot, first: usize, words: &mut [u64], all: bool) {
     let cpus = lock(&vm.cpus).clone();
     cpus.iter().for_each(|cpu| cpu.drain_dirty_log(vm));
-    if vm.variants.has(Variant::LogTakenUnderRead) {
-        return harvest_under_read(vm, slot);
-    }
-    let lock = vm.mmu_write();
-    let mut dirty = BTreeSet::new();
-    for word in 0..slot.log_words() {
-        let (base, mask) = slot.take_log_word(word);
-        if mask != 0 {
-            clear_dirty(&lock, slot, base, mask);
-            dirty.extend(frames(base, mask));
-        }
-    }
-    drop(lock);
-    vm.flush_remote_tlbs();
-    dirty
-}
-
-/// The same for read: a fault may have marked its page and not have mapped it yet.
-fn harvest_under_read(vm: &Vm, slot: &MemSlot) -> BTreeSet<Gfn> {
-    let mut lock = vm.mmu_read();
-    let dirty = slot.take_log();
-    tdp_mmu::dirty::write_protect_slot(&mut lock, slot, Level::PG_4K);
-    drop(lock);
-    vm.flush_remote_tlbs();
-    dirty
-}
-
-/// `kvm_arch_mmu_enable_log_dirty_pt_masked()`.
-pub(super) fn clear_dirty(lock: &MmuLock<'_, Exclusive>, slot: &MemSlot, base: Gfn, mask: u64) {
-    let log_by = if lock.vm().has_cpu_dirty_log() {
-        LogBy::DirtyBits
-    } else {
-        LogBy::WriteProtection
-    };
-    tdp_mmu::dirty::clear_dirty_masked(lock, slot, base, mask, log_by);
+    let locked = SlotsLocked::new(vm);
+    let wanted = WantedLog::new(&locked, slot, first, words, all);
+    tdp_mmu::harvest::harvest(wanted).into_caller();
 }
 
 /// Splits what huge pages `slot` has in `range`.

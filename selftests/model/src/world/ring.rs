@@ -6,10 +6,10 @@
 //! Nobody waits for room: a vCPU must not enter the guest any more when only what is reserved for one
 //! exit is left.
 
-use super::{log::clear_dirty, pml, variants::Variant};
+use super::{pml, variants::Variant};
 use crate::{
     atomic::{self, plain::lock},
-    kvm::{AddressSpace, Exclusive, Gfn, GfnRange, Level, MemSlot, SlotsLocked, Vm},
+    kvm::{log::TakenLog, AddressSpace, Gfn, MemSlot, SlotsLocked, Vm},
     tdp_mmu,
 };
 use std::collections::{BTreeSet, VecDeque};
@@ -78,16 +78,16 @@ pub fn collect(vm: &Vm) -> BTreeSet<(i32, Gfn)> {
     collected
 }
 
-/// `KVM_RESET_DIRTY_RINGS`. Holds `slots_lock`. One hold of `mmu_lock` for each entry: C has one for
+/// `KVM_RESET_DIRTY_RINGS`. Holds `slots_lock`. One hold of `mmu_lock` for each entry: KVM has one for
 /// a group of 64 frames.
 fn reset(vm: &Vm) {
-    let _slots = SlotsLocked::new(vm);
+    let slots = SlotsLocked::new(vm);
     let cpus = lock(&vm.cpus).clone();
     for cpu in &cpus {
         while let Some((space, gfn)) = cpu.ring.pop() {
             let slot = vm.slot(space, gfn);
             if let Some(slot) = slot.filter(|_| !vm.variants.has(Variant::RingResetOnly)) {
-                clear_dirty(&vm.mmu_write(), slot, gfn, 1);
+                rearm(&slots, slot, gfn);
             }
         }
     }
@@ -97,10 +97,12 @@ fn reset(vm: &Vm) {
 /// Resets a ring with an entry for `gfn` that userspace has written itself, in a VM with
 /// `KVM_DIRTY_LOG_INITIALLY_SET`: nobody asks whether the slot is logged.
 pub fn reset_dirty_ring(vm: &Vm, slot: &MemSlot, gfn: Gfn) {
-    let mut lock = vm.mmu_write();
-    let range = GfnRange::one(gfn);
-    tdp_mmu::split::try_split_huge_pages::<Exclusive>(&mut lock, slot, range, Level::PG_4K);
-    clear_dirty(&lock, slot, gfn, 1);
-    drop(lock);
+    vm.begin_logs_dirty();
+    rearm(&SlotsLocked::new(vm), slot, gfn);
     vm.flush_remote_tlbs();
+}
+
+fn rearm(locked: &SlotsLocked<'_>, slot: &MemSlot, gfn: Gfn) {
+    let taken = TakenLog::from_ring(locked, slot, gfn, &[1]);
+    tdp_mmu::harvest::rearm_ring(taken.expect("it is in the slot")).into_caller();
 }

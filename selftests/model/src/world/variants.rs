@@ -27,8 +27,6 @@ pub enum Variant {
     FaultIsNeverStale,
     /// The end of a notifier is the end of all.
     NotifierEndsAll,
-    /// The dirty log is taken, and writes made to count again, with `mmu_lock` held for read.
-    LogTakenUnderRead,
     /// The NX workaround is switched on, and what is mapped stays.
     NxSwitchedOnly,
     /// What a dirty ring said is forgotten, and writes are not made to count again.

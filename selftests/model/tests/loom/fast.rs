@@ -9,7 +9,7 @@ use super::{
 use kvmrs_model::{
     kvm::{Gfn, GfnRange},
     machine::{ept_without_ad, npt, Masks},
-    world::{cpu::Access, kvm, variants::Variant},
+    world::{cpu::Access, kvm},
 };
 
 /// Frame 0 is mapped, and write-protected for the dirty log.
@@ -64,12 +64,12 @@ fn fast_age() {
 
 #[test]
 fn fast_harvest() {
-    explore("fast, harvest for write", 3, || {
+    explore("fast, harvest for read", 3, || {
         logged(npt(), 1).write_and_harvest();
     });
-    explore("fast, harvest for read", 3, || {
+    explore("fast, harvest for write", 3, || {
         let world = logged(npt(), 1);
-        world.choose(&[Variant::LogTakenUnderRead]);
+        world.vm.use_shadow();
         world.write_and_harvest();
     });
 }

@@ -90,23 +90,23 @@ fn the_nx_worker_and_a_notifier_under_read() {
 }
 
 /// A guest's first write to a logged page, and a harvest.
-fn write_and_harvest(variants: &[Variant]) {
+fn write_and_harvest(with_shadow: bool) {
     let world = World::new(npt(), Options::default(), 1);
     kvm::start_dirty_log(&world.vm, World::slot(&world.vm), kvm::Split::AtFaults);
-    world.choose(variants);
+    if with_shadow {
+        world.vm.use_shadow();
+    }
     world.write_and_harvest();
 }
 
 #[test]
 fn a_harvest_under_write() {
-    explore("harvest for write", 3, || write_and_harvest(&[]));
+    explore("harvest for write", 3, || write_and_harvest(true));
 }
 
 /// A fault marks its page before it maps it, and again if the mark was taken before there was anything to
 /// write-protect.
 #[test]
 fn a_harvest_under_read() {
-    explore("harvest for read", 3, || {
-        write_and_harvest(&[Variant::LogTakenUnderRead]);
-    });
+    explore("harvest for read", 3, || write_and_harvest(false));
 }

@@ -29,6 +29,8 @@ pub(crate) struct Host {
     reclaimed: AtomicU64,
     hidden: AtomicBool,
     shadowed: AtomicBool,
+    logs_begin_dirty: AtomicBool,
+    splits_late: AtomicBool,
 }
 
 impl Default for Host {
@@ -40,6 +42,8 @@ impl Default for Host {
             reclaimed: AtomicU64::default(),
             hidden: AtomicBool::default(),
             shadowed: AtomicBool::default(),
+            logs_begin_dirty: AtomicBool::default(),
+            splits_late: AtomicBool::default(),
         }
     }
 }
@@ -96,8 +100,29 @@ impl Vm {
         self.host.shadowed.store(true, SeqCst);
     }
 
-    pub(in crate::kvm) fn has_shadow(&self) -> bool {
+    /// Whether it may.
+    pub fn has_rmaps(&self) -> bool {
         self.host.shadowed.load(SeqCst)
+    }
+
+    /// Dirty logs begin with every page dirty, from now on.
+    pub fn begin_logs_dirty(&self) {
+        self.host.logs_begin_dirty.store(true, SeqCst);
+    }
+
+    /// Whether they do.
+    pub fn logs_begin_dirty(&self) -> bool {
+        self.host.logs_begin_dirty.load(SeqCst)
+    }
+
+    /// Huge pages are split when they are written, from now on, and not before.
+    pub fn split_late(&self) {
+        self.host.splits_late.store(true, SeqCst);
+    }
+
+    /// Whether they are split as soon as small ones are made clean.
+    pub fn splits_eagerly(&self) -> bool {
+        !self.host.splits_late.load(SeqCst)
     }
 
     /// Slots are looked up by host address in vain, from now on or no longer: what a change of slots

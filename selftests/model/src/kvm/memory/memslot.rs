@@ -185,15 +185,30 @@ impl MemSlot {
         self.log.len()
     }
 
-    /// Takes a word of the log. Returns the frame of its first bit as well.
-    pub fn take_log_word(&self, word: u64) -> (Gfn, u64) {
-        (self.range.start.add(word * 64), self.log.take(word))
+    /// Says of every page that it was written.
+    pub fn fill_log(&self) {
+        let pages = 0..self.range.end.offset_from(self.range.start);
+        pages.for_each(|page| self.log.set(page));
     }
 
-    /// Takes the log.
+    /// Takes those bits of a word of the log that are set in `wanted`.
+    pub(super) fn take_log_word(&self, index: usize, wanted: u64) -> u64 {
+        self.log.take(index, wanted)
+    }
+
+    /// Takes the log, and makes nothing clean.
     pub fn take_log(&self) -> BTreeSet<Gfn> {
-        let words = (0..self.log_words()).map(|word| self.take_log_word(word));
-        words.flat_map(|(base, mask)| frames(base, mask)).collect()
+        let words = (0..self.log_words()).map(|index| self.log.take(index as usize, u64::MAX));
+        self.frames_of_log(words)
+    }
+
+    /// The frames that are set in the words of the log.
+    pub fn frames_of_log(&self, words: impl Iterator<Item = u64>) -> BTreeSet<Gfn> {
+        let base = |index| self.range.start.add(index as u64 * 64);
+        words
+            .enumerate()
+            .flat_map(|(index, word)| frames(base(index), word))
+            .collect()
     }
 }
 

@@ -8,6 +8,8 @@ mod changes;
 pub mod host;
 #[path = "../../../../../rust/kvm/memory/invalidations.rs"]
 mod invalidations;
+#[path = "../../../../../rust/kvm/memory/log.rs"]
+pub mod log;
 mod memslot;
 mod raw;
 mod slots;

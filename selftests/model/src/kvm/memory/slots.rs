@@ -46,4 +46,17 @@ impl<'vm> SlotsLocked<'vm> {
     pub fn vm(&self) -> &'vm Vm {
         self.0
     }
+
+    pub(super) fn take_from_log(
+        &self,
+        slot: &MemSlot,
+        first: usize,
+        words: &mut [u64],
+        all: bool,
+    ) -> bool {
+        for (index, word) in (first..).zip(words.iter_mut()) {
+            *word = slot.take_log_word(index, if all { u64::MAX } else { *word });
+        }
+        words.iter().any(|word| *word != 0)
+    }
 }

@@ -16,10 +16,6 @@ impl MmuLock<'_, Exclusive> {
         self.vm().invalidations.end(false);
     }
 
-    pub(in crate::kvm::lock) fn has_shadow_entries(&self) -> bool {
-        self.vm().has_shadow()
-    }
-
     pub(in crate::kvm::lock) fn unmap_in_shadow(
         &mut self,
         slot: &MemSlot,

@@ -3,6 +3,7 @@
 //! The locks that the room is about.
 
 mod invalidation;
+mod log;
 mod mmu_lock;
 mod pages_lock;
 
