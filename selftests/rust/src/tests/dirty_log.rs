@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The dirty log under two vCPUs: it has what they wrote, and nothing else.
+//! The dirty log under several vCPUs: it has what they wrote, and nothing else.
 
 use super::test;
 use crate::clock::repeat;
 use crate::harness::Test;
 use crate::log;
 use anyhow::{ensure, Result};
-use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvm_bindings::{kvm_regs, KVM_MEM_LOG_DIRTY_PAGES as LOG};
 use kvmtest::guest;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_4K};
 use kvmtest::sysfs::Setting;
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{eager_split, Slot, Vm, BASE, LOG_CLEARED_BY_GET, LOG_INITIALLY_SET, LOG_MANUAL};
+use std::ops::Range;
+use std::sync::Mutex;
+use std::thread;
 
 pub const TESTS: &[Test] = &[
     test("dirty_log_exact", |backend| {
@@ -30,13 +33,17 @@ pub const TESTS: &[Test] = &[
     test("dirty_log_migrates_manual", |backend| {
         migrates(backend, LOG_MANUAL)
     }),
+    test("dirty_log_two_harvests", two_harvests),
 ];
 
 const SIZE: u64 = 16 * MIB;
 const PAGES: u64 = SIZE / PAGE_4K;
 /// Where each vCPU writes in a page.
-const OFFSETS: [u64; 2] = [0, 8];
+const OFFSETS: [u64; 4] = [0, 8, 16, 24];
 const WRITES: u32 = 300;
+
+/// What the vCPUs have written in a page.
+type Page = [u32; OFFSETS.len()];
 
 /// A VM whose memory is logged.
 struct Logged {
@@ -75,6 +82,18 @@ impl Logged {
     fn take(&self) -> Result<Vec<u64>> {
         log::take(&self.vm, &self.slot, self.mode)
     }
+
+    /// Makes those pages of `part`, which begins and ends with a word, clean that the log has.
+    fn take_part(&self, part: &Range<u64>) -> Result<Vec<u64>> {
+        let mut log = self.vm.get_log(&self.slot)?;
+        let words = part.start as usize / 64..part.end as usize / 64;
+        log[..words.start].fill(0);
+        log[words.end..].fill(0);
+        let pages = part.end - part.start;
+        self.vm
+            .clear_log(&self.slot, part.start, pages, &mut log[words])?;
+        Ok(log)
+    }
 }
 
 /// Rounds of random writes: the log of each is the union of what the two vCPUs wrote.
@@ -98,7 +117,7 @@ fn write_both([first, second]: &mut [Vcpu; 2], round: u32) -> Result<Vec<u64>> {
     let seed = |index: usize| 2 * round + index as u32;
     let wrote = |index| guest::scattered(PAGES, seed(index)).take(WRITES as usize);
     let regs = |index: usize| guest::scatter(BASE, PAGES, OFFSETS[index], seed(index), WRITES);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let other = scope.spawn(|| second.run(&regs(1)));
         first.run(&regs(0))?;
         other.join().expect("vCPUs do not panic")
@@ -111,10 +130,8 @@ fn write_both([first, second]: &mut [Vcpu; 2], round: u32) -> Result<Vec<u64>> {
 fn migrates(backend: &str, mode: u64) -> Result<()> {
     for memory in log::BACKINGS {
         let (logged, [mut first, mut second]) = Logged::new(backend, memory, mode)?;
-        let mut copy = vec![[0; 2]; PAGES as usize];
+        let mut copy = vec![Page::default(); PAGES as usize];
         copy_pages(&logged.memory, &mut copy, &all());
-        let writer =
-            |index: usize| guest::scatter(BASE, PAGES, OFFSETS[index], index as u32, u32::MAX);
         let mut guests = [(&mut first, writer(0)), (&mut second, writer(1))];
         logged
             .vm
@@ -125,14 +142,60 @@ fn migrates(backend: &str, mode: u64) -> Result<()> {
     Ok(())
 }
 
-fn follow(logged: &Logged, copy: &mut [[u32; 2]]) -> Result<()> {
+/// What the vCPU of this number writes until it is stopped.
+fn writer(index: usize) -> kvm_regs {
+    guest::scatter(BASE, PAGES, OFFSETS[index], index as u32, u32::MAX)
+}
+
+/// The same while four write, and two threads make parts of the log clean that overlap. Each copies what it has
+/// made clean.
+fn two_harvests(backend: &str) -> Result<()> {
+    for memory in log::BACKINGS {
+        let (logged, vcpus) = Logged::new(backend, memory, LOG_MANUAL)?;
+        let more = [logged.vm.vcpu(2)?, logged.vm.vcpu(3)?];
+        let mut vcpus: Vec<Vcpu> = vcpus.into_iter().chain(more).collect();
+        let mut copy = vec![Page::default(); PAGES as usize];
+        copy_pages(&logged.memory, &mut copy, &all());
+        let copy = Mutex::new(copy);
+        let writers = (0..).map(writer);
+        let mut guests: Vec<_> = vcpus.iter_mut().zip(writers).collect();
+        let parts = [0..PAGES / 4 * 3, PAGES / 4..PAGES];
+        logged.vm.during(&mut guests, || {
+            thread::scope(|scope| {
+                let [first, second] = &parts;
+                let other = scope.spawn(|| follow_part(&logged, second, &copy));
+                follow_part(&logged, first, &copy)?;
+                other.join().expect("no panics here")
+            })
+        })?;
+        let mut copy = copy.into_inner().expect("no panics here");
+        copy_pages(&logged.memory, &mut copy, &logged.take()?);
+        is_copy(&logged.memory, &copy)?;
+    }
+    Ok(())
+}
+
+fn follow_part(logged: &Logged, part: &Range<u64>, copy: &Mutex<Vec<Page>>) -> Result<()> {
+    repeat(700, 4, |_| {
+        let log = logged.take_part(part)?;
+        // Who copies a page later has a newer one.
+        copy_pages(
+            &logged.memory,
+            &mut copy.lock().expect("no panics here"),
+            &log,
+        );
+        Ok(())
+    })
+}
+
+fn follow(logged: &Logged, copy: &mut [Page]) -> Result<()> {
     repeat(700, 4, |_| {
         copy_pages(&logged.memory, copy, &logged.take()?);
         Ok(())
     })
 }
 
-fn copy_pages(memory: &Memory, copy: &mut [[u32; 2]], log: &[u64]) {
+fn copy_pages(memory: &Memory, copy: &mut [Page], log: &[u64]) {
     for page in 0..PAGES {
         if (log[page as usize / 64] >> (page % 64)) & 1 != 0 {
             copy[page as usize] = OFFSETS.map(|offset| memory.load(page * PAGE_4K + offset));
@@ -140,8 +203,8 @@ fn copy_pages(memory: &Memory, copy: &mut [[u32; 2]], log: &[u64]) {
     }
 }
 
-fn is_copy(memory: &Memory, copy: &[[u32; 2]]) -> Result<()> {
-    let mut now = vec![[0; 2]; PAGES as usize];
+fn is_copy(memory: &Memory, copy: &[Page]) -> Result<()> {
+    let mut now = vec![Page::default(); PAGES as usize];
     copy_pages(memory, &mut now, &all());
     let lost = now
         .iter()
