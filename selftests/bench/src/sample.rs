@@ -3,15 +3,20 @@
 //! One figure: what an operation cost this thread.
 
 use anyhow::Result;
-use kvmtest::{debugfs, mark, sysfs};
+use kvmtest::beside::beside;
+use kvmtest::{cpu, debugfs, mark, sysfs};
 use rustix::time::{clock_gettime, ClockId};
 use serde::Serialize;
-use std::thread::sleep;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread::{sleep, yield_now};
 use std::time::Duration;
 
 /// Long enough for a grace period: what earlier operations left to RCU must not be paid for by
 /// the next one. Sleeping costs nothing where the clock jumps over idle time.
 const SETTLE: Duration = Duration::from_millis(60);
+
+/// How long who looks for long holds sleeps in between.
+const NAP: Duration = Duration::from_micros(50);
 
 /// Whether an operation has to cost less than on C.
 #[derive(Clone, Copy, PartialEq)]
@@ -72,6 +77,48 @@ impl<'a> Samples<'a> {
         let value = operation()?;
         let instructions = thread_time() - start;
         mark::end();
+        // A VM that ended took its requests along.
+        let flushes = flush_requests()?.saturating_sub(requests);
+        self.report(op, size, kind, pages, instructions, flushes)?;
+        Ok(value)
+    }
+
+    /// Runs `operation` and reports how long it kept everybody else from the processor at most. There is only
+    /// one, so whoever waits for a lock that the operation holds with preemption off waits so long.
+    pub fn longest<T>(&mut self, op: &str, operation: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (longest, looking) = (AtomicU64::new(0), AtomicBool::new(false));
+        let look = || {
+            cpu::go_first(1)?;
+            looking.store(true, SeqCst);
+            let before = now(ClockId::Monotonic);
+            sleep(NAP);
+            let late = now(ClockId::Monotonic) - before;
+            longest.fetch_max(late, SeqCst);
+            Ok(())
+        };
+        sleep(SETTLE);
+        mark::begin();
+        let value = beside(1, look, || {
+            while !looking.load(SeqCst) {
+                yield_now();
+            }
+            operation()
+        })?;
+        mark::end();
+        let late = longest.into_inner().saturating_sub(NAP.as_nanos() as u64);
+        self.report(op, "hold", Kind::Work, 1, late, 0)?;
+        Ok(value)
+    }
+
+    fn report(
+        &self,
+        op: &str,
+        size: &str,
+        kind: Kind,
+        pages: u64,
+        instructions: u64,
+        flushes: u64,
+    ) -> Result<()> {
         let line = Line {
             scenario: self.scenario,
             backend: self.backend,
@@ -82,11 +129,10 @@ impl<'a> Samples<'a> {
             round: self.round,
             pages,
             instructions,
-            // A VM that ended took its requests along.
-            flushes: flush_requests()?.saturating_sub(requests),
+            flushes,
         };
         println!("{}", serde_json::to_string(&line)?);
-        Ok(value)
+        Ok(())
     }
 }
 
@@ -98,6 +144,10 @@ fn flush_requests() -> Result<u64> {
 /// Nanoseconds that this thread has run for, in the kernel and outside. Waiting does not count,
 /// and neither does what other threads do meanwhile.
 fn thread_time() -> u64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now(ClockId::ThreadCPUTime)
+}
+
+fn now(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

@@ -18,7 +18,7 @@ use std::ops::Range;
 pub type Scenario = fn(&mut Samples) -> Result<()>;
 
 /// By name, in the order of running.
-pub const SCENARIOS: [(&str, Scenario); 13] = [
+pub const SCENARIOS: [(&str, Scenario); 14] = [
     ("small", small),
     ("huge", huge),
     ("sparse", sparse),
@@ -29,6 +29,7 @@ pub const SCENARIOS: [(&str, Scenario); 13] = [
     ("clock", clock),
     ("discard", discard),
     ("far", far),
+    ("harvest", harvest),
     ("xen-runstate", xen::runstate),
     ("xen-events", xen::events),
     ("xen-calls", xen::calls),
@@ -38,6 +39,7 @@ pub const SCENARIOS: [(&str, Scenario); 13] = [
 const SMALL: u64 = 4 * MIB;
 const HUGE: u64 = 16 * MIB;
 const SPARSE: u64 = 32 * MIB;
+const LOGGED: u64 = 32 * MIB;
 /// How often a guest's clock is updated.
 const UPDATES: u64 = 100;
 /// The largest of the three is half of what the emulated processor's addresses reach.
@@ -70,7 +72,7 @@ fn small(samples: &mut Samples) -> Result<()> {
         vm.fault_in_all(pages, Path::Fast)
     })?;
     time("get log, protect", Kind::Work, &mut || {
-        all_dirty(&vm.get_log()?, pages)
+        are_dirty(&vm.get_log()?, pages)
     })?;
     vm.log(false)?;
     time("zap, dense", Kind::Work, &mut || {
@@ -171,7 +173,7 @@ fn clear_log(samples: &mut Samples, memory: &Memory, op: &str) -> Result<Vm> {
     vm.populate()?;
     vm.log(true)?;
     let mut log = vm.get_log()?;
-    all_dirty(&log, pages)?;
+    are_dirty(&log, pages)?;
     samples.time(op, "4k", Kind::Work, pages, || vm.clear_log(&mut log))?;
     Ok(vm)
 }
@@ -229,6 +231,35 @@ fn clock(samples: &mut Samples) -> Result<()> {
     })
 }
 
+/// A log of which a part is dirty, and how long others have to wait for what is done to logs.
+fn harvest(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(LOGGED * samples.scale, Backing::Small)?;
+    let pages = memory.pages(PAGE_4K);
+    let mut vm = Vm::new(samples.backend, &memory)?;
+    vm.populate()?;
+    samples.longest("log on", || vm.log(true))?;
+    let take = |vm: &Vm, dirty| are_dirty(&vm.get_log()?, dirty);
+    for (part, one_in) in [("1 in 10", 10), ("1 in 1000", 1000), ("one page", pages)] {
+        let dirty = vm.write_one_in(one_in)?;
+        let op = format!("get log, {part}");
+        samples.time(&op, "4k", Kind::Work, pages, || take(&vm, dirty))?;
+    }
+    let dirty = vm.write_one_in(1)?;
+    samples.longest("get log", || take(&vm, dirty))?;
+    samples.longest("log off", || vm.log(false))?;
+    vm.end();
+    hold_of_clear(samples, &memory)
+}
+
+fn hold_of_clear(samples: &mut Samples, memory: &Memory) -> Result<()> {
+    let vm = Vm::new(samples.backend, memory)?;
+    vm.start_logs_set()?;
+    vm.populate()?;
+    vm.log(true)?;
+    let mut log = vm.get_log()?;
+    samples.longest("clear log", || vm.clear_log(&mut log))
+}
+
 /// Invalidations of a page each: outside of all slots, and in the slot.
 fn discard(samples: &mut Samples) -> Result<()> {
     let memory = Memory::new(SMALL * samples.scale, Backing::Small)?;
@@ -270,8 +301,8 @@ fn far(samples: &mut Samples) -> Result<()> {
     Ok(())
 }
 
-fn all_dirty(log: &[u64], pages: u64) -> Result<()> {
+fn are_dirty(log: &[u64], pages: u64) -> Result<()> {
     let dirty: u64 = log.iter().map(|word| u64::from(word.count_ones())).sum();
-    ensure!(dirty == pages, "{dirty} of {pages} pages are dirty");
+    ensure!(dirty == pages, "{dirty} pages are dirty, and not {pages}");
     Ok(())
 }

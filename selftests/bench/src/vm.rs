@@ -77,6 +77,14 @@ impl Vm {
         self.vcpu.run(&regs).map(drop)
     }
 
+    /// Lets the guest write to one in so many pages. Returns to how many.
+    pub fn write_one_in(&mut self, pages: u64) -> Result<u64> {
+        let (range, stride) = (self.slot.range(), pages * PAGE_4K);
+        let regs = guest::pass(Program::Increment, &range, stride, Pattern::Same, 0);
+        self.vcpu.run(&regs)?;
+        Ok((range.end - range.start).div_ceil(stride))
+    }
+
     /// Lets the guest write to each of its `pages`, and demands that each write is a fault that goes
     /// this way.
     pub fn fault_in_all(&mut self, pages: u64, path: Path) -> Result<()> {
