@@ -26,6 +26,11 @@ use crate::{
 
 /// Xen's limit, which it does not document.
 pub const MAX_PORTS: usize = 128;
+/// As many as there is room for without a thought.
+const FEW: usize = 4;
+
+/// A number as the guest has it in its memory.
+pub type PortNumber = [u8; 4];
 
 /// The vCPU's word: it does not poll.
 const NOBODY: i32 = 0;
@@ -56,10 +61,19 @@ pub fn poll(caller: &mut Caller<'_>, layout: Layout, described: Described) -> Re
     let read = caller.read(described.0, &mut bytes[..size]);
     read.ok_or(Refusal::Fault)?;
     let request = Request::new(layout, &bytes)?;
-    let mut numbers = [0; MAX_PORTS];
-    let numbers = request
-        .read_ports(caller, &mut numbers)
-        .ok_or(Refusal::Fault)?;
+    // Guests wait for one port. To clear room for all costs more than the rest of the call.
+    match request.count {
+        ..=FEW => wait_for::<FEW>(caller, &request),
+        _ => wait_for::<MAX_PORTS>(caller, &request),
+    }
+}
+
+/// There are no more than `N` ports.
+fn wait_for<const N: usize>(caller: &mut Caller<'_>, request: &Request) -> Result<(), Refusal> {
+    let mut numbers = [[0; 4]; N];
+    let numbers = &mut numbers[..request.count];
+    let read = caller.read(request.ports, numbers.as_flattened_mut());
+    read.ok_or(Refusal::Fault)?;
     let target = caller.target();
     let ports = Ports::new(target.layout(), numbers)?;
     let polling = Polling::begin(target.shared_info(), caller.slots(), target, ports);
@@ -108,22 +122,6 @@ impl Request {
     pub fn timeout(&self) -> Option<u64> {
         (self.timeout != 0).then_some(self.timeout)
     }
-
-    /// Reads the port numbers. `None` if the guest has no memory there.
-    fn read_ports<'n>(
-        &self,
-        caller: &Caller<'_>,
-        numbers: &'n mut [u32; MAX_PORTS],
-    ) -> Option<&'n [u32]> {
-        let mut bytes = [[0; 4]; MAX_PORTS];
-        let bytes = &mut bytes[..self.count];
-        caller.read(self.ports, bytes.as_flattened_mut())?;
-        let numbers = &mut numbers[..self.count];
-        for (number, bytes) in numbers.iter_mut().zip(bytes) {
-            *number = u32::from_le_bytes(*bytes);
-        }
-        Some(numbers)
-    }
 }
 
 /// A number of up to eight bytes.
@@ -139,20 +137,21 @@ fn number(bytes: &[u8]) -> u64 {
 /// `layout` has a port of each of the numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports<'a> {
-    numbers: &'a [u32],
+    numbers: &'a [PortNumber],
     layout: Layout,
 }
 
 impl<'a> Ports<'a> {
     /// Those of these numbers. Refuses all if there is no such port.
-    pub fn new(layout: Layout, numbers: &'a [u32]) -> Result<Self, Invalid> {
-        let known = numbers.iter().all(|number| layout.port(*number).is_some());
+    pub fn new(layout: Layout, numbers: &'a [PortNumber]) -> Result<Self, Invalid> {
+        let port = |number: &PortNumber| layout.port(u32::from_le_bytes(*number));
+        let known = numbers.iter().all(|number| port(number).is_some());
         // INVARIANT: Each was looked at.
         known.then_some(Self { numbers, layout }).ok_or(Invalid)
     }
 
     fn iter(&self) -> impl Iterator<Item = Port> + use<'_> {
-        let port = |number: &u32| self.layout.port(*number);
+        let port = |number: &PortNumber| self.layout.port(u32::from_le_bytes(*number));
         self.numbers.iter().filter_map(port)
     }
 

@@ -29,7 +29,8 @@ fn poll_and_send() {
         };
         let polling = {
             let slots = SlotsHeld::new(&world.vm);
-            let ports = Ports::new(Layout::Native, &PORTS[..1]).expect("there is such a port");
+            let numbers = PORTS.map(u32::to_le_bytes);
+            let ports = Ports::new(Layout::Native, &numbers[..1]).expect("there is such a port");
             Polling::begin(&world.shared, &slots, &world.target, ports)
         };
         sleeps.store(polling.is_some(), SeqCst);
@@ -50,7 +51,8 @@ fn poll_and_two_senders() {
         let world = World::new(&PORTS);
         let polling = {
             let slots = SlotsHeld::new(&world.vm);
-            let ports = Ports::new(Layout::Native, &PORTS[..2]).expect("there are such ports");
+            let numbers = PORTS.map(u32::to_le_bytes);
+            let ports = Ports::new(Layout::Native, &numbers[..2]).expect("there are such ports");
             Polling::begin(&world.shared, &slots, &world.target, ports)
         };
         assert!(polling.is_some());
