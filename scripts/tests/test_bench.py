@@ -7,7 +7,7 @@ from unittest import mock
 
 from kvmrs.base.errors import KvmrsError
 from kvmrs.build import kernel
-from kvmrs.suite import bench, bench_hooks, bench_memory, bench_nodes, bench_page
+from kvmrs.suite import bench, bench_holds, bench_hooks, bench_memory, bench_nodes, bench_page
 
 
 def events(scale: int, costs: Dict[str, float], rounds: int = 2) -> List[Dict[str, object]]:
@@ -68,9 +68,16 @@ class BenchTest(unittest.TestCase):
         op.scan = True
         self.assertEqual(op.wrong(reference), ["finds nothing to do, and is not below C (memory x1)"])
 
+    def test_how_long_others_wait_has_a_limit_of_its_own(self) -> None:
+        op = self.op(8001, 8000, 1)
+        op.size = bench.HOLD
+        self.assertEqual(op.wrong({}), ["others wait for 8001 instructions (memory x1)"])
+        self.assertIn("| zap | 100 | 8001 | 100 | 8000 | 100 | 1 |", bench_holds.table([op]))
+        self.assertIn("zap, Rust", bench_holds.picture([op]))
+
     def test_a_page_without_a_place_for_figures_is_an_error(self) -> None:
         page = bench_page.PAGE.read_text()
-        for what in ("figures", "hooks", "memory"):
+        for what in ("figures", "holds", "hooks", "memory"):
             self.assertIn("| zap |", bench_page.replaced(page, what, "| zap |"))
             for wrong in (page.replace(f"<!-- {what} -->", ""), page + page):
                 with self.assertRaisesRegex(KvmrsError, f"places for the {what}"):

@@ -56,7 +56,7 @@ def hooks(rounds: int, only: List[str]) -> List[bench.Op]:
         found, counts = _measure(f"bench-{host}", modules, ["c"], rounds, only)
         samples += [{**sample, "backend": host} for sample in found]
         locked += counts
-    return bench.collect(samples, locked)
+    return [op for op in bench.collect(samples, locked) if not op.is_hold()]
 
 
 def _hosts() -> List[kvm_modules.Modules]:

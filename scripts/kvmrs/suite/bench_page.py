@@ -6,10 +6,11 @@ from typing import List, Tuple
 
 from ..base import paths
 from ..base.errors import KvmrsError
-from . import bench, bench_hooks, bench_memory, bench_nodes
+from . import bench, bench_holds, bench_hooks, bench_memory, bench_nodes
 
 PAGE = paths.REPO / "docs" / "performance.md"
 PICTURE = paths.REPO / "docs" / "performance.svg"
+HOLDS = paths.REPO / "docs" / "performance-holds.svg"
 
 ROW, TOP, LEFT, UNIT = 18, 30, 230, 400
 """Pixels: a bar with its gap, above the first, before all bars, the length of C = 1.0."""
@@ -19,9 +20,13 @@ COLOURS = {True: "#8ab4d8", False: "#33658a"}
 
 
 def write(ops: List[bench.Op]) -> None:
-    """Puts the figures into the page, and draws the picture."""
-    PAGE.write_text(replaced(PAGE.read_text(), "figures", table(ops)))
-    PICTURE.write_text(_picture(ops))
+    """Puts the figures into the page, and draws the pictures."""
+    costs = [op for op in ops if not op.is_hold()]
+    holds = [op for op in ops if op.is_hold()]
+    page = replaced(PAGE.read_text(), "figures", table(costs))
+    PAGE.write_text(replaced(page, "holds", bench_holds.table(holds)))
+    PICTURE.write_text(_picture(costs))
+    HOLDS.write_text(bench_holds.picture(holds))
 
 
 def write_hooks(ops: List[bench.Op]) -> None:
