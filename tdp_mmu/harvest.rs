@@ -16,8 +16,8 @@
 //! copies the page. If it does not, the fault's step 2 comes later, and its step 3 finds that the mark was
 //! taken. With dirty bits the CPU's step 2 is to set one, and step 3 is in its log (PML).
 //!
-//! A VM with shadow pages goes word by word, with the lock held for write for one word at a time: the shadow
-//! MMU knows no other way. Its faults hold the lock for write from the mark to the entry.
+//! A VM with shadow pages goes word by word, with the lock held for write, and gives way after each word: the
+//! shadow MMU knows no other way. Its faults hold the lock for write from the mark to the entry.
 //!
 //! A dirty ring has the page once the entry is writable, which is all that step 3 is for. Resetting the ring is
 //! steps 2 and 3 of the harvest.
@@ -135,14 +135,19 @@ impl Visitor<Shared> for Rearm<'_> {
 }
 
 /// Both MMUs, one word of pages after the other.
+///
+/// C may write-protect huge pages, and does not say so. A shadow fault that finds one protected takes it for flushed.
+/// So it has to be, whenever the lock is dropped.
 fn rearm_by_word(taken: &TakenLog<'_>) {
     let vm = taken.vm();
+    let owed = || PendingFlush::from_caller(vm, vm.logs_begin_dirty());
     let mut lock = vm.mmu_write();
     for (gfn, mask) in taken.words() {
-        lock.rearm_word(taken.slot(), gfn, mask);
+        lock.rearm_word(taken, gfn, mask);
         if vm.wants_break() {
-            // All that is owed is the flush at the end.
-            drop(lock.give_way(rcu::read_lock(), &mut PendingFlush::none(vm)));
+            drop(lock.give_way(rcu::read_lock(), &mut owed()));
         }
     }
+    owed().flush();
+    drop(lock);
 }

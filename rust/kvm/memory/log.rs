@@ -122,10 +122,16 @@ impl<'a> WantedLog<'a> {
         }
     }
 
-    /// Takes those that are dirty out of the log. What is behind the log's end is never dirty.
+    /// Takes those that are dirty out of the log. What is behind the log's end is never dirty. A slot of another
+    /// VM marks the VM as broken.
     pub fn take(self) -> TakenLog<'a> {
         let (locked, first, words) = (self.locked, self.first, self.words);
-        let any = locked.take_from_log(self.slot, first, words, self.all);
+        let known = locked.have(self.slot);
+        if !known {
+            locked.vm().bug();
+        }
+        // INVARIANT: That was looked at.
+        let any = known && locked.take_from_log(self.slot, first, words, self.all);
         let base = self.slot.range().start.add(first as u64 * WORD);
         TakenLog {
             vm: locked.vm(),
@@ -137,6 +143,10 @@ impl<'a> WantedLog<'a> {
 }
 
 /// Dirty pages that were taken out of a slot's log, or of a dirty ring. From now on their writes have to be noticed again.
+///
+/// # Invariants
+///
+/// If there are any, the slot is one of the VM's, whose `slots_lock` the task holds.
 #[must_use = "writes to these pages are no longer in the log"]
 pub struct TakenLog<'a> {
     vm: &'a Vm,
@@ -147,7 +157,7 @@ pub struct TakenLog<'a> {
 
 impl<'a> TakenLog<'a> {
     /// Pages that were in a dirty ring, where each comes once it is writable: those that are set in `words`,
-    /// from `base` on. `None` if `base` is not in the slot.
+    /// from `base` on. `None` if `base` is not in the slot, or that is not one of the VM's.
     pub fn from_ring(
         locked: &SlotsLocked<'a>,
         slot: &'a MemSlot,
@@ -155,7 +165,9 @@ impl<'a> TakenLog<'a> {
         words: &'a [u64],
     ) -> Option<Self> {
         let any = words.iter().any(|word| *word != 0);
-        slot.range().contains(base).then(|| Self {
+        let known = locked.have(slot) && slot.range().contains(base);
+        // INVARIANT: That was looked at.
+        known.then(|| Self {
             vm: locked.vm(),
             slot,
             pages: Pages::new(base, words),

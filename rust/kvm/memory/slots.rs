@@ -10,6 +10,7 @@ use crate::{
     kvm::types::{AddressSpace, Gfn},
     sync::srcu, //
 };
+use core::ptr;
 use kernel::types::NotThreadSafe;
 use kvm_bindings as bindings;
 
@@ -134,6 +135,15 @@ impl<'vm> SlotsLocked<'vm> {
     #[inline(always)]
     pub fn vm(&self) -> &'vm Vm {
         self.vm
+    }
+
+    /// Whether `slot` is one of the VM's.
+    #[inline]
+    pub(super) fn have(&self, slot: &MemSlot) -> bool {
+        let (vm, space) = (self.vm.as_ptr(), slot.address_space().raw());
+        // SAFETY: The VM is alive, and by the type's invariant its slots stay.
+        let found = unsafe { bindings::kvmrs_find_slot(vm, space, slot.range().start.raw()) };
+        ptr::eq(found, slot.as_ptr())
     }
 
     /// Takes bits out of a slot's dirty bitmap, from its word `first` on: all, or those that are set in

@@ -47,6 +47,11 @@ impl<'vm> SlotsLocked<'vm> {
         self.0
     }
 
+    pub(super) fn have(&self, slot: &MemSlot) -> bool {
+        let found = self.0.slot(slot.address_space(), slot.range().start);
+        found.is_some_and(|found| std::ptr::eq(found, slot))
+    }
+
     pub(super) fn take_from_log(
         &self,
         slot: &MemSlot,

@@ -4,7 +4,7 @@
 
 use super::MmuLock;
 use crate::{
-    kvm::{Exclusive, Gfn, GfnRange, Level, MemSlot},
+    kvm::{log::TakenLog, Exclusive, Gfn, GfnRange, Level},
     tdp_mmu::{
         dirty::{clear_dirty_masked, write_protect_gfn, LogBy},
         split::try_split_huge_pages,
@@ -12,8 +12,9 @@ use crate::{
 };
 
 impl MmuLock<'_, Exclusive> {
-    /// Has the next write to the pages of `slot` noticed that are set in `mask`.
-    pub fn rearm_word(&mut self, slot: &MemSlot, base: Gfn, mask: u64) {
+    /// Has the next write to those pages of `taken` noticed that are set in `mask`.
+    pub fn rearm_word(&mut self, taken: &TakenLog<'_>, base: Gfn, mask: u64) {
+        let slot = taken.slot();
         let pages = GfnRange::new(
             base.add(mask.trailing_zeros().into()),
             base.add(u64::from(u64::BITS - mask.leading_zeros())),
@@ -25,8 +26,8 @@ impl MmuLock<'_, Exclusive> {
                 try_split_huge_pages(self, slot, pages, Level::PG_4K);
             }
             for gfn in [pages.start, pages.end.prev()] {
-                // C leaves it to the flush of the whole slot, which comes after the lock was dropped.
-                drop(write_protect_gfn(self, slot, gfn, Level::PG_2M));
+                // C does not say whether a flush is owed.
+                let _ = write_protect_gfn(self, slot, gfn, Level::PG_2M).into_caller();
             }
         }
         let log_by = match vm.has_cpu_dirty_log() {
