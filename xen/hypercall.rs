@@ -2,7 +2,8 @@
 
 //! Which hypercalls KVM answers itself. Userspace answers all others.
 //!
-//! Only the guest's kernel is answered here: to know which call it is asks for [`Kernel`], which nobody else can have. The few calls that Xen permits to the guest's programs are userspace's.
+//! Only the guest's kernel is answered here: to know which call it is asks for [`Kernel`], which nobody else can
+//! have. The few calls that Xen permits to the guest's programs are userspace's.
 //!
 //! What the call describes in memory is read by the answer ([`answer`](super::answer)).
 //!

@@ -33,7 +33,7 @@ pub fn enter(runner: &Runner, slots: &mut SlotsHeld<'_>, state: RunState) {
     show(runner, slots);
 }
 
-/// Others have the CPU, or userspace says so. Never waits.
+/// Others have the CPU. Never waits.
 pub fn preempt(runner: &Runner, slots: &SlotsHeld<'_>) {
     account(runner, RunState::Runnable);
     if runner.area().0.is_active() {

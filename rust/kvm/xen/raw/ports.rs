@@ -64,8 +64,9 @@ impl<'vm> XenLock<'vm> {
 
     /// It leads to `to` from now on, and not to what it did before. `ENOENT` if it led nowhere.
     ///
-    /// Who has looked before may still go by the old entry, as on C. So nobody waits for them.
-    pub fn replace(&self, number: u32, to: Assigned) -> Result {
+    /// Who has looked before may still go by the old entry, as on C. So nobody waits for them. The lock is given up, by
+    /// which somebody may have the old entry, too.
+    pub fn replace(self, number: u32, to: Assigned) -> Result {
         let vm = self.vm().as_ptr();
         let entry = Entry::new(to)?;
         let old = find(self.vm(), number).ok_or(ENOENT)?;
