@@ -125,8 +125,8 @@ fn pause() -> Result<()> {
 /// Is busy until `is_over`, and gives what each processor has spent its time on. Linux may miss ticks of
 /// what was not stolen, but it counts none twice.
 fn spend(is_over: impl Fn(Duration) -> bool + Sync) -> Result<Vec<Vec<u64>>> {
-    let before = times()?;
     let begin = Instant::now();
+    let before = times()?;
     look_at_the_clock(begin, is_over)?;
     let after = times()?;
     let passed = begin.elapsed().as_millis() as u64 * PER_SECOND / 1000;

@@ -2,33 +2,35 @@
 
 //! Work that goes on in other threads while something else happens.
 
-use anyhow::{ensure, Result};
+use anyhow::Result;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::Barrier;
 use std::thread;
 
-/// Goes on with `work` in so many threads while `host` runs. Each must do it at least once.
+/// Goes on with `work` in so many threads while `host` runs, which begins when all of them have. Each does it at
+/// least once.
 pub fn beside<T>(
     threads: usize,
     work: impl Fn() -> Result<()> + Sync,
     host: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    let over = AtomicBool::new(false);
-    let until_over = || -> Result<u64> {
-        let mut times = 0;
+    let (over, begin) = (AtomicBool::new(false), Barrier::new(threads + 1));
+    let until_over = || -> Result<()> {
+        begin.wait();
+        work()?;
         while !over.load(SeqCst) {
             work()?;
-            times += 1;
         }
-        Ok(times)
+        Ok(())
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(until_over)).collect();
         let end = End(&over);
+        begin.wait();
         let done = host();
         drop(end);
         for worker in workers {
-            let times = worker.join().expect("workers do not panic")?;
-            ensure!(times > 0, "a worker never began");
+            worker.join().expect("workers do not panic")?;
         }
         done
     })

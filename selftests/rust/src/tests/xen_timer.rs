@@ -111,7 +111,8 @@ impl Timer {
             self.set(PORT, 0)?;
             self.set_to_zero(width)?;
             change(self)?;
-            if self.now()? > SOON {
+            // Before it is at 0, it is at what would be a negative number.
+            if (self.now()? as i64) < 0 {
                 return Ok(());
             }
             self.0.memory.write(self.place(PORT).0, &[0]);
@@ -248,9 +249,12 @@ fn at_zero(backend: &str) -> Result<()> {
             .context("a timer that was stopped")?;
         timer.change_before_zero(width, |timer| timer.set(0, 0))?;
         timer.does_not_come(PORT).context("no channel")?;
+        timer.does_not_come(0).context("no channel")?;
+        timer.change_before_zero(width, |timer| timer.set(0, 0))?;
+        // A vCPU goes that has no channel for its timer. Its memory must not be used any more.
+        drop(timer);
+        sleep(ENOUGH);
     }
-    // The last vCPU of these went with a timer that has no channel. Its memory must not be used any more.
-    sleep(ENOUGH);
     Ok(())
 }
 
