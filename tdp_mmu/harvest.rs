@@ -65,7 +65,8 @@ pub fn rearm_ring(taken: TakenLog<'_>) -> Rearmed<'_> {
     taken.rearm(rearm)
 }
 
-fn rearm(taken: &TakenLog<'_>) {
+/// Returns whether TLBs were flushed after the last page.
+fn rearm(taken: &TakenLog<'_>) -> bool {
     let vm = taken.vm();
     // The bits are taken: a shadow page from before is seen here, and one from later is marked in the log.
     if vm.has_rmaps() {
@@ -78,6 +79,8 @@ fn rearm(taken: &TakenLog<'_>) {
         try_split_taken(lock, taken);
     }
     let filter = RootFilter::VALID.of(taken.slot().address_space());
+    // Huge pages owe one before the lock is dropped, as in all write tracking.
+    let mut flush = PendingFlush::in_slot(vm, taken.slot());
     for_each_root(lock, filter, |lock, root| {
         let bits = match vm.has_cpu_dirty_log() {
             true => dirty_bits(vm, root.role()),
@@ -88,8 +91,6 @@ fn rearm(taken: &TakenLog<'_>) {
             bits,
             huge: began_dirty,
         };
-        // Huge pages owe one before the lock is dropped, as in all write tracking.
-        let mut flush = PendingFlush::in_slot(vm, taken.slot());
         let range = taken.range();
         walk(
             lock,
@@ -101,6 +102,7 @@ fn rearm(taken: &TakenLog<'_>) {
         );
         ControlFlow::Continue(())
     });
+    flush.flush()
 }
 
 /// Makes the pages clean, and write-protects what huge pages there still are around them: where a log begins
@@ -138,7 +140,7 @@ impl Visitor<Shared> for Rearm<'_> {
 ///
 /// C may write-protect huge pages, and does not say so. A shadow fault that finds one protected takes it for flushed.
 /// So it has to be, whenever the lock is dropped.
-fn rearm_by_word(taken: &TakenLog<'_>) {
+fn rearm_by_word(taken: &TakenLog<'_>) -> bool {
     let vm = taken.vm();
     let owed = || PendingFlush::from_caller(vm, vm.logs_begin_dirty());
     let mut lock = vm.mmu_write();
@@ -148,6 +150,5 @@ fn rearm_by_word(taken: &TakenLog<'_>) {
             drop(lock.give_way(rcu::read_lock(), &mut owed()));
         }
     }
-    owed().flush();
-    drop(lock);
+    owed().flush()
 }

@@ -93,15 +93,17 @@ impl<'vm> PendingFlush<'vm> {
         self.owed = true;
     }
 
-    /// Flushes the VM's TLBs on all CPUs, if that is owed.
+    /// Flushes the VM's TLBs on all CPUs, if that is owed. Returns whether it was.
     #[inline(always)]
-    pub fn flush(&mut self) {
-        if core::mem::take(&mut self.owed) {
+    pub fn flush(&mut self) -> bool {
+        let owed = core::mem::take(&mut self.owed);
+        if owed {
             match self.slot {
                 Some(slot) => self.vm.flush_remote_tlbs_slot(slot),
                 None => self.vm.flush_remote_tlbs(),
             }
         }
+        owed
     }
 
     /// As [`flush`](Self::flush), before a hold of the `mmu_lock` of `vm` ends. What is owed to

@@ -207,24 +207,26 @@ impl<'a> TakenLog<'a> {
             .map(|(index, word)| (self.pages.at(index), *word))
     }
 
-    /// Has `rearm` see to it that the next write to each page is noticed, if there is one.
-    pub fn rearm(self, rearm: impl FnOnce(&Self)) -> Rearmed<'a> {
-        if self.any {
-            rearm(&self);
-        }
-        Rearmed(self)
+    /// Has `rearm` see to it that the next write to each page is noticed, if there is one. It returns whether it has
+    /// flushed the slot from all TLBs after the last page.
+    pub fn rearm(self, rearm: impl FnOnce(&Self) -> bool) -> Rearmed<'a> {
+        let owed = self.any && !rearm(&self);
+        Rearmed { taken: self, owed }
     }
 }
 
 /// Dirty pages of which CPUs may have stale translations, by which a write goes unnoticed.
 #[must_use = "CPUs may still write to these pages unnoticed"]
-pub struct Rearmed<'a>(TakenLog<'a>);
+pub struct Rearmed<'a> {
+    taken: TakenLog<'a>,
+    owed: bool,
+}
 
 impl Rearmed<'_> {
-    /// Flushes the slot from all TLBs, if there is a dirty page.
+    /// Flushes the slot from all TLBs, if there is a dirty page and that was not done yet.
     pub fn flush(self) -> Report {
-        if self.0.any {
-            self.0.vm.flush_remote_tlbs_slot(self.0.slot);
+        if self.owed {
+            self.taken.vm.flush_remote_tlbs_slot(self.taken.slot);
         }
         Report(())
     }

@@ -13,7 +13,7 @@ fn without_rearming(wanted: WantedLog<'_>) -> Report {
 }
 
 fn without_a_flush(wanted: WantedLog<'_>) -> Report {
-    wanted.take().rearm(|_| ()) //~ E0308
+    wanted.take().rearm(|_| false) //~ E0308
 }
 
 fn main() {}
