@@ -12,6 +12,7 @@ from ..checks import (
     kernel_style,
     known_warnings,
     model_share,
+    museum_list,
     names,
     public_items,
     python_imports,
@@ -32,7 +33,7 @@ class Result:
     details: str = ""
 
 
-CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
+CHECKS: Sequence[Tuple[str, Callable[[], object]]] = (
     ("rustfmt", rust.formatted),
     ("unsafe only in rust/", rust.unsafe_confined),
     ("checkpatch of the series", kernel_style.patches),
@@ -47,6 +48,7 @@ CHECKS: Sequence[Tuple[str, Callable[[], None]]] = (
     ("what the model compiles", model_share.listed),
     ("length of files", sizes.moderate),
     ("names in documents and comments", names.exist),
+    ("names in the museum", museum_list.check),
     ("known warnings of the kernel", known_warnings.in_place),
     ("rustdoc", rust.documents),
     ("model tests", rust.model_tests),
@@ -59,7 +61,7 @@ def run() -> List[Result]:
     return [result_of(name, check) for name, check in CHECKS]
 
 
-def result_of(name: str, check: Callable[[], None]) -> Result:
+def result_of(name: str, check: Callable[[], object]) -> Result:
     start = time.monotonic()
     try:
         check()
