@@ -23,6 +23,7 @@ use crate::{
     },
     sync::{Full, Relaxed}, //
 };
+use core::array;
 
 /// Xen's limit, which it does not document.
 pub const MAX_PORTS: usize = 128;
@@ -99,9 +100,12 @@ impl Request {
     pub fn new(layout: Layout, bytes: &Bytes) -> Result<Self, Invalid> {
         let places = layout.places();
         let request = Self {
-            ports: number(&bytes[..places.poll_count]),
-            count: number(&bytes[places.poll_count..][..4]) as usize,
-            timeout: number(&bytes[places.poll_timeout..][..8]),
+            ports: match layout {
+                Layout::Compat => word(bytes, 0).into(),
+                Layout::Native => long(bytes, 0),
+            },
+            count: word(bytes, places.poll_count) as usize,
+            timeout: long(bytes, places.poll_timeout),
         };
         (request.count <= MAX_PORTS)
             .then_some(request)
@@ -124,10 +128,14 @@ impl Request {
     }
 }
 
-/// A number of up to eight bytes.
-fn number(bytes: &[u8]) -> u64 {
-    let more = |high: u64, byte: &u8| high << 8 | u64::from(*byte);
-    bytes.iter().rev().fold(0, more)
+/// The number of four bytes at `at`.
+fn word(bytes: &Bytes, at: usize) -> u32 {
+    u32::from_le_bytes(array::from_fn(|byte| bytes[at + byte]))
+}
+
+/// That of eight bytes.
+fn long(bytes: &Bytes, at: usize) -> u64 {
+    u64::from_le_bytes(array::from_fn(|byte| bytes[at + byte]))
 }
 
 /// Ports that the guest has.
