@@ -62,7 +62,7 @@ pub struct Overlapping<'a> {
 impl Iterator for Overlapping<'_> {
     type Item = NonNull<bindings::interval_tree_node>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let (start, last) = (self.start, self.last);
         let node = match self.previous {

@@ -14,7 +14,7 @@ use crate::{
         Level, //
     },
     mm::{
-        intervals::IntervalTree,
+        intervals::{IntervalTree, Overlapping},
         HostRange, //
     },
     sync::srcu, //
@@ -157,15 +157,20 @@ impl<'vm> AnySlots<'vm> {
     }
 
     /// The slots whose memory lies in `host`, of all address spaces, and which of their frames do.
-    #[inline]
-    pub fn in_host_range(
-        &self,
-        host: HostRange,
-    ) -> impl Iterator<Item = (&MemSlot, GfnRange)> + use<'_, 'vm> {
-        (0..)
-            .map_while(|address_space| self.of(address_space))
-            .flat_map(move |slots| slots.overlapping(host))
-            .map(move |slot| (slot, slot.frames_in(host)))
+    #[inline(always)]
+    pub fn in_host_range(&self, host: HostRange) -> InHostRange<'_> {
+        InHostRange {
+            slots: self,
+            host,
+            address_space: 0,
+            found: self.overlapping(0, host),
+        }
+    }
+
+    /// Those of one address space, if there is such a one.
+    #[inline(always)]
+    fn overlapping(&self, address_space: i32, host: HostRange) -> Option<SlotsFound<'_>> {
+        Some(self.of(address_space)?.overlapping(host))
     }
 
     /// The slots of one address space, if there is such a one.
@@ -189,18 +194,66 @@ struct SlotSet<'s>(NonNull<bindings::kvm_memslots>, PhantomData<&'s MemSlot>);
 impl<'s> SlotSet<'s> {
     /// Those whose memory overlaps `host`, which is not empty.
     #[inline(always)]
-    fn overlapping(self, host: HostRange) -> impl Iterator<Item = &'s MemSlot> {
+    fn overlapping(self, host: HostRange) -> SlotsFound<'s> {
         let set = self.0.as_ptr();
         // SAFETY: By the type's invariant the set is there, and its tree does not change.
         let (tree, side) = unsafe {
             let tree = IntervalTree::from_raw(&raw mut (*set).hva_tree);
             (tree, (*set).node_idx as usize)
         };
-        // Each slot has a node for each of the two sets of its address space.
-        let place = offset_of!(bindings::kvm_memory_slot, hva_node)
-            + side * size_of::<kernel::bindings::interval_tree_node>();
-        tree.overlapping(host.start, host.end.wrapping_sub(1))
-            // SAFETY: The nodes of the tree are the slots' nodes at this place, and the slots stay.
-            .map(move |node| unsafe { &*node.as_ptr().byte_sub(place).cast::<MemSlot>() })
+        // INVARIANT: Each slot has a node for each of the two sets of its address space.
+        SlotsFound {
+            nodes: tree.overlapping(host.start, host.end.wrapping_sub(1)),
+            place: offset_of!(bindings::kvm_memory_slot, hva_node)
+                + side * size_of::<kernel::bindings::interval_tree_node>(),
+        }
+    }
+}
+
+/// The slots of a set that were looked for.
+///
+/// # Invariants
+///
+/// The nodes are those of slots that stay during `'s`, each at `place` of its slot.
+struct SlotsFound<'s> {
+    nodes: Overlapping<'s>,
+    place: usize,
+}
+
+impl<'s> Iterator for SlotsFound<'s> {
+    type Item = &'s MemSlot;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'s MemSlot> {
+        let node = self.nodes.next()?;
+        // SAFETY: By the type's invariant.
+        Some(unsafe { &*node.as_ptr().byte_sub(self.place).cast() })
+    }
+}
+
+/// Walks the slots of all address spaces whose memory lies in a range of the host's.
+///
+/// The host's invalidations do so twice each, and often no slot is found. By adapters of iterators this costs five
+/// times as many instructions.
+pub struct InHostRange<'s> {
+    slots: &'s AnySlots<'s>,
+    host: HostRange,
+    address_space: i32,
+    found: Option<SlotsFound<'s>>,
+}
+
+impl<'s> Iterator for InHostRange<'s> {
+    type Item = (&'s MemSlot, GfnRange);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some(found) = &mut self.found {
+            if let Some(slot) = found.next() {
+                return Some((slot, slot.frames_in(self.host)));
+            }
+            self.address_space += 1;
+            self.found = self.slots.overlapping(self.address_space, self.host);
+        }
+        None
     }
 }
