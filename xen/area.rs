@@ -20,7 +20,7 @@
 use crate::{
     kvm::{
         gpc::{Address, Gpc, GuestPage},
-        xen::{Layout, Times, NATIVE, RUNSTATE_STATE},
+        xen::{Layout, Times, COMPAT, NATIVE, RUNSTATE_STATE},
         SlotsHeld, //
     },
     sync::{smp_mb, Write}, //
@@ -33,39 +33,43 @@ pub const UPDATE: u8 = 0x80;
 /// How far the times are behind the entry time.
 pub const TIMES_BEHIND_ENTRY: usize = 8;
 
+/// What 32-bit guests have no room for: the bytes that align the entry time.
+const SKIPPED: usize = NATIVE.entry_time - COMPAT.entry_time;
+const _: () =
+    assert!(SKIPPED == 4 && NATIVE.runstate - COMPAT.runstate == SKIPPED && RUNSTATE_STATE == 0);
+/// The last byte of the entry time, which the times follow.
+const UPDATE_AT: usize = NATIVE.entry_time + TIMES_BEHIND_ENTRY - 1;
+
 /// What an area will be.
+///
+/// All sizes and places in it are known when this is compiled: it is built each time that a vCPU loses its CPU.
 struct Image {
+    /// In the layout of 64-bit guests. 32-bit guests have all but the first bytes, where the state is further on.
     bytes: [u8; SIZE],
-    layout: Layout,
 }
 
 impl Image {
     /// What `times` look like in `layout`.
+    #[inline(always)]
     fn new(layout: Layout, times: &Times) -> Self {
-        let mut image = Self {
-            bytes: [0; SIZE],
-            layout,
-        };
-        let entry = layout.places().entry_time;
-        image.put(RUNSTATE_STATE, (times.state as u32).to_le_bytes());
-        image.put(entry, times.entry.to_le_bytes());
-        for (index, time) in times.spent.iter().enumerate() {
-            image.put(entry + TIMES_BEHIND_ENTRY + 8 * index, time.to_le_bytes());
+        let state = times.state as u64;
+        let [running, runnable, blocked, offline] = times.spent;
+        let state = state << (8 * skipped(layout));
+        let words = [state, times.entry, running, runnable, blocked, offline];
+        let mut bytes = [0; SIZE];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
         }
-        image
+        Self { bytes }
     }
+}
 
-    fn put<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
-        self.bytes[at..at + N].copy_from_slice(&bytes);
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.layout.places().runstate]
-    }
-
-    /// The last byte of the entry time, which the times follow.
-    fn update_at(&self) -> usize {
-        self.layout.places().entry_time + TIMES_BEHIND_ENTRY - 1
+/// How many bytes of an image are not for guests of `layout`.
+#[inline(always)]
+fn skipped(layout: Layout) -> usize {
+    match layout {
+        Layout::Compat => SKIPPED,
+        Layout::Native => 0,
     }
 }
 
@@ -95,6 +99,7 @@ impl<'a> Area<'a> {
     ///
     /// `second` is for what follows in the next page, if anything does. It is not taken if it is for another
     /// address. C sees to it that it is not, which is not relied on here.
+    #[inline(always)]
     pub fn pin(
         first: &'a Gpc,
         second: &'a Gpc,
@@ -123,24 +128,27 @@ impl<'a> Area<'a> {
     /// Writes `times`. With `announce`, the guest is told so meanwhile.
     ///
     /// `None` would mean that the area is too small, which by the type's invariant it is not.
+    #[inline(always)]
     pub fn write(&self, times: &Times, announce: bool) -> Option<()> {
         let mut image = Image::new(self.layout, times);
-        let at = image.update_at();
         if announce {
-            image.bytes[at] |= UPDATE;
-            self.write_byte(at, image.bytes[at])?;
+            image.bytes[UPDATE_AT] |= UPDATE;
+            self.write_update(image.bytes[UPDATE_AT])?;
             smp_mb(Write);
         }
-        self.write_all(image.bytes())?;
+        self.write_all(&image)?;
         if announce {
             smp_mb(Write);
-            self.write_byte(at, image.bytes[at] & !UPDATE)?;
+            self.write_update(image.bytes[UPDATE_AT] & !UPDATE)?;
         }
         self.mark_dirty();
         Some(())
     }
 
-    fn write_byte(&self, at: usize, byte: u8) -> Option<()> {
+    /// Writes the byte that has the update bit.
+    #[inline(always)]
+    fn write_update(&self, byte: u8) -> Option<()> {
+        let at = UPDATE_AT - skipped(self.layout);
         match &self.second {
             Some(second) if at >= self.first.pinned() => {
                 second.write_u8(at - self.first.pinned(), byte)
@@ -149,15 +157,24 @@ impl<'a> Area<'a> {
         }
     }
 
-    fn write_all(&self, bytes: &[u8]) -> Option<()> {
-        let (here, there) = bytes.split_at(bytes.len().min(self.first.pinned()));
-        self.first.write_bytes(0, here)?;
-        match &self.second {
-            Some(second) => second.write_bytes(0, there),
-            None => Some(()),
+    #[inline(always)]
+    fn write_all(&self, image: &Image) -> Option<()> {
+        match (&self.second, self.layout) {
+            (Some(second), layout) => self.write_both(second, &image.bytes[skipped(layout)..]),
+            (None, Layout::Native) => self.first.write_bytes(0, &image.bytes),
+            (None, Layout::Compat) => self.first.write_bytes(0, &image.bytes[SKIPPED..]),
         }
     }
 
+    /// Apart, as here no length is known when this is compiled.
+    #[inline(never)]
+    fn write_both(&self, second: &GuestPage<'_>, bytes: &[u8]) -> Option<()> {
+        let (here, there) = bytes.split_at(bytes.len().min(self.first.pinned()));
+        self.first.write_bytes(0, here)?;
+        second.write_bytes(0, there)
+    }
+
+    #[inline(always)]
     fn mark_dirty(&self) {
         self.first.mark_dirty();
         if let Some(second) = &self.second {

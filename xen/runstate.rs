@@ -28,6 +28,7 @@ use crate::{
 };
 
 /// The vCPU enters `state`, and has its task to itself.
+#[inline(always)]
 pub fn enter(runner: &Runner, slots: &mut SlotsHeld<'_>, state: RunState) {
     account(runner, state);
     show(runner, slots);
@@ -41,8 +42,9 @@ pub fn preempt(runner: &Runner, slots: &SlotsHeld<'_>) {
     }
 }
 
+#[inline(always)]
 fn account(runner: &Runner, state: RunState) {
-    runner.change_times(|times| times::enter(times, state, runner.now(), runner.waited()));
+    runner.end_stay(|stay| times::enter(stay, state, runner.now(), runner.waited()));
 }
 
 /// Userspace says what the state and the times are. The guest hears of it at the next change.
@@ -107,16 +109,29 @@ pub fn make_up(runner: &Runner, slots: &mut SlotsHeld<'_>) {
 }
 
 /// Writes the guest's copy. It is owed if a page cannot be had. May sleep.
+#[inline(always)]
 fn show(runner: &Runner, slots: &mut SlotsHeld<'_>) {
     // First, as the scheduler may come to owe it at any time.
     runner.set_owed(false);
+    if runner.area().0.is_active() {
+        if let Err(missing) = try_show(runner, slots) {
+            show_when_found(runner, slots, missing);
+        }
+    }
+}
+
+/// Apart, so that who finds the pages pays nothing for it.
+#[cold]
+#[inline(never)]
+fn show_when_found(runner: &Runner, slots: &mut SlotsHeld<'_>, mut missing: Missing) {
     while runner.area().0.is_active() {
-        let Err(missing) = try_show(runner, slots) else {
-            return;
-        };
         let found = Sleeper::new(slots).and_then(|mut task| find(runner, missing, &mut task));
         if found.is_err() {
             return runner.set_owed(true);
+        }
+        match try_show(runner, slots) {
+            Ok(()) => return,
+            Err(another) => missing = another,
         }
     }
 }

@@ -7,34 +7,51 @@
 
 use crate::kvm::xen::{
     RunState,
-    Times, //
+    Spent,
+    Stay, //
 };
 
-/// The vCPU enters `state` at `now`, when its task had waited for a CPU for `waited` altogether.
+/// The vCPU enters `state` at `now`, when its task had waited for a CPU for `waited` altogether. Returns what it has
+/// done up to then.
 ///
 /// If the clock was set back, no time has passed. The entry time stays, so that the time is counted once the
 /// clock is beyond it again.
-pub fn enter(times: &mut Times, state: RunState, now: u64, waited: u64) {
+#[inline(always)]
+pub fn enter(stay: &mut Stay, state: RunState, now: u64, waited: u64) -> Spent {
     // What never ran was offline.
-    if times.entry == 0 {
-        times.state = RunState::Offline;
+    if stay.entry == 0 {
+        stay.state = RunState::Offline;
     }
-    let passed = now.wrapping_sub(times.entry);
-    if passed as i64 >= 0 {
-        let stolen = stolen(times, passed, waited);
-        times.spend(RunState::Runnable, stolen);
-        times.spend(times.state, passed - stolen);
-        times.entry = now;
+    let spent = spend(stay, now, waited);
+    stay.state = state;
+    stay.waited = waited;
+    spent
+}
+
+fn spend(stay: &mut Stay, now: u64, waited: u64) -> Spent {
+    let state = stay.state;
+    let passed = now.wrapping_sub(stay.entry);
+    if (passed as i64) < 0 {
+        return Spent {
+            state,
+            time: 0,
+            stolen: 0,
+        };
     }
-    times.state = state;
-    times.waited = waited;
+    stay.entry = now;
+    let stolen = stolen(stay, passed, waited);
+    Spent {
+        state,
+        time: passed - stolen,
+        stolen,
+    }
 }
 
 /// How much of the time that has `passed` others had the CPU. Only a vCPU that runs can be robbed, and of no
 /// more than there was.
-fn stolen(times: &Times, passed: u64, waited: u64) -> u64 {
-    let waited = waited.wrapping_sub(times.waited);
-    match times.state {
+fn stolen(stay: &Stay, passed: u64, waited: u64) -> u64 {
+    let waited = waited.wrapping_sub(stay.waited);
+    match stay.state {
         RunState::Running if waited as i64 > 0 => waited.min(passed),
         _ => 0,
     }

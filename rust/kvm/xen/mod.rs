@@ -45,5 +45,7 @@ pub use raw::{
 };
 pub use times::{
     RunState,
+    Spent,
+    Stay,
     Times, //
 };

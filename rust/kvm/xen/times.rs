@@ -20,16 +20,13 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// All, by their numbers.
+    const ALL: [Self; 4] = [Self::Running, Self::Runnable, Self::Blocked, Self::Offline];
+
     /// The state of that number.
     #[inline(always)]
     pub fn new(number: u64) -> Option<Self> {
-        Some(match number {
-            0 => Self::Running,
-            1 => Self::Runnable,
-            2 => Self::Blocked,
-            3 => Self::Offline,
-            _ => return None,
-        })
+        Self::ALL.get(number as usize).copied()
     }
 }
 
@@ -46,11 +43,46 @@ pub struct Times {
     pub waited: u64,
 }
 
+/// A vCPU's stay in the state that it is in: what [`Times`] say but for how long it was in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stay {
+    /// The state.
+    pub state: RunState,
+    /// When it entered that. 0 if it never ran.
+    pub entry: u64,
+    /// How long its task had waited for a CPU altogether, up to then.
+    pub waited: u64,
+}
+
+/// What a stay that is over was spent with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// The state that the vCPU was in.
+    pub state: RunState,
+    /// For how long.
+    pub time: u64,
+    /// For how long others had its CPU instead: then it was runnable.
+    pub stolen: u64,
+}
+
 impl Times {
-    /// It was in `state` for `time` more.
+    /// The stay that it is in.
     #[inline(always)]
-    pub fn spend(&mut self, state: RunState, time: u64) {
-        let spent = &mut self.spent[state as usize];
-        *spent = spent.wrapping_add(time);
+    pub fn stay(&self) -> Stay {
+        Stay {
+            state: self.state,
+            entry: self.entry,
+            waited: self.waited,
+        }
+    }
+}
+
+impl Spent {
+    /// Adds it to the time spent in each state.
+    #[inline(always)]
+    pub fn add_to(&self, spent: &mut [u64; 4]) {
+        for (state, time) in [(RunState::Runnable, self.stolen), (self.state, self.time)] {
+            spent[state as usize] = spent[state as usize].wrapping_add(time);
+        }
     }
 }

@@ -6,8 +6,8 @@ mod common;
 
 use common::config;
 use kvmrs_model::{
-    kvm::xen::{RunState, Times},
-    xen::times::enter,
+    kvm::xen::{end_stay, RunState, Times},
+    xen::times,
 };
 use proptest::prelude::*;
 
@@ -20,6 +20,10 @@ fn ran(entry: u64, spent: [u64; 4], waited: u64) -> Times {
         spent,
         waited,
     }
+}
+
+fn enter(times: &mut Times, state: RunState, now: u64, waited: u64) {
+    end_stay(times, |stay| times::enter(stay, state, now, waited));
 }
 
 #[test]

@@ -58,29 +58,56 @@ pub(in crate::backend) unsafe extern "C" fn vcpu_set_attr(
     })
 }
 
+/// What userspace says. The type of the attribute tells which of it, so nothing is read before that is known.
+struct Told<'a>(&'a bindings::kvm_xen_vcpu_attr__bindgen_ty_1);
+
+impl Told<'_> {
+    fn gpa(&self) -> u64 {
+        // SAFETY: All parts of the union are numbers, for which any bits will do.
+        unsafe { self.0.gpa }
+    }
+
+    fn hva(&self) -> u64 {
+        // SAFETY: As above.
+        unsafe { self.0.hva }
+    }
+
+    fn vector(&self) -> u8 {
+        // SAFETY: As above.
+        unsafe { self.0.vector }
+    }
+
+    fn id(&self) -> u32 {
+        // SAFETY: As above.
+        unsafe { self.0.vcpu_id }
+    }
+
+    fn times(&self) -> &Runstate {
+        // SAFETY: As above.
+        unsafe { &self.0.runstate }
+    }
+
+    fn timer(&self) -> &TimerSaid {
+        // SAFETY: As above.
+        unsafe { &self.0.timer }
+    }
+}
+
+#[inline(always)]
 fn set(runner: &Runner, slots: &mut SlotsHeld<'_>, attribute: &Attribute) -> Result {
-    let what = &attribute.u;
-    // SAFETY: All parts of the union are numbers, for which any bits will do.
-    let (gpa, hva, vector, id, times, timer) = unsafe {
-        (
-            what.gpa,
-            what.hva,
-            what.vector,
-            what.vcpu_id,
-            what.runstate,
-            what.timer,
-        )
-    };
+    let told = Told(&attribute.u);
     match u32::from(attribute.type_) {
-        bindings::KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO => set_info(runner, slots, guest(gpa)),
-        bindings::KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA => set_info(runner, slots, host(hva)?),
-        bindings::KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO => {
-            place(runner, slots, runner.time_info(), guest(gpa), CLOCK)
+        kind if is_of_runstate(kind) => set_runstate(runner, slots, kind, &told),
+        bindings::KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO => set_info(runner, slots, guest(told.gpa())),
+        bindings::KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA => {
+            set_info(runner, slots, host(told.hva())?)
         }
-        bindings::KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID => set_id(runner, id),
-        bindings::KVM_XEN_VCPU_ATTR_TYPE_TIMER => set_timer(runner, slots, &timer),
-        bindings::KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR => set_vector(runner, vector),
-        kind if is_of_runstate(kind) => set_runstate(runner, slots, kind, guest(gpa), &times),
+        bindings::KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO => {
+            place(runner, slots, runner.time_info(), guest(told.gpa()), CLOCK)
+        }
+        bindings::KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID => set_id(runner, told.id()),
+        bindings::KVM_XEN_VCPU_ATTR_TYPE_TIMER => set_timer(runner, slots, told.timer()),
+        bindings::KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR => set_vector(runner, told.vector()),
         _ => Err(ENOENT),
     }
 }
@@ -94,16 +121,14 @@ pub(super) fn is_of_runstate(kind: u32) -> bool {
     (first..=bindings::KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADJUST).contains(&kind)
 }
 
-fn set_runstate(
-    runner: &Runner,
-    slots: &mut SlotsHeld<'_>,
-    kind: u32,
-    address: Option<Address>,
-    times: &Runstate,
-) -> Result {
+#[inline(always)]
+fn set_runstate(runner: &Runner, slots: &mut SlotsHeld<'_>, kind: u32, told: &Told<'_>) -> Result {
     counts_delays()?;
+    let times = told.times();
     match kind {
-        bindings::KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR => runstate::place(runner, slots, address)?,
+        bindings::KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR => {
+            runstate::place(runner, slots, guest(told.gpa()))?
+        }
         bindings::KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_CURRENT => {
             let state = RunState::new(times.state).ok_or(EINVAL)?;
             runstate::enter(runner, slots, state);

@@ -6,7 +6,7 @@ use crate::{
     kvm::{
         gpc::Gpc,
         memory::Vm,
-        xen::{Layout, RunState, Target, Times}, //
+        xen::{Layout, RunState, Spent, Stay, Target, Times}, //
     },
     sync::preempt, //
 };
@@ -126,11 +126,13 @@ impl Runner {
     }
 
     /// A copy of the times.
+    #[inline(always)]
     pub fn times(&self) -> Times {
         self.load(&preempt::disable())
     }
 
     /// Changes the times. The scheduler, which changes them as well, does not come in between.
+    #[inline(always)]
     pub fn change_times<R>(&self, change: impl FnOnce(&mut Times) -> R) -> R {
         let preempt = preempt::disable();
         let mut times = self.load(&preempt);
@@ -139,6 +141,25 @@ impl Runner {
         result
     }
 
+    /// The vCPU's stay in its state ends, and another begins, as `change` says. The scheduler does not come in between.
+    ///
+    /// So does [`change_times`](Self::change_times), which copies all times to and fro.
+    #[inline(always)]
+    pub fn end_stay(&self, change: impl FnOnce(&mut Stay) -> Spent) {
+        let preempt = preempt::disable();
+        let mut stay = self.load(&preempt).stay();
+        let spent = change(&mut stay);
+        let xen = self.xen();
+        // SAFETY: As for `load()`.
+        unsafe {
+            spent.add_to(&mut (*xen).runstate_times);
+            (*xen).current_runstate = stay.state as u32;
+            (*xen).runstate_entry_time = stay.entry;
+            (*xen).last_steal = stay.waited;
+        }
+    }
+
+    #[inline(always)]
     fn load(&self, _preempt: &preempt::Guard) -> Times {
         let xen = self.xen();
         // SAFETY: By the type's invariant only the scheduler could use the fields, but preemption is off.
@@ -153,6 +174,7 @@ impl Runner {
         }
     }
 
+    #[inline(always)]
     fn store(&self, times: &Times, _preempt: &preempt::Guard) {
         let xen = self.xen();
         // SAFETY: As above.

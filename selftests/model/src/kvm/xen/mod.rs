@@ -15,5 +15,5 @@ mod times;
 pub use assigned::{Assigned, Destination, Kind};
 pub use layout::{Layout, Places, CALL, COMPAT, NATIVE, RUNSTATE_STATE};
 pub use port::{Port, Word, TWO_LEVELS, UPCALL_PENDING, VCPU_INFO, VCPU_TIME};
-pub use raw::{Caller, Event, EventFd, Moment, Runner, Stopped, Target, Timer};
-pub use times::{RunState, Times};
+pub use raw::{end_stay, Caller, Event, EventFd, Moment, Runner, Stopped, Target, Timer};
+pub use times::{RunState, Spent, Stay, Times};

@@ -12,6 +12,6 @@ mod timer;
 pub use caller::Caller;
 pub use clock::Moment;
 pub use event::{Event, EventFd};
-pub use runner::Runner;
+pub use runner::{end_stay, Runner};
 pub use target::Target;
 pub use timer::{Stopped, Timer};

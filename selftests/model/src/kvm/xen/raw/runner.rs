@@ -10,7 +10,7 @@ use crate::{
     },
     kvm::{
         gpc::Gpc,
-        xen::{Layout, Moment, RunState, Target, Times},
+        xen::{Layout, Moment, RunState, Spent, Stay, Target, Times},
         Vm,
     },
     sync::preempt,
@@ -158,4 +158,16 @@ impl Runner {
         let _preempt = preempt::disable();
         change(&mut lock(&self.times))
     }
+
+    /// A stay ends, and another begins. As above.
+    pub fn end_stay(&self, change: impl FnOnce(&mut Stay) -> Spent) {
+        self.change_times(|times| end_stay(times, change));
+    }
+}
+
+/// What the kernel does where the times are.
+pub fn end_stay(times: &mut Times, change: impl FnOnce(&mut Stay) -> Spent) {
+    let mut stay = times.stay();
+    change(&mut stay).add_to(&mut times.spent);
+    (times.state, times.entry, times.waited) = (stay.state, stay.entry, stay.waited);
 }
