@@ -11,6 +11,7 @@ use kvm_bindings::{kvm_msr_entry, kvm_pre_fault_memory, kvm_regs, Msrs};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::io::Error;
 use std::ops::Range;
+use std::os::fd::{AsRawFd, RawFd};
 use std::thread::yield_now;
 use vmm_sys_util::ioctl::ioctl_with_mut_ref;
 
@@ -41,6 +42,13 @@ pub struct Vcpu {
     pub stats: Stats,
     /// KVM_RUN may find memory that the guest must not use, and is to be tried again then.
     pub patient: bool,
+}
+
+/// What another thread may use while this one runs it: calls take turns.
+impl AsRawFd for Vcpu {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
 }
 
 impl Vcpu {

@@ -106,6 +106,11 @@ pub fn set_version(vm: &Vm, version: u32) -> Result<()> {
 
 /// Makes what the guest sends through `port` an event of that port for the first vCPU.
 pub fn assign(vm: &Vm, port: u32) -> Result<(), Error> {
+    assign_to(vm, 0, port)
+}
+
+/// Makes what the guest sends through `port` an event of that port for a vCPU.
+pub fn assign_to(vm: &Vm, vcpu: u32, port: u32) -> Result<(), Error> {
     let mut attribute = attribute(KVM_XEN_ATTR_TYPE_EVTCHN);
     attribute.u.evtchn = kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2 {
         send_port: port,
@@ -114,7 +119,7 @@ pub fn assign(vm: &Vm, port: u32) -> Result<(), Error> {
         deliver: kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2__bindgen_ty_1 {
             port: kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2__bindgen_ty_1__bindgen_ty_1 {
                 port,
-                vcpu: 0,
+                vcpu,
                 priority: TWO_LEVELS,
             },
         },
@@ -177,15 +182,27 @@ pub fn states(vcpu: &impl AsRawFd) -> Result<States> {
     })
 }
 
+/// When a vCPU's timer goes off, on the guest's clock. Zero if it does not.
+pub fn timer(vcpu: &impl AsRawFd) -> Result<u64> {
+    let mut attribute = vcpu_attribute(KVM_XEN_VCPU_ATTR_TYPE_TIMER);
+    // SAFETY: the structure is what belongs to this number, and the kernel writes to nothing else.
+    let failed = unsafe { ioctl_with_mut_ref(vcpu, KVM_XEN_VCPU_GET_ATTR(), &mut attribute) };
+    if failed != 0 {
+        return Err(Error::last_os_error()).context("getting a timer");
+    }
+    // SAFETY: the kernel has filled in this part of the union; it consists of numbers.
+    Ok(unsafe { attribute.u.timer }.expires_ns)
+}
+
 /// Has an event come through channel `port` when the guest's clock is at `nanoseconds`.
-pub fn set_timer(vcpu: &Vcpu, port: u32, nanoseconds: u64) -> Result<()> {
+pub fn set_timer(vcpu: &impl AsRawFd, port: u32, nanoseconds: u64) -> Result<()> {
     let mut attribute = vcpu_attribute(KVM_XEN_VCPU_ATTR_TYPE_TIMER);
     attribute.u.timer = kvm_xen_vcpu_attr__bindgen_ty_1__bindgen_ty_2 {
         port,
         priority: TWO_LEVELS,
         expires_ns: nanoseconds,
     };
-    call!(&vcpu.fd, KVM_XEN_VCPU_SET_ATTR(), &attribute).context("setting a timer")
+    call!(vcpu, KVM_XEN_VCPU_SET_ATTR(), &attribute).context("setting a timer")
 }
 
 fn vcpu_attribute(type_: u32) -> kvm_xen_vcpu_attr {
@@ -196,29 +213,39 @@ fn vcpu_attribute(type_: u32) -> kvm_xen_vcpu_attr {
     }
 }
 
-/// A channel of the first vCPU.
-fn channel(port: u32) -> kvm_irq_routing_xen_evtchn {
+/// A channel of a vCPU.
+fn channel(vcpu: u32, port: u32) -> kvm_irq_routing_xen_evtchn {
     kvm_irq_routing_xen_evtchn {
         port,
-        vcpu: 0,
+        vcpu,
         priority: TWO_LEVELS,
     }
 }
 
 /// Sends the first vCPU an event.
 pub fn send(vm: &Vm, port: u32) -> Result<(), Error> {
-    call!(&vm.fd, KVM_XEN_HVM_EVTCHN_SEND(), &channel(port))
+    send_to(vm, 0, port)
+}
+
+/// Sends a vCPU an event.
+pub fn send_to(vm: &Vm, vcpu: u32, port: u32) -> Result<(), Error> {
+    call!(&vm.fd, KVM_XEN_HVM_EVTCHN_SEND(), &channel(vcpu, port))
 }
 
 /// Makes interrupt `n` an event of `ports[n]` for the first vCPU.
 pub fn route(vm: &Vm, ports: &[u32]) -> Result<()> {
+    route_to(vm, 0, ports)
+}
+
+/// Makes interrupt `n` an event of `ports[n]` for a vCPU.
+pub fn route_to(vm: &Vm, vcpu: u32, ports: &[u32]) -> Result<()> {
     let entries = ports.iter().enumerate().map(|(gsi, &port)| {
         let mut entry = kvm_irq_routing_entry {
             gsi: gsi as u32,
             type_: KVM_IRQ_ROUTING_XEN_EVTCHN,
             ..Default::default()
         };
-        entry.u.xen_evtchn = channel(port);
+        entry.u.xen_evtchn = channel(vcpu, port);
         entry
     });
     let entries: Vec<_> = entries.collect();

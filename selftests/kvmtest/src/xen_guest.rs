@@ -35,7 +35,12 @@ pub struct XenGuest {
 impl XenGuest {
     /// On `backend`, for a guest of this layout.
     pub fn new(backend: &str, layout: Layout) -> Result<Self> {
-        let memory = Memory::new(END, Backing::Small)?;
+        Self::backed(backend, layout, Backing::Small)
+    }
+
+    /// As above, with memory of this kind.
+    pub fn backed(backend: &str, layout: Layout, backing: Backing) -> Result<Self> {
+        let memory = Memory::new(END, backing)?;
         let vm = Vm::new(backend)?;
         vm.fd.create_irq_chip().context("KVM_CREATE_IRQCHIP")?;
         vm.set(&Slot::of(&memory), 0)?;

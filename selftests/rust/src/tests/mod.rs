@@ -33,6 +33,7 @@ mod xen_calls;
 mod xen_events;
 mod xen_histories;
 mod xen_moves;
+mod xen_pages;
 mod xen_poll;
 mod xen_runstate;
 mod xen_timer;
@@ -50,7 +51,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 35] = [
+const GROUPS: [&[Test]; 36] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -80,6 +81,7 @@ const GROUPS: [&[Test]; 35] = [
     xen_calls::TESTS,
     xen_poll::TESTS,
     xen_events::TESTS,
+    xen_pages::TESTS,
     xen_timer::TESTS,
     xen_runstate::TESTS,
     xen_moves::TESTS,
