@@ -15,6 +15,7 @@
 //! - [`kernel_log`]: what the kernel warns about
 //! - [`ioctls`]: calls of KVM's by number, for who makes wrong ones
 //! - [`beside`], [`cpu`]: work of other threads, where threads run and before whom
+//! - [`interrupt`]: threads that are interrupted in the kernel
 //! - [`mark`]: marks in the stream of instructions
 //! - [`sysfs`]: the files of the kernel's settings
 
@@ -25,6 +26,7 @@ pub mod debugfs;
 pub mod guest;
 pub mod idle;
 pub mod inside;
+pub mod interrupt;
 pub mod ioctls;
 pub mod kernel_log;
 pub mod mark;

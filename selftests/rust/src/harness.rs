@@ -26,6 +26,8 @@ pub struct Test {
     pub mixed: bool,
     /// It needs a host whose page tables have four levels.
     pub four_levels: bool,
+    /// What it says is shown also when it passes.
+    pub shown: bool,
     /// The report of docs/upstream whose bug of C it shows, so that it fails there.
     pub report: &'static str,
     /// The test itself.

@@ -35,6 +35,7 @@ mod xen_histories;
 mod xen_moves;
 mod xen_pages;
 mod xen_poll;
+mod xen_poll_wakes;
 mod xen_runstate;
 mod xen_timer;
 mod xen_width;
@@ -51,7 +52,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 36] = [
+const GROUPS: [&[Test]; 37] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -80,6 +81,7 @@ const GROUPS: [&[Test]; 36] = [
     tool::TESTS,
     xen_calls::TESTS,
     xen_poll::TESTS,
+    xen_poll_wakes::TESTS,
     xen_events::TESTS,
     xen_pages::TESTS,
     xen_timer::TESTS,
@@ -109,6 +111,7 @@ const fn test(name: &'static str, run: fn(&str) -> Result<()>) -> Test {
         timeout: 60,
         mixed: false,
         four_levels: false,
+        shown: false,
         report: "",
         run,
     }
@@ -143,6 +146,14 @@ const fn reported(report: &'static str, name: &'static str, run: fn(&str) -> Res
     Test {
         report,
         ..test(name, run)
+    }
+}
+
+/// A test that has figures to tell.
+const fn shown(test: Test) -> Test {
+    Test {
+        shown: true,
+        ..test
     }
 }
 

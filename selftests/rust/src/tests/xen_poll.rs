@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A Xen guest that waits for events of some channels: what it must not ask for, what ends the wait, and
-//! whom a wait must not hold up.
+//! A Xen guest that waits for events of some channels: what it must not ask for, and what ends the wait.
 
-use super::{reported, test};
+use super::test;
 use crate::harness::Test;
 use anyhow::{bail, ensure, Context, Result};
-use kvmtest::memory::{Backing, Memory, PAGE_4K};
-use kvmtest::vm::{Slot, Vm, BASE, SLOT};
+use kvmtest::interrupt::Thread;
+use kvmtest::memory::Memory;
+use kvmtest::vm::{Vm, BASE};
 use kvmtest::xen;
 use kvmtest::xen_calls::{Answer, Call, POLL, SCHED};
 use kvmtest::xen_guest::{XenGuest, DATA, END, SHARED};
 use kvmtest::xen_layout::Layout;
+use std::sync::mpsc::channel;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,6 @@ pub const TESTS: &[Test] = &[
     test("xen_poll_refused", refused),
     test("xen_poll_ports", ports),
     test("xen_poll_ends", ends),
-    reported("10-poll-holds-slots", "xen_poll_slots", slots),
 ];
 
 /// Where the guest says what it waits for, and the numbers of the channels.
@@ -30,17 +30,15 @@ const MOST: usize = 128;
 /// No memory is mapped there by the guest, and none is there.
 const UNMAPPED: u64 = 0xc000_0000;
 /// A channel without an event.
-const PORT: u32 = 9;
+pub const PORT: u32 = 9;
 /// Nanoseconds that nobody waits for.
-const LONG: u64 = 5_000_000_000;
+pub const LONG: u64 = 5_000_000_000;
 const SHORT: u64 = 200_000_000;
 /// A timer may be over a tick earlier, and a slow machine takes its time.
 const EARLY: Duration = Duration::from_millis(150);
 const LATE: Duration = Duration::from_secs(4);
 /// By then the guest waits.
 const UNTIL_IT_WAITS: Duration = Duration::from_millis(100);
-/// A change of the slots may take so long.
-const CHANGE: Duration = Duration::from_secs(2);
 
 /// What a guest asks for.
 #[derive(Clone, Copy)]
@@ -102,24 +100,73 @@ fn is(result: i32, wanted: i32) -> Result<()> {
     Ok(())
 }
 
-/// Runs `host` while the guest waits for these channels, and then until the wait is over.
-fn while_it_waits<T>(
+/// A guest that waits, in a thread of its own.
+pub struct Waiting<'a> {
+    /// Its VM.
+    pub vm: &'a Vm,
+    /// The thread.
+    pub thread: Thread,
+    ended: &'a dyn Fn() -> bool,
+}
+
+impl Waiting<'_> {
+    /// Whether it waits no more.
+    pub fn has_ended(&self) -> bool {
+        (self.ended)()
+    }
+}
+
+/// Runs `host` while the guest waits for these channels, and then until the wait is over, which must be soon.
+pub fn while_it_waits<T>(
     guest: &mut XenGuest,
     width: Layout,
     ports: &[u32],
-    host: impl FnOnce(&Vm) -> Result<T>,
+    nanoseconds: u64,
+    host: impl FnOnce(&Waiting<'_>) -> Result<T>,
 ) -> Result<T> {
-    let call = wait_for(&guest.memory, width, ports, LONG);
+    let call = wait_for(&guest.memory, width, ports, nanoseconds);
     let XenGuest {
         vm, vcpu, caller, ..
     } = guest;
+    let (tell, told) = channel();
     thread::scope(|scope| {
-        let waits = scope.spawn(|| caller.call(vcpu, width, 0, call));
+        let waits = scope.spawn(move || {
+            tell.send(Thread::this()?)?;
+            caller.call(vcpu, width, 0, call)
+        });
+        let ended = || waits.is_finished();
+        let thread = told.recv().context("it does not wait")?;
         sleep(UNTIL_IT_WAITS);
-        let done = host(vm);
+        let waiting = Waiting {
+            vm,
+            thread,
+            ended: &ended,
+        };
+        let done = host(&waiting);
+        let in_time = ends_soon(&waiting);
         is(result(waits.join().expect("no panics here")?)?, 0)?;
+        in_time?;
         done
     })
+}
+
+/// What nobody has ended so far is ended by a signal.
+fn ends_soon(waiting: &Waiting<'_>) -> Result<()> {
+    let begin = Instant::now();
+    while !waiting.has_ended() {
+        if begin.elapsed() > LATE {
+            waiting.thread.interrupt()?;
+            bail!("nothing ends the wait");
+        }
+        sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Events of that channel are not to be delivered, or are.
+pub fn mask(memory: &Memory, layout: Layout, port: u32, masked: bool) {
+    let byte = layout.masks().start + u64::from(port / 8);
+    memory.write(SHARED + byte, &[u8::from(masked) << (port % 8)]);
 }
 
 /// Channels that there are not, too many of them, and pointers to where no memory is.
@@ -246,39 +293,11 @@ fn ends(backend: &str) -> Result<()> {
 
 fn ends_by_event(backend: &str, layout: Layout, ports: &[u32], masked: bool) -> Result<()> {
     let mut guest = XenGuest::new(backend, layout)?;
-    let mask = layout.masks().start + u64::from(PORT / 8);
-    guest
-        .memory
-        .write(SHARED + mask, &[u8::from(masked) << (PORT % 8)]);
+    mask(&guest.memory, layout, PORT, masked);
     let begin = Instant::now();
-    while_it_waits(&mut guest, layout, ports, |vm| {
-        xen::send(vm, PORT).context("sending an event")
+    while_it_waits(&mut guest, layout, ports, LONG, |waiting| {
+        xen::send(waiting.vm, PORT).context("sending an event")
     })?;
     ensure!(begin.elapsed() < LATE, "the event did not end the wait");
-    Ok(())
-}
-
-/// A guest that waits keeps nobody from changing the slots.
-fn slots(backend: &str) -> Result<()> {
-    let memory = Memory::new(PAGE_4K, Backing::Small)?;
-    let slot = Slot {
-        id: SLOT + 1,
-        gpa: 2 * BASE,
-        ..Slot::of(&memory)
-    };
-    let mut guest = XenGuest::new(backend, Layout::Compat)?;
-    let took = while_it_waits(&mut guest, Layout::Compat, &[PORT], |vm| {
-        let begin = Instant::now();
-        vm.set(&slot, 0)?;
-        vm.delete(&slot)?;
-        let took = begin.elapsed();
-        xen::send(vm, PORT).context("sending an event")?;
-        Ok(took)
-    })?;
-    println!("# two changes took {took:?}");
-    ensure!(
-        took < CHANGE,
-        "a guest that waits holds up changes of slots"
-    );
     Ok(())
 }
