@@ -37,6 +37,7 @@ mod xen_pages;
 mod xen_poll;
 mod xen_poll_wakes;
 mod xen_runstate;
+mod xen_runstate_changes;
 mod xen_timer;
 mod xen_width;
 
@@ -52,7 +53,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 37] = [
+const GROUPS: [&[Test]; 38] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -86,6 +87,7 @@ const GROUPS: [&[Test]; 37] = [
     xen_pages::TESTS,
     xen_timer::TESTS,
     xen_runstate::TESTS,
+    xen_runstate_changes::TESTS,
     xen_moves::TESTS,
     xen_width::TESTS,
     xen_attrs::TESTS,

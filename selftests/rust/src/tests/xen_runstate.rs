@@ -6,6 +6,7 @@
 use super::long;
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
+use kvmtest::backend::RUST;
 use kvmtest::beside::beside;
 use kvmtest::memory::{Backing, Memory, PAGE_4K};
 use kvmtest::vcpu::Vcpu;
@@ -34,26 +35,40 @@ const READER: u64 = 1;
 /// Bytes that tell the state.
 const STATE: usize = 4;
 /// The states of a vCPU that has been entered: it runs, or would if it had a processor.
-const ENTERED: [u8; 2] = [0, 1];
+pub const ENTERED: [u8; 2] = [0, 1];
 
 fn splits(backend: &str) -> Result<()> {
     for layout in Layout::ALL {
+        let (places, mut changes) = (1..layout.states() + 8, 0);
         // From the first byte that would be in the next page to the last, and some that are all in one.
-        for before in 1..layout.states() + 8 {
+        for before in places.clone() {
             let place = EDGE - before;
-            Guest::new(backend, layout, place)
-                .and_then(Guest::is_read_whole)
+            changes += Guest::new(backend, layout, place)
+                .and_then(|guest| guest.is_read_whole(backend))
                 .with_context(|| format!("{layout:?}, {before} bytes before the page's end"))?;
         }
+        println!("# {layout:?}: the reader saw {changes} changes");
+        ensure!(
+            changes > places.end,
+            "{layout:?}: the reader saw {changes} changes"
+        );
     }
     Ok(())
+}
+
+/// The vCPU that reads, and what it has seen.
+struct Reader {
+    vcpu: Vcpu,
+    excess: Excess,
+    until: u64,
+    changes: u64,
 }
 
 /// A guest of two vCPUs. One is entered again and again, the other reads its states.
 struct Guest {
     vm: Vm,
     runs: Vcpu,
-    reads: Mutex<(Vcpu, Excess)>,
+    reads: Mutex<Reader>,
     memory: Memory,
     watch: Watch,
     layout: Layout,
@@ -68,7 +83,12 @@ impl Guest {
         xen::enable(&vm)?;
         layout.set(&vm)?;
         xen::mark_changes(&vm)?;
-        let reads = Mutex::new((vm.vcpu(READER)?, Excess::default()));
+        let reads = Mutex::new(Reader {
+            vcpu: vm.vcpu(READER)?,
+            excess: Excess::default(),
+            until: 0,
+            changes: 0,
+        });
         xen::set_area(&runs, Area::Runstate, Some(BASE + place)).context("setting the area")?;
         Ok(Self {
             watch: Watch::new(&vm)?,
@@ -81,7 +101,8 @@ impl Guest {
         })
     }
 
-    fn is_read_whole(self) -> Result<()> {
+    /// How many changes the reader has seen.
+    fn is_read_whole(self, backend: &str) -> Result<u64> {
         let Self {
             vm,
             mut runs,
@@ -93,38 +114,35 @@ impl Guest {
         } = self;
         let whose = runs.fd.as_raw_fd();
         let read = || {
-            let (reader, excess) = &mut *reads.lock().expect("no panics here");
-            read(reader, &watch, layout, place, whose, excess)
+            let mut reader = reads.lock().expect("no panics here");
+            reader.read(&watch, layout, place, whose)
         };
         beside(1, read, || {
             (0..WRITES).try_for_each(|round| runs.fill(&(ELSEWHERE..ELSEWHERE + PAGE_4K), round))
         })?;
-        is_alone(&memory.read(), place as usize, layout)?;
+        is_alone(&memory.read(), place as usize, layout, backend)?;
         drop(vm);
-        Ok(())
+        Ok(reads.into_inner().expect("no panics here").changes)
     }
 }
 
-/// The other vCPU reads. Its program looks for the time up to which the states are four bytes behind their
-/// begin, as in a guest of 32 bits.
-fn read(
-    reader: &mut Vcpu,
-    watch: &Watch,
-    layout: Layout,
-    place: u64,
-    whose: RawFd,
-    excess: &mut Excess,
-) -> Result<()> {
-    let begin = BASE + place + layout.until() - Layout::Compat.until();
-    reader.run(&Watch::regs(READER, NO_CLOCK, begin))?;
-    let (_, states) = watch.seen(READER);
-    let kvms = || Ok(xen::states(&whose)?.excess());
-    excess.is_as_before(&states, kvms).map(drop)
+impl Reader {
+    /// Its program looks for the time up to which the states are four bytes behind their begin, as in a guest
+    /// of 32 bits.
+    fn read(&mut self, watch: &Watch, layout: Layout, place: u64, whose: RawFd) -> Result<()> {
+        let begin = BASE + place + layout.until() - Layout::Compat.until();
+        self.vcpu.run(&Watch::regs(READER, NO_CLOCK, begin))?;
+        let (_, states) = watch.seen(READER);
+        self.changes += u64::from(states.until != self.until);
+        self.until = states.until;
+        let kvms = || Ok(xen::states(&whose)?.excess());
+        self.excess.is_as_before(&states, kvms).map(drop)
+    }
 }
 
 /// The kernel has written the states and nothing around them. What is between the state and the first time
-/// in a guest of 64 bits is zero, or what it was. No mark is left.
-fn is_alone(memory: &[u8], place: usize, layout: Layout) -> Result<()> {
+/// in a guest of 64 bits is zero; C may leave what it was. No mark is left.
+fn is_alone(memory: &[u8], place: usize, layout: Layout, backend: &str) -> Result<()> {
     let end = place + layout.states() as usize;
     let until = place + layout.until() as usize;
     let around = memory[..place]
@@ -139,8 +157,13 @@ fn is_alone(memory: &[u8], place: usize, layout: Layout) -> Result<()> {
         ENTERED.contains(&state[0]) && state[1..] == [0; STATE - 1],
         "the state is {state:x?}"
     );
+    let padding = if backend == RUST {
+        &[0][..]
+    } else {
+        &[0, AROUND]
+    };
     ensure!(
-        [0, AROUND]
+        padding
             .iter()
             .any(|&old| between.iter().all(|&byte| byte == old)),
         "{between:x?} is behind the state"
