@@ -39,6 +39,7 @@ mod xen_poll_wakes;
 mod xen_runstate;
 mod xen_runstate_changes;
 mod xen_timer;
+mod xen_timer_races;
 mod xen_width;
 
 use crate::harness::Test;
@@ -53,7 +54,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 38] = [
+const GROUPS: [&[Test]; 39] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -86,6 +87,7 @@ const GROUPS: [&[Test]; 38] = [
     xen_events::TESTS,
     xen_pages::TESTS,
     xen_timer::TESTS,
+    xen_timer_races::TESTS,
     xen_runstate::TESTS,
     xen_runstate_changes::TESTS,
     xen_moves::TESTS,
