@@ -4,8 +4,9 @@
 //! userspace's, which gets what the guest gave.
 
 use super::test;
-use crate::harness::Test;
-use anyhow::{ensure, Context, Result};
+use crate::harness::{Skip, Test};
+use anyhow::{bail, ensure, Context, Result};
+use kvmtest::probes::{Probes, Whose};
 use kvmtest::vm::BASE;
 use kvmtest::xen;
 use kvmtest::xen_calls::{
@@ -30,6 +31,9 @@ const TIME: u64 = SENT + 64;
 const CALLS: u64 = 128;
 /// The least privilege.
 const USER: u8 = 3;
+/// What KVM calls, and tells its tracer, when a guest has called.
+const CALL: &str = "kvm:kvm_xen_hypercall";
+const TRACED: &str = "kvm/kvm_xen_hypercall";
 
 /// Calls that the kernel answers, once the VM is set up for that, and its answers.
 fn known() -> [(Call, i32); 7] {
@@ -80,12 +84,25 @@ fn of_kernel(backend: &str) -> Result<()> {
     })
 }
 
-/// None of them if a program of the guest's calls.
+/// None of them if a program of the guest's calls. The kernel's trace tells who called.
 fn of_user(backend: &str) -> Result<()> {
+    if !Probes::work_here() {
+        bail!(Skip("the kernel has no tracer".into()));
+    }
+    let calls = Probes::new(&[CALL], Whose::Mine)?.and(TRACED)?;
     in_all_widths(backend, |guest, width| {
         let before = guest.memory.read();
         for (call, _) in known() {
-            handed_on(guest, width, USER, call)?;
+            for privilege in [USER, USER - 1, 1] {
+                let traced = calls.trace()?.lines().count();
+                handed_on(guest, width, privilege, call)?;
+                let trace = calls.trace()?;
+                let told = format!("cpl {privilege} nr {:#x} ", call.number);
+                ensure!(
+                    trace.lines().skip(traced).any(|line| line.contains(&told)),
+                    "the trace does not tell of {told:?}"
+                );
+            }
         }
         let after = guest.memory.read();
         ensure!(
