@@ -2,24 +2,21 @@
 
 //! Runs a history on two VMs, and compares them after each step.
 
-use super::op::{Op, Setup};
+use super::machine::{Answer, Machine};
 use super::quiet;
-use super::side::{Answer, Side};
 use crate::rng::Rng;
-use anyhow::{Context, Result};
-use kvmtest::sysfs::{self, EAGER_SPLIT, NX_HUGE_PAGES};
+use anyhow::Result;
 use std::fmt::{self, Display, Formatter};
 
 /// Steps of a history.
 const STEPS: u64 = 60;
 
 /// Where two VMs start, and what is done to both.
-#[derive(Clone, Debug)]
-pub struct History {
+pub struct History<M: Machine> {
     /// How both are made.
-    pub setup: Setup,
+    pub setup: M::Setup,
     /// The steps.
-    pub ops: Vec<Op>,
+    pub ops: Vec<M::Op>,
 }
 
 /// After so many steps the two are not the same.
@@ -31,19 +28,19 @@ pub struct Difference {
     pub what: Vec<String>,
 }
 
-impl History {
+impl<M: Machine> History<M> {
     /// Any.
     pub fn random(rng: &mut Rng) -> Self {
-        let setup = Setup::random(rng);
-        let ops = (1..STEPS).map(|_| Op::random(rng));
+        let setup = M::setup(rng);
+        let ops = (0..STEPS).map(|number| M::op(rng, number == 0));
         Self {
             setup,
-            ops: std::iter::once(Op::first()).chain(ops).collect(),
+            ops: ops.collect(),
         }
     }
 
     /// The same start, with other steps.
-    pub fn with(&self, ops: &[Op]) -> Self {
+    pub fn with(&self, ops: &[M::Op]) -> Self {
         Self {
             setup: self.setup.clone(),
             ops: ops.to_vec(),
@@ -54,15 +51,15 @@ impl History {
     pub fn run(
         &self,
         backends: [&str; 2],
-        mut heard: impl FnMut(&Op, &Answer),
+        mut heard: impl FnMut(&M::Op, &Answer),
     ) -> Result<Option<Difference>> {
         quiet::reset()?;
         let mut sides = [
-            Side::new(backends[0], &self.setup)?,
-            Side::new(backends[1], &self.setup)?,
+            M::new(backends[0], &self.setup)?,
+            M::new(backends[1], &self.setup)?,
         ];
         for (index, op) in self.ops.iter().enumerate() {
-            global(op)?;
+            M::global(op)?;
             let answers = sides.each_mut().map(|side| side.step(op));
             let what = differences(&sides, &answers, backends)?;
             if !what.is_empty() {
@@ -73,24 +70,19 @@ impl History {
             }
             heard(op, &answers[0]);
         }
-        let what = at_the_end(&sides, backends)?;
+        let what = M::at_the_end(&sides, backends)?;
         let after = self.ops.len();
         Ok((!what.is_empty()).then_some(Difference { after, what }))
     }
 }
 
-/// What concerns both VMs at once.
-fn global(op: &Op) -> Result<()> {
-    match op {
-        Op::Nx(on) => sysfs::write(NX_HUGE_PAGES, if *on { "force" } else { "off" }),
-        Op::EagerSplit(on) => sysfs::write(EAGER_SPLIT, if *on { "Y" } else { "N" }),
-        _ => Ok(()),
-    }
-}
-
-fn differences(sides: &[Side; 2], answers: &[Answer; 2], names: [&str; 2]) -> Result<Vec<String>> {
-    let [one, two] = [sides[0].view()?, sides[1].view()?];
-    let mut what = one.differences(&two, names);
+fn differences<M: Machine>(
+    sides: &[M; 2],
+    answers: &[Answer; 2],
+    names: [&str; 2],
+) -> Result<Vec<String>> {
+    let [one, two] = sides;
+    let mut what = one.differences(two, names)?;
     if answers[0] != answers[1] {
         let answers = names.iter().zip(answers);
         what.extend(answers.map(|(name, answer)| format!("the answer on {name}: {answer:?}")));
@@ -98,28 +90,7 @@ fn differences(sides: &[Side; 2], answers: &[Answer; 2], names: [&str; 2]) -> Re
     Ok(what)
 }
 
-/// The memory, and whether the page tables are sound.
-fn at_the_end(sides: &[Side; 2], names: [&str; 2]) -> Result<Vec<String>> {
-    let mut what = Vec::new();
-    for (side, name) in sides.iter().zip(names) {
-        let wrong = side
-            .wrong()?
-            .context("no backend is there to check page tables")?;
-        what.extend(
-            wrong
-                .into_iter()
-                .map(|line| format!("mmu_check on {name}: {line}")),
-        );
-    }
-    let [one, two] = [sides[0].memory()?, sides[1].memory()?];
-    if one != two {
-        let place = one.iter().zip(&two).position(|(one, two)| one != two);
-        what.push(format!("memory at {place:x?}"));
-    }
-    Ok(what)
-}
-
-impl Display for History {
+impl<M: Machine> Display for History<M> {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
         writeln!(to, "#   {:x?}", self.setup)?;
         let mut steps = self.ops.iter().enumerate();

@@ -9,23 +9,29 @@
 //! one thread does each step first to one VM and then to the other. After each step, everything that
 //! can be seen of the two is compared: answers, exits, figures, page tables; in the end the memory.
 //!
+//! One history in [`XEN`] is of guests that take their host for Xen: events, timers, run states, clocks, calls and the
+//! pages for them ([`xen`]). The seed decides.
+//!
 //! A difference counts if the history shows it each time. Walks give way when somebody else wants to
 //! run, and then C differs from C: with C as the chosen backend, the run shows how often.
 
 mod history;
+mod machine;
 mod op;
 mod quiet;
 mod shrink;
 mod side;
 mod view;
+mod xen;
 
 use crate::harness;
 use crate::rng::Rng;
 use anyhow::{bail, ensure, Context, Result};
 use history::{Difference, History};
 use kvmtest::backend::{self, C};
+use machine::{Answer, Machine};
 use quiet::Quiet;
-use side::Answer;
+use side::Side;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -36,6 +42,9 @@ const CONFIRMED: u32 = 3;
 const TRIES: u32 = 400;
 /// So many histories with seeds in a row have every kind of step, and each has come to something.
 const MANY: u64 = 40;
+
+/// The history of one seed in so many is a Xen guest's.
+const XEN: u64 = 3;
 
 struct Options {
     seconds: u64,
@@ -71,27 +80,24 @@ fn run(options: &Options, backends: [&str; 2]) -> Result<()> {
     let mut tally = Tally::default();
     while tally.histories == 0 || Instant::now() < until {
         let seed = options.seed.wrapping_add(tally.histories);
-        let history = History::random(&mut Rng::new(seed));
-        let found = history.run(backends, |op, answer| tally.hear(op, answer))?;
-        tally.histories += 1;
-        if let Some(found) = found {
-            println!("# seed {seed}: {found}");
-            judge(&history, backends).with_context(|| format!("seed {seed}"))?;
-            tally.once += 1;
+        match seed % XEN {
+            0 => tally.one::<xen::Side>(seed, backends),
+            _ => tally.one::<Side>(seed, backends),
         }
+        .with_context(|| format!("seed {seed}"))?;
     }
     tally.show();
     tally.is_enough()
 }
 
 /// Fails with the smallest history if it shows a difference each time.
-fn judge(history: &History, backends: [&str; 2]) -> Result<()> {
+fn judge<M: Machine>(history: &History<M>, backends: [&str; 2]) -> Result<()> {
     let Some(found) = confirm(history, backends)? else {
         return Ok(());
     };
     let ops = history.ops[..found.after].to_vec();
     let count = ops.len();
-    let ops = shrink::shrink(ops, op::Op::simpler, TRIES, |ops| {
+    let ops = shrink::shrink(ops, M::simpler, TRIES, |ops| {
         Ok(confirm(&history.with(ops), backends)?.is_some())
     })?;
     let smallest = history.with(&ops);
@@ -101,7 +107,7 @@ fn judge(history: &History, backends: [&str; 2]) -> Result<()> {
 }
 
 /// The difference, if it is there each time.
-fn confirm(history: &History, backends: [&str; 2]) -> Result<Option<Difference>> {
+fn confirm<M: Machine>(history: &History<M>, backends: [&str; 2]) -> Result<Option<Difference>> {
     let mut last = None;
     for _ in 0..CONFIRMED {
         last = history.run(backends, |_, _| {})?;
@@ -113,9 +119,22 @@ fn confirm(history: &History, backends: [&str; 2]) -> Result<Option<Difference>>
 }
 
 impl Tally {
-    fn hear(&mut self, op: &op::Op, answer: &Answer) {
+    /// One history more.
+    fn one<M: Machine>(&mut self, seed: u64, backends: [&str; 2]) -> Result<()> {
+        let history = History::<M>::random(&mut Rng::new(seed));
+        let found = history.run(backends, |op, answer| self.hear(M::kind(op), answer))?;
+        self.histories += 1;
+        if let Some(found) = found {
+            println!("# seed {seed}: {found}");
+            judge(&history, backends)?;
+            self.once += 1;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, kind: String, answer: &Answer) {
         self.steps += 1;
-        let done = self.done.entry(op.kind()).or_default();
+        let done = self.done.entry(kind).or_default();
         *done += u64::from(answer.is_ok());
     }
 
@@ -170,16 +189,15 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
 
 #[cfg(test)]
 mod tests {
-    use super::op::Op;
     use super::Tally;
 
     #[test]
     fn what_is_left_out_is_not_done() {
         let mut tally = Tally::default();
-        let op = Op::Prefault(0..1);
-        tally.hear(&op, &Err("left out".into()));
+        let hear = |tally: &mut Tally, answer| tally.hear("Prefault".into(), &answer);
+        hear(&mut tally, Err("left out".into()));
         assert_eq!(tally.done["Prefault"], 0);
-        tally.hear(&op, &Ok("done".into()));
+        hear(&mut tally, Ok("done".into()));
         assert_eq!((tally.done["Prefault"], tally.steps), (1, 2));
     }
 }

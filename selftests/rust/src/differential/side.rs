@@ -2,20 +2,20 @@
 
 //! One VM of the two, and what each step comes to in it.
 
+use super::machine::{Answer, Machine};
 use super::op::{Op, Setup, MEMORY};
 use super::view::{without_dirty, View, VCPU_FIGURES, VM_FIGURES};
+use crate::rng::Rng;
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::{kvm_regs, KVM_MEM_LOG_DIRTY_PAGES as LOG};
 use kvm_ioctls::VcpuExit;
 use kvmtest::guest::{self, Pattern};
 use kvmtest::memory::{Memory, Rights, PAGE_4K};
+use kvmtest::sysfs::{self, EAGER_SPLIT, NX_HUGE_PAGES};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{Slot, Vm};
 use std::collections::BTreeMap;
 use std::ops::Range;
-
-/// What a step came to. What was refused, or left out, says why.
-pub type Answer = Result<String, String>;
 
 /// A VM with one vCPU, and the slots that it has.
 pub struct Side {
@@ -28,9 +28,39 @@ pub struct Side {
     logged: bool,
 }
 
-impl Side {
-    /// Nothing has happened to it yet.
-    pub fn new(backend: &str, setup: &Setup) -> Result<Self> {
+impl Machine for Side {
+    type Setup = Setup;
+    type Op = Op;
+
+    fn setup(rng: &mut Rng) -> Setup {
+        Setup::random(rng)
+    }
+
+    fn op(rng: &mut Rng, first: bool) -> Op {
+        if first {
+            Op::first()
+        } else {
+            Op::random(rng)
+        }
+    }
+
+    fn simpler(op: &Op) -> Vec<Op> {
+        op.simpler()
+    }
+
+    fn kind(op: &Op) -> String {
+        op.kind()
+    }
+
+    fn global(op: &Op) -> Result<()> {
+        match op {
+            Op::Nx(on) => sysfs::write(NX_HUGE_PAGES, if *on { "force" } else { "off" }),
+            Op::EagerSplit(on) => sysfs::write(EAGER_SPLIT, if *on { "Y" } else { "N" }),
+            _ => Ok(()),
+        }
+    }
+
+    fn new(backend: &str, setup: &Setup) -> Result<Self> {
         let memory = Memory::new(MEMORY, setup.backing)?;
         let vm = Vm::new(backend)?;
         vm.set_log_mode(setup.log_mode)?;
@@ -46,11 +76,40 @@ impl Side {
         })
     }
 
-    /// Does a step, and says what came of it. A refusal is an answer like another.
-    pub fn step(&mut self, op: &Op) -> Answer {
+    fn step(&mut self, op: &Op) -> Answer {
         self.try_step(op).map_err(|error| format!("{error:#}"))
     }
 
+    fn differences(&self, other: &Self, names: [&str; 2]) -> Result<Vec<String>> {
+        Ok(self.view()?.differences(&other.view()?, names))
+    }
+
+    /// The memory, and whether the page tables are sound.
+    fn at_the_end(sides: &[Self; 2], names: [&str; 2]) -> Result<Vec<String>> {
+        let mut what = Vec::new();
+        for (side, name) in sides.iter().zip(names) {
+            what.extend(wrong(&side.vm, name)?);
+        }
+        let [one, two] = [sides[0].memory()?, sides[1].memory()?];
+        if one != two {
+            let place = one.iter().zip(&two).position(|(one, two)| one != two);
+            what.push(format!("memory at {place:x?}"));
+        }
+        Ok(what)
+    }
+}
+
+/// What is wrong with the page tables.
+pub fn wrong(vm: &Vm, name: &str) -> Result<Vec<String>> {
+    let wrong = vm.inside.wrong()?;
+    let wrong = wrong.context("no backend is there to check page tables")?;
+    let lines = wrong.iter();
+    Ok(lines
+        .map(|line| format!("mmu_check on {name}: {line}"))
+        .collect())
+}
+
+impl Side {
     fn try_step(&mut self, op: &Op) -> Result<String> {
         match op {
             Op::Create(slot, flags) => self.create(slot, *flags)?,
@@ -68,7 +127,7 @@ impl Side {
                 let pattern = Pattern::Distinct;
                 return self.run(&guest::pass(*program, range, *stride, pattern, *round));
             }
-            // The history does these, once for both VMs.
+            // These are done once for both VMs.
             Op::Nx(_) | Op::EagerSplit(_) => {}
         }
         Ok("done".into())
@@ -153,7 +212,7 @@ impl Side {
     }
 
     /// Everything that can be seen now.
-    pub fn view(&self) -> Result<View> {
+    fn view(&self) -> Result<View> {
         let vm = VM_FIGURES.iter().map(|name| self.vm.stats.get(name));
         let vcpu = VCPU_FIGURES.iter().map(|name| self.vcpu.stats.get(name));
         let map = self.vm.inside.map()?;
@@ -164,13 +223,8 @@ impl Side {
     }
 
     /// The memory, which nobody protects any more.
-    pub fn memory(&self) -> Result<Vec<u8>> {
+    fn memory(&self) -> Result<Vec<u8>> {
         self.memory.protect(0..MEMORY, Rights::All)?;
         Ok(self.memory.read())
-    }
-
-    /// What is wrong with the page tables.
-    pub fn wrong(&self) -> Result<Option<Vec<String>>> {
-        self.vm.inside.wrong()
     }
 }

@@ -31,7 +31,6 @@ mod xen;
 mod xen_attrs;
 mod xen_calls;
 mod xen_events;
-mod xen_histories;
 mod xen_moves;
 mod xen_pages;
 mod xen_poll;
@@ -54,7 +53,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 39] = [
+const GROUPS: [&[Test]; 38] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -93,7 +92,6 @@ const GROUPS: [&[Test]; 39] = [
     xen_moves::TESTS,
     xen_width::TESTS,
     xen_attrs::TESTS,
-    xen_histories::TESTS,
 ];
 
 /// Those with the given names, or all.
