@@ -41,6 +41,17 @@ class KernelLogTest(unittest.TestCase):
     def test_the_rest_is_none(self) -> None:
         self.assertEqual(self.reports("[    2.000000] kvm: Nested Paging enabled"), [])
 
+    def test_what_c_reports_is_no_excuse_for_rust(self) -> None:
+        known = klog.Known("a report", "C is wrong", during="a_test", backend="c")
+        for running, wanted in (
+            ("c a_test -v", True),
+            ("mixed a_test", True),
+            ("rust a_test", False),
+            ("c other_test", False),
+            ("", False),
+        ):
+            self.assertEqual(known.is_at(["a report"], running), wanted, running)
+
 
 class VerdictTest(unittest.TestCase):
     """Tests that are listed as failing."""

@@ -24,6 +24,8 @@ VARYING = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+|, CPU#\d+: \S+/\d+$")
 FOLLOWS = 100
 """Lines after its first that belong to a report."""
 MARK = re.compile(r"kvmrs: start (.*)")
+MIXED = "mixed"
+"""The backend of a test that makes VMs on both."""
 REPORT = re.compile(
     r"WARNING:|\bBUG\b|\bOops\b|general protection fault|Kernel panic|Unable to handle kernel|"
     r"detected stall|self-detected stall|soft lockup|hard LOCKUP|blocked for more than|"
@@ -41,7 +43,8 @@ REPORT = re.compile(
 class Known:
     """A report that is allowed `most` times in a boot, if `then` follows it, in that order.
 
-    With `during`, only while the test of that name runs.
+    With `during`, only while the test of that name runs; with `backend`, only while a test runs that
+    makes VMs there.
     """
 
     text: str
@@ -49,10 +52,14 @@ class Known:
     then: Sequence[str] = ()
     most: int = 1
     during: str = ""
+    backend: str = ""
 
     def is_at(self, lines: Sequence[str], running: str) -> bool:
         """Whether the lines begin with this report. `running` is backend, test and its arguments."""
-        if lines[0] != self.text or (self.during and [self.during] != running.split()[1:2]):
+        backend, test, *_ = [*running.split(), "", ""]
+        if lines[0] != self.text or (self.during and self.during != test):
+            return False
+        if self.backend and backend not in (self.backend, MIXED):
             return False
         rest = iter(lines[1:FOLLOWS])
         return all(any(word in line for line in rest) for word in self.then)

@@ -17,6 +17,8 @@ use std::time::Duration;
 const SKIP: i32 = 4;
 /// Lines of output that are shown of a failure; what a program was doing is part of it.
 const TAIL: usize = 60;
+/// In the kernel log, whose VMs a test makes that makes some on each backend.
+const MIXED: &str = "mixed";
 const HUGE_PAGES: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
 
 type Vms = Option<BTreeMap<String, u64>>;
@@ -45,7 +47,8 @@ fn run_one(suite: &Suite, test: &Test, name: &str, on_c: &mut BTreeMap<String, u
         args: &args,
         backend: name,
     });
-    mark(&format!("start {name} {} {args}", test.name));
+    let whose = if test.mixed { MIXED } else { name };
+    mark(&format!("start {whose} {} {args}", test.name));
     let Attempts {
         ended,
         mut result,
