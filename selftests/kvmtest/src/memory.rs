@@ -2,6 +2,7 @@
 
 //! Memory of this process that VMs have in their slots, and what can happen to it.
 
+use crate::sysfs;
 use anyhow::{bail, ensure, Context, Result};
 use rustix::fs::MemfdFlags;
 use std::io::Error;
@@ -98,7 +99,7 @@ impl Memory {
         let memory = Self::reserve(size, backing)?;
         match backing {
             Backing::Huge => memory.advise(0..size, libc::MADV_HUGEPAGE)?,
-            Backing::Small | Backing::Sparse => memory.advise(0..size, libc::MADV_NOHUGEPAGE)?,
+            Backing::Small | Backing::Sparse => memory.stay_small()?,
             Backing::Pool | Backing::Gigantic | Backing::File => {}
         }
         memory.populate(backing)?;
@@ -109,7 +110,7 @@ impl Memory {
     /// than the machine has.
     pub fn untouched(size: u64) -> Result<Self> {
         let memory = Self::reserve(size, Backing::Small)?;
-        memory.advise(0..size, libc::MADV_NOHUGEPAGE)?;
+        memory.stay_small()?;
         Ok(memory)
     }
 
@@ -123,6 +124,14 @@ impl Memory {
             Ok(memory)
         };
         Ok([mapped()?, mapped()?])
+    }
+
+    /// A kernel without transparent huge pages refuses to be told that none are wanted.
+    fn stay_small(&self) -> Result<()> {
+        if !has_huge_pages() {
+            return Ok(());
+        }
+        self.advise(0..self.size, libc::MADV_NOHUGEPAGE)
     }
 
     fn populate(&self, backing: Backing) -> Result<()> {
@@ -272,6 +281,11 @@ impl Memory {
         assert!(range.start < range.end && range.end <= self.size);
         (self.address + range.start) as *mut libc::c_void
     }
+}
+
+/// Whether the kernel has transparent huge pages. With PREEMPT_RT it has none.
+pub fn has_huge_pages() -> bool {
+    sysfs::exists("/sys/kernel/mm/transparent_hugepage")
 }
 
 fn length(range: &Range<u64>) -> usize {

@@ -14,7 +14,7 @@ use crate::harness;
 use crate::rng::Rng;
 use anyhow::{bail, ensure, Context, Result};
 use kvmtest::backend;
-use kvmtest::memory::Backing;
+use kvmtest::memory::{self, Backing};
 use machine::Machine;
 use ops::OPS;
 use std::process::ExitCode;
@@ -41,11 +41,13 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
     Ok(harness::verdict("gpc_torture", run(&chosen, seconds, seed)))
 }
 
-/// So many seconds, for each kind of memory a part of them.
+/// So many seconds, for each kind of memory that there is a part of them.
 pub fn run(backend: &str, seconds: u64, seed: u64) -> Result<()> {
     let mut rng = Rng::new(seed);
-    for backing in KINDS {
-        let until = Duration::from_secs(seconds) / KINDS.len() as u32;
+    let is_there = |kind: &Backing| *kind != Backing::Huge || memory::has_huge_pages();
+    let kinds: Vec<_> = KINDS.into_iter().filter(is_there).collect();
+    for &backing in &kinds {
+        let until = Duration::from_secs(seconds) / kinds.len() as u32;
         on(backend, backing, until, &mut rng)
             .with_context(|| format!("{backing:?} memory, seed {seed}"))?;
     }
