@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The MMU's tests and a short stress run on kernels that watch: lockdep, KASAN, KCSAN.
+"""The MMU's tests and a short stress run on kernels that watch: lockdep, KASAN, KCSAN, PREEMPT_RT.
 
 One boot for each flavor; out/test-debug.json has every result. What the kernel reports in its
 log fails the run, unless selftests/klog-allow.toml lists it as the C code's.
@@ -34,7 +34,7 @@ def main(options: Namespace) -> int:
 
 def _run(flavors: Sequence[str], only: Sequence[str], backend: str) -> Summary:
     """Builds, boots once a flavor, judges."""
-    kernels = [_prepare(flavor) for flavor in flavors]
+    kernels = [_prepare(flavor, backend) for flavor in flavors]
     chosen = [[test for test in plan.tests if not only or test.name in only] for _, plan in kernels]
     idle = [flavor for flavor, tests in zip(flavors, chosen) if not tests]
     if idle:
@@ -51,7 +51,7 @@ def _run(flavors: Sequence[str], only: Sequence[str], backend: str) -> Summary:
     return total
 
 
-def _prepare(flavor: str) -> Tuple[kernel.KernelTree, debug_list.Plan]:
+def _prepare(flavor: str, backend: str) -> Tuple[kernel.KernelTree, debug_list.Plan]:
     ui.say(f"  flavor {flavor}")
     tree = debug_kernels.ensure(flavor)
-    return tree, debug_list.plan(flavor, kselftest.ensure(tree).suite)
+    return tree, debug_list.plan(flavor, kselftest.ensure(tree).suite, backend)

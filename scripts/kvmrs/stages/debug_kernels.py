@@ -17,6 +17,9 @@ CMDLINE = "numa=fake=2 no5lvl"
 """Two nodes, so that pages can move between them. Page tables have four levels: while the kernel
 identifies its processor, KASAN takes tables of five levels for tables of four. An interrupt at that
 moment makes it report, and the kernel does not survive that."""
+OF_FLAVOR = {"rt": "setcpuid=constant_tsc"}
+"""With PREEMPT_RT, KVM refuses a processor that does not promise that its time stamps have one rate. An
+emulated one does not promise it."""
 CANARIES = {
     "lockdep": ("main.o", b"lock_is_held_type"),
     "kasan": ("main.bc", b"__asan_"),
@@ -53,7 +56,13 @@ def boot_with(
     }
     job = {"modules": modules.job(), "settings": settings, "work": suite.work()}
     machine = boot.Machine(
-        name, tree, files, job, cmdline=CMDLINE, boot_limit=BOOT_LIMIT, silence_limit=SILENCE_LIMIT
+        name,
+        tree,
+        files,
+        job,
+        cmdline=f"{CMDLINE} {OF_FLAVOR.get(suite.mode, '')}".rstrip(),
+        boot_limit=BOOT_LIMIT,
+        silence_limit=SILENCE_LIMIT,
     )
     return boot.run(machine, suite.on_event)
 

@@ -2,7 +2,7 @@
 """What to run on a debug kernel: selftests/debug.toml."""
 
 from dataclasses import dataclass
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from ..base import paths
 from ..machine import accel
@@ -36,35 +36,50 @@ def names() -> List[str]:
     return [*listed["test"], *listed["c"], *listed["own"], "stress", *watchers]
 
 
-def plan(flavor: str, suite: List[str]) -> Plan:
-    """Everything for one flavor; `suite` are the kernel's tests by name."""
+def plan(flavor: str, suite: List[str], backend: str) -> Plan:
+    """Everything for one flavor and one backend; `suite` are the kernel's tests by name."""
     listed = testlist.read(FILE)
     special = listed["flavor"].get(flavor, {})
-    last = [name for name, entry in listed["test"].items() if entry.get("last")]
     named = list(testlist.names_in(FILE, suite))
     tests = testlist.select(suite, named, TIMEOUT, None, accel.emulated(), FILE)
     c_programs = [
         testlist.Test(name, entry.get("timeout", TIMEOUT)) for name, entry in listed["c"].items()
     ]
-    own = [
-        RustTest(name, entry.get("timeout", TIMEOUT), mixed=entry.get("mixed", False))
-        for name, entry in listed["own"].items()
-    ]
+    own = _own(listed["own"])
     watcher = [
         RustTest(_watcher(name), TIMEOUT, ["watcher", name], mixed=True)
         for name in [special.get("watcher")]
         if name
     ]
-    in_order = [
-        *(test for test in tests if test.name not in last),
-        *c_programs,
-        *own,
-        stress(listed["stress"]["seconds"]),
-        *watcher,
-        *(test for test in tests if test.name in last),
-    ]
+    everything = [*tests, *c_programs, *own, stress(listed["stress"]["seconds"])]
+    last = [test for test in everything if _reports(test, listed, flavor, backend)]
+    in_order = [*(test for test in everything if test not in last), *watcher, *last]
     chosen = own_tests.select(in_order, special.get("only", []), emulated=False)
     return Plan(chosen, testlist.settings(FILE) + testlist.pairs(special.get("settings", {})))
+
+
+def _own(entries: Dict[str, Dict[str, Any]]) -> List[RustTest]:
+    """Those of the program that are listed, with more time."""
+    known = own_tests.select(own_tests.listed(own_tests.program()), list(entries), emulated=False)
+    found = {test.name: test for test in known}
+    return [
+        RustTest(
+            name,
+            entry.get("timeout", TIMEOUT),
+            entry.get("args", "").split(),
+            fails=found[name].fails,
+            c_alone=found[name].c_alone,
+            mixed=found[name].mixed,
+        )
+        for name, entry in entries.items()
+    ]
+
+
+def _reports(test: testlist.Test, listed: Dict[str, Any], flavor: str, backend: str) -> bool:
+    """Whether it has VMs on C that make C's report on that flavor."""
+    entry = {**listed["test"], **listed["own"]}.get(test.name, {})
+    on_c = backend == "c" or getattr(test, "mixed", False)
+    return on_c and flavor in entry.get("reports", [])
 
 
 def stress(seconds: int, *options: str) -> RustTest:
