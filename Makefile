@@ -41,15 +41,14 @@ help:
 	@echo 'make rust-analyzer    rust-project.json for editors'
 	@echo 'make clean            removes results and built kernels; make distclean everything made'
 
-PHONY += demo test test-ept litmus museum mutants bench shell doctor kernel static clippy fmt rust-analyzer clean
-demo test test-ept litmus museum mutants bench shell doctor kernel static clippy fmt rust-analyzer clean:
+PHONY += demo test test-ept model litmus museum mutants bench shell doctor kernel static clippy fmt
+PHONY += rust-analyzer clean
+demo test test-ept model litmus museum mutants bench shell doctor kernel static clippy fmt rust-analyzer clean:
 	@$(kvmrs) $@ $(ARGS)
 
-PHONY += model model-soak
-model:
-	@$(kvmrs) model
+PHONY += model-soak
 model-soak:
-	@$(kvmrs) model-soak $(SECONDS)
+	@$(kvmrs) $@ $(SECONDS) $(ARGS)
 
 # FLAVOR= is a file of scripts/config; SECONDS= and SEED= are those of the random runs.
 PHONY += differential test-debug stress
@@ -73,18 +72,26 @@ patch-check patch-apply patch-unapply:
 
 PHONY += distclean
 distclean:
-	@$(kvmrs) clean --all
+	@$(kvmrs) clean --all $(ARGS)
 
 # With a tree of the user's, plain kbuild: no tools are fetched, nothing else is built.
 PHONY += modules modules_install
 ifneq ($(KDIR),)
 modules modules_install:
-	$(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(CURDIR)/out/modules LLVM=1 $@
+	$(call need_built,$(KDIR))
+	$(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(CURDIR)/out/modules LLVM=1 $(ARGS) $@
 else
 modules:
-	@$(kvmrs) module
+	@$(kvmrs) module $(ARGS)
 modules_install:
-	@$(kvmrs) install
+	@$(kvmrs) install $(ARGS)
 endif
+
+# What kbuild itself says in other words, or of other files.
+need_built = $(if $(word 3,$(1) $(CURDIR)),$(error KDIR=$(1) or $(CURDIR) has a space in it: \
+		the kernel's make takes none))$(if $(wildcard $(1)/Module.symvers),,$(error KDIR=$(1) is not \
+		a built kernel tree (no Module.symvers); build it first: make LLVM=1))$(if $(shell grep -s -m1 \
+		kvm_register_vm_backend $(1)/Module.symvers),,$(error KDIR=$(1) is built without kvm_rs's hooks; \
+		make patch-apply KDIR=$(1), and build it again))
 
 .PHONY: $(PHONY)

@@ -2,6 +2,7 @@
 """Command lines: help never acts, and what is not known is refused before anything is done."""
 
 import re
+import shutil
 import unittest
 from typing import List
 
@@ -60,6 +61,12 @@ def commands() -> List[str]:
     return re.findall(r'^    "([\w-]+)": "', text, re.MULTILINE)
 
 
+def targets() -> List[str]:
+    """Of the Makefile."""
+    lists = re.findall(r"^PHONY \+?:?= (.*)$", (REPO / "Makefile").read_text(), re.MULTILINE)
+    return [name for names in lists for name in names.split()]
+
+
 class WordsTest(CheckoutTest):
     """One checkout for many command lines: none of them may change it."""
 
@@ -77,6 +84,19 @@ class WordsTest(CheckoutTest):
                 done = self.run_command(*given)
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
                 self.assertTrue(done.stdout.startswith("usage: scripts/kvmrs.sh"))
+
+    def test_help_of_every_target_does_nothing(self) -> None:
+        if shutil.which("make") is None:
+            self.skipTest("no make")
+        self.assertIn("distclean", targets())
+        tree = self.bin / "linux"
+        tree.mkdir()
+        (tree / "Module.symvers").write_text("0x0\tkvm_register_vm_backend\n")
+        for words in [[name] for name in targets()] + [["modules", f"KDIR={tree}"]]:
+            with self.subTest(words=words):
+                done = self.run_program("make", "-C", str(self.checkout), *words, "ARGS=--help")
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertRegex(done.stdout, "[Uu]sage: " if words != ["help"] else "make distclean")
 
     def test_unknown_words_are_refused(self) -> None:
         for line in UNKNOWN:
