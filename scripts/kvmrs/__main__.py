@@ -9,7 +9,7 @@ from typing import List
 
 from .base import children, paths, privilege, proc, words
 from .base.errors import KvmrsError
-from .build import kernel
+from .build import kernel, source
 
 COMMANDS = {
     "doctor": "what is there, what is missing and how to get it",
@@ -49,10 +49,15 @@ Modules are imported when used, so that `doctor` works where nothing else does."
 
 TREE_OF_ANY_KIND = ("patch", "clean", "fmt")
 """For these, KDIR= need not be a built tree."""
-
+WITHOUT_SOURCE = ("clean", "fmt")
+"""These ask for no kernel source, whatever KERNEL_SRC= and KERNEL_TARBALL= say."""
 
 WEAKENING = ("PROPTEST_", "LOOM_", "SHUTTLE_", "MODEL_")
 """Variables of the model's tests. A gate does not ask the user's environment how much to test."""
+
+
+KNOWN_ERRORS = {errno.ENOSPC: proc.DISK, errno.EPIPE: "nobody reads what this prints any more"}
+"""Of the system, wherever they are met."""
 
 
 def parser(given: List[str]) -> words.Parser:
@@ -75,6 +80,8 @@ def _need_places(command: str) -> None:
     paths.need_usable()
     if command not in TREE_OF_ANY_KIND:
         kernel.need_given()
+    if command not in WITHOUT_SOURCE:
+        source.need_given()
 
 
 def _no_arguments(_: words.Parser) -> None:
@@ -82,29 +89,43 @@ def _no_arguments(_: words.Parser) -> None:
 
 
 def main(given: List[str]) -> int:
-    options = parser(given).parse_args(given)
-    for name in [name for name in os.environ if name.startswith(WEAKENING)]:
-        del os.environ[name]
     try:
+        options = parser(given).parse_args(given)
+        for name in [name for name in os.environ if name.startswith(WEAKENING)]:
+            del os.environ[name]
         children.end_with_me()
         if options.command != "doctor":
             _need_places(options.command)
-        return options.main(options)
+        code = options.main(options)
+        sys.stdout.flush()
+        return code
     except KvmrsError as error:
         if error.details:
             print(error.details.rstrip(), file=sys.stderr)
-        print(f"kvm_rs: error: {error}", file=sys.stderr)
-        return 1
+        return _failed(str(error))
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in KNOWN_ERRORS:
             raise
-        print(f"kvm_rs: error: {proc.DISK}", file=sys.stderr)
-        return 1
+        return _failed(KNOWN_ERRORS[error.errno])
     except children.Interrupted as signal:
         print("\nkvm_rs: interrupted; the same command goes on from here", file=sys.stderr)
         return signal.exit_code
     finally:
+        _drop_what_nobody_takes()
         privilege.give_back(paths.REPO / "out")
+
+
+def _failed(why: str) -> int:
+    print(f"kvm_rs: error: {why}", file=sys.stderr)
+    return 1
+
+
+def _drop_what_nobody_takes() -> None:
+    """Python would try to write it once more at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

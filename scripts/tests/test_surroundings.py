@@ -21,6 +21,12 @@ def act(_):
 fmt.main = act
 raise SystemExit(main(["fmt"]))
 """
+INSTALLED = """
+from pathlib import Path
+from kvmrs.tools import bootstrap, enter, toolroot
+enter.command = lambda root, argv, cwd: list(argv)
+{install}
+"""
 CARGO_FULL = "error: failed to write /x/lib.rmeta: No space left on device (os error 28)"
 CARGO_OFFLINE = "error: failed to download from the registry: [6] Could not resolve hostname"
 RUSTC = "error[E0308]: mismatched types"
@@ -67,19 +73,89 @@ class SurroundingsTest(CheckoutTest):
         self.assertIn(RUSTC, said)
         self.assertNotIn("network", said)
 
+    def test_packages_whose_installation_broke_off(self) -> None:
+        """apt-get does nothing before they are configured: it is done, on this machine and in a root."""
+        place = self.cache / "here"
+        place.mkdir(parents=True)
+        self.program("dpkg", f'echo "$@" >{place}/dpkg')
+        self.program("apt-get", f"test -e {place}/dpkg || {{ echo dpkg was interrupted; exit 100; }}")
+        for install in ("toolroot._install('x', ['y'])", f"bootstrap.add(Path('{place}'), 'x', ['y'])"):
+            with self.subTest(install=install):
+                done = self.run_python(INSTALLED.format(install=install))
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertEqual((place / "dpkg").read_text(), "--configure -a\n")
+                (place / "dpkg").unlink()
+
     def test_wrong_kernel_trees(self) -> None:
         for command in ("demo", "test", "test-ept", "bench"):
             done = self.run_command(command, KDIR="/nonexistent")
             self.assert_refused(done, 1, "KDIR=/nonexistent is not a built kernel tree")
 
+    def make(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        if shutil.which("make") is None:
+            self.skipTest("no make")
+        return self.run_program("make", "--no-print-directory", "-C", str(self.checkout), *words)
+
+    def test_wrong_trees_for_the_module(self) -> None:
+        """make modules KDIR= is kbuild's own, and it is asked nothing then."""
+        tree = self.cache / "linux"
+        tree.mkdir(parents=True)
+        (tree / "Module.symvers").write_text("0x0\tkvm_init\n")
+        for place, says in (
+            ("/nonexistent", "KDIR=/nonexistent is not a built kernel tree (no Module.symvers)"),
+            (f"{tree} b", f"KDIR={tree} b or {self.checkout} has a space in it"),
+            (str(tree), f"KDIR={tree} is built without kvm_rs's hooks"),
+        ):
+            for target in ("modules", "modules_install"):
+                with self.subTest(place=place, target=target):
+                    self.assert_refused(self.make(target, f"KDIR={place}"), 2, says)
+
+    def test_wrong_sources(self) -> None:
+        """The tools to build with are not there, and are not fetched for these."""
+        for name, place, says in (
+            ("KERNEL_SRC", "/nonexistent", "/nonexistent is not a kernel tree"),
+            ("KERNEL_TARBALL", "/nonexistent", "there is no file /nonexistent"),
+            ("KERNEL_TARBALL", "/etc/passwd", "/etc/passwd is no tarball"),
+        ):
+            for command in ("demo", "kernel", "patch check"):
+                with self.subTest(name=name, place=place, command=command):
+                    done = self.run_command(*command.split(), **{name: place})
+                    self.assert_refused(done, 1, says)
+
+    def test_no_place_for_the_cache(self) -> None:
+        for command in ("demo", "fmt", "doctor"):
+            with self.subTest(command=command):
+                done = self.run_command(command, XDG_CACHE_HOME="/etc/passwd")
+                self.assert_refused(
+                    done, 1, "/etc/passwd/kvm_rs cannot be made (Not a directory); set XDG"
+                )
+
+    def test_nobody_hears(self) -> None:
+        """A pipe whose reader has gone, and a full disk."""
+        for place, says in (("| true", "nobody reads"), (">/dev/full", "the disk is full")):
+            with self.subTest(place=place):
+                command = f"{self.checkout}/scripts/kvmrs.sh --help"
+                script = f"( sleep 0.5; {command}; echo $? >&2 ) {place}"
+                said = self.run_program("sh", "-c", script).stderr
+                self.assertNotIn("Exception", said)
+                self.assertNotIn("Traceback", said)
+                self.assertTrue(said.endswith("\n1\n") and says in said, said)
+
     def test_read_only_checkout(self) -> None:
-        script = (
-            "mount --bind '{0}' '{0}' && mount -o remount,ro,bind '{0}' && exec '{0}/scripts/kvmrs.sh' demo"
-        ).format(self.checkout)
+        self.assert_refused(self.read_only(self.checkout, "demo"), 1, "results go to out/ in there")
+
+    def test_read_only_cache(self) -> None:
+        (self.cache / "kvm_rs").mkdir(parents=True)
+        done = self.read_only(self.cache, "demo")
+        self.assert_refused(done, 1, "kvm_rs is read-only; set XDG_CACHE_HOME")
+
+    def read_only(self, place: Path, command: str) -> "subprocess.CompletedProcess[str]":
+        """Runs a command where this place is read-only."""
         if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
             self.skipTest("mounts need root")
-        done = self.run_program("unshare", "-m", "sh", "-c", script)
-        self.assert_refused(done, 1, "is read-only")
+        script = "mount --bind $0 $0 && mount -o remount,ro,bind $0 && exec $1 $2"
+        words = [str(place), str(self.checkout / "scripts" / "kvmrs.sh"), command]
+        return self.run_program("unshare", "-m", "sh", "-c", script, *words)
 
     def test_doctor_on_a_small_machine(self) -> None:
         said = self.run_python(SMALL).stdout

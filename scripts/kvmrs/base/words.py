@@ -21,6 +21,11 @@ class Parser(argparse.ArgumentParser):
             **options,  # type: ignore[arg-type]
         )
 
+    def exit(self, status: int = 0, message: Optional[str] = None) -> NoReturn:
+        """Whoever asked for help must have got it."""
+        sys.stdout.flush()
+        super().exit(status, message)
+
     def error(self, message: str) -> NoReturn:
         print(f"kvm_rs: error: {message}; see {self.prog} --help", file=sys.stderr)
         sys.exit(REFUSED)

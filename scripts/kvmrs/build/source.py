@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, List, Optional
+from typing import Callable, Dict, Iterable, List, Optional
 
 from ..base import proc, ui
 from ..base.errors import KvmrsError
@@ -56,6 +56,14 @@ def ensure() -> Source:
     return _given(Path(given).absolute()) if given else _from_tarball()
 
 
+def need_given() -> None:
+    """Stops at once where KERNEL_SRC= or KERNEL_TARBALL= cannot work; the versions of tarballs come later."""
+    for name, look in LOOKS.items():
+        given = os.environ.get(name)
+        if given:
+            look(Path(given).absolute())
+
+
 def version_of(tree: Path) -> str:
     """The version that a kernel tree's Makefile states, e.g. 7.3.4."""
     try:
@@ -85,6 +93,10 @@ def need_clean(tree: Path) -> str:
             "use a clean tree (make mrproper), or KDIR= for a patched, built one",
         )
     return version
+
+
+LOOKS: Dict[str, Callable[[Path], str]] = {"KERNEL_SRC": need_clean, "KERNEL_TARBALL": tarball.need}
+"""The settings that name a source, and what says what it is."""
 
 
 def _given(tree: Path) -> Source:

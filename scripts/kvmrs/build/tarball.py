@@ -8,6 +8,7 @@ one of the same series is tried, with a warning: most often the patches apply to
 import hashlib
 import os
 import shutil
+import tarfile
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,15 @@ def ensure() -> Tarball:
     return _examined(_fetched(folder)[0])
 
 
+def need(path: Path) -> str:
+    """Says that it is there, and a tarball."""
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise KvmrsError(f"there is no file {path} that can be read", GIVE)
+    if not tarfile.is_tarfile(path):
+        raise KvmrsError(f"{path} is no tarball", GIVE)
+    return "there"
+
+
 def known_versions() -> Dict[str, str]:
     """Checksum -> version."""
     lines = (line.partition("#")[0].split() for line in KNOWN.read_text().splitlines())
@@ -75,8 +85,7 @@ def version_in_makefile(text: str) -> str:
 
 def _examined(path: Path) -> Tarball:
     """Its checksum tells the version of a known one; of another its Makefile does."""
-    if not path.is_file():
-        raise KvmrsError(f"there is no file {path}", GIVE)
+    need(path)
     checksum = _checksum(path)
     version = known_versions().get(checksum) or _version(path)
     if not f"{version}.".startswith(f"{SUPPORTED}."):

@@ -11,7 +11,7 @@ from typing import List
 
 from ..base import aside, paths
 from ..base.errors import KvmrsError
-from ..build import guest_kernel, kernel, source, tarball
+from ..build import guest_kernel, kernel, source
 from ..machine import accel
 from ..tools import bootstrap, build_machine, packages, toolroot
 from ..tools.build_machine import Finding
@@ -129,8 +129,7 @@ def _network() -> Finding:
 def _trees() -> List[Finding]:
     """KDIR=, KERNEL_SRC= and KERNEL_TARBALL=, where given."""
     found = []
-    looks = {"KDIR": _kdir, "KERNEL_SRC": source.need_clean, "KERNEL_TARBALL": _tarball}
-    for name, look in looks.items():
+    for name, look in {"KDIR": _kdir, **source.LOOKS}.items():
         given = os.environ.get(name)
         if not given:
             continue
@@ -139,12 +138,6 @@ def _trees() -> List[Finding]:
         except KvmrsError as error:
             found.append(Finding(name, False, error.message, error.hint))
     return found
-
-
-def _tarball(path: Path) -> str:
-    if not path.is_file():
-        raise KvmrsError("not there", tarball.GIVE)
-    return "there"
 
 
 def _kdir(tree: Path) -> str:

@@ -35,6 +35,7 @@ def add(root: Path, feature: str, names: List[str]) -> None:
     if stamp.exists():
         return
     with lock.hold(f"installing {feature}", "tools"), ui.step(f"tools: {feature}") as shown:
+        _in(root, packages.CONFIGURE, shown)
         _in(root, packages.apt_get("update", "--error-on=any"), shown)
         _in(root, packages.install(*names), shown)
         _in(root, packages.apt_get("clean"), shown)
@@ -85,7 +86,7 @@ def _update(root: Path) -> None:
 
 def _packages(root: Path) -> None:
     with ui.step(f"tools 3/3: compilers, QEMU, libraries ({len(packages.PACKAGES)} packages)") as shown:
-        _in(root, ["dpkg", "--configure", "-a"], shown)
+        _in(root, packages.CONFIGURE, shown)
         _in(root, packages.install(*packages.PACKAGES), shown)
         _in(root, packages.apt_get("clean"), shown)
 

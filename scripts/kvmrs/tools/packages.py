@@ -56,6 +56,9 @@ MEMORY_GB = 7.5
 TREE_GB = 4
 """For one more kernel tree."""
 
+CONFIGURE = ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "-a"]
+"""Goes on where an installation broke off; apt-get refuses to do anything before."""
+
 
 def apt_get(*words: str) -> List[str]:
     """apt-get that never asks, retries, and keeps the log free of a terminal's tricks."""

@@ -139,5 +139,6 @@ def _installed_here() -> bool:
 def _install(what: str, names: List[str]) -> None:
     """On the build machine itself."""
     with lock.hold(f"installing {what}", "tools"), ui.step(f"installing {what} with apt-get") as shown:
-        proc.run_logged(packages.apt_get("update"), "apt", shown, hint=proc.NETWORK)
+        proc.run_logged(packages.CONFIGURE, "apt", shown)
+        proc.run_logged(packages.apt_get("update"), "apt", shown, append=True, hint=proc.NETWORK)
         proc.run_logged(packages.install(*names), "apt", shown, append=True, hint=proc.NETWORK)
