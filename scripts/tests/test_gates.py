@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """Gates that must not open by mistake: what results mean, and what a kernel log says."""
 
+import re
 import tempfile
 import unittest
 from pathlib import Path
 from typing import List, Optional
+from unittest import mock
 
 from kvmrs.base.errors import KvmrsError
 from kvmrs.machine import klog
 from kvmrs.stages import debug_kernels, model, selftests_ept
-from kvmrs.suite import own_tests, testlist, verdict
+from kvmrs.suite import own_tests, results, testlist, verdict
 
-from .checkout import CheckoutTest
+from .checkout import REPO, CheckoutTest
 
 REPORTS = (
     "** 3 printk messages dropped **",
@@ -22,6 +24,7 @@ REPORTS = (
     "[   10.000000] WARNING: CPU: 1 PID: 7 at arch/x86/kvm/mmu/mmu.c:1 f+0x1/0x2 [kvm]",
 )
 KNOWN = "the emulator's fault"
+FAILED = {"ev": "result", "backend": "c", "result": "fail", "args": "", "seconds": 1, "tail": []}
 
 
 class KernelLogTest(unittest.TestCase):
@@ -65,6 +68,13 @@ class VerdictTest(unittest.TestCase):
         self.assertEqual(self.outcome("fail", "a.c:7", "fail"), "xfail")
         self.assertEqual(self.outcome("fail", "a.c:8", "fail"), "fail")
         self.assertEqual(self.outcome("timeout", "a.c:7", "fail"), "fail")
+
+    def test_a_listed_test_fails_with_the_words_that_are_listed(self) -> None:
+        for says, wanted in (("a.c:7", "xfail"), ("a.c:8", "fail"), ("", "xfail")):
+            judged = verdict.judge(
+                {"result": "fail", "reason": "exit 1: a.c:7: x"}, None, KNOWN, says=says
+            )
+            self.assertEqual(judged.outcome, wanted, says)
 
     def test_a_listed_test_that_does_not_fail_is_an_error(self) -> None:
         for result in ("pass", "skip"):
@@ -125,6 +135,44 @@ class ListTest(unittest.TestCase):
     def test_the_lists_of_the_emulators_are_such_lists(self) -> None:
         for file in testlist.FILE, selftests_ept.LIST:
             self.assertTrue(testlist.read(file)["skips_listed"], file)
+
+
+class ReportsTest(unittest.TestCase):
+    """Tests that show bugs of C."""
+
+    def sources(self, ends: str) -> str:
+        folder = REPO / "selftests"
+        return "\n".join(path.read_text() for path in folder.rglob("*") if re.search(ends, path.name))
+
+    def test_each_report_has_words_that_its_test_says(self) -> None:
+        shown = re.findall(r"(?:reported\(|report:)\s*\"(\d\d-[\w-]+)\"", self.sources(r"\.rs$"))
+        shown += [Path(test.fails).stem for test in own_tests.C_TESTS if test.fails]
+        self.assertEqual(sorted(set(shown)), sorted(own_tests.SAYS))
+        texts = self.sources(r"\.(rs|c|h|toml)$")
+        for report, says in own_tests.SAYS.items():
+            with self.subTest(report=report):
+                self.assertTrue((REPO / "docs" / "upstream" / f"{report}.md").exists())
+                self.assertTrue(all(part in texts for part in says.split(" == ")))
+
+    def test_the_words_get_to_the_verdict(self) -> None:
+        (test,) = [test for test in own_tests.C_TESTS if test.name == "private_recovery_test"]
+        self.assertEqual(test.says, own_tests.SAYS["04-private-recovery"])
+        suite = results.Suite("gate", [test], ["c"], report=mock.Mock())
+        for reason in ("exit 254: kernel_log.h:38: no file", f"exit 254: kernel_log.h:38: {test.says}"):
+            suite.on_event({**FAILED, "test": test.name, "reason": reason})
+        self.assertEqual(suite.outcomes, {"fail": 1, "xfail": 1})
+
+    def test_a_list_says_what_a_test_of_c_alone_fails_of(self) -> None:
+        for words in "", 'says = "a.c:7"':
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder, "list.toml")
+                file.write_text(f'[test.a]\nfails = "report"\nc_alone = true\n{words}\n')
+                if words:
+                    (test,) = testlist.select(["a"], [], 10, None, True, file)
+                    self.assertEqual(test.says, "a.c:7")
+                else:
+                    with self.assertRaisesRegex(KvmrsError, "list.toml.* a fails on C alone"):
+                        testlist.select(["a"], [], 10, None, True, file)
 
 
 class WatchersTest(unittest.TestCase):

@@ -43,9 +43,25 @@ WIDE = "max,phys-bits=51,la57=off"
 """Page tables have four levels, and guest addresses are wider than what these translate."""
 
 
+SAYS = {
+    "01-stale-mmio": "read_in_l2(nested, false) == NEW_VALUE",
+    "02-root-span": "header has another gfn",
+    "03-prefault-ring": "!lost",
+    "04-private-recovery": "!strstr(record",
+    "05-nx-count": "split pages are left of one round",
+    "06-flush-between-slots": "mmu_lock was given up, and a page that was zapped is in TLBs",
+    "07-inactive-cache": "at __kvm_gpc_refresh [kvm]",
+    "08-cache-waits": "a refresh that waits cannot be killed",
+    "09-runstate-twice": "KVM has counted time twice",
+    "10-poll-holds-slots": "a guest that waits holds up changes of slots",
+    "11-two-widths": "an event is of two widths at once",
+}
+"""Report of docs/upstream -> a part of what its test says on C. With other words, it fails of something else."""
+
+
 def _shows(report: str) -> Dict[str, Any]:
     """Of a test that shows a bug of the C code, which the report describes. On Rust it must pass."""
-    return {"fails": f"docs/upstream/{report}.md", "c_alone": True}
+    return {"fails": f"docs/upstream/{report}.md", "c_alone": True, "says": SAYS[report]}
 
 
 def _upstream(name: str, report: str, cpu: str = "") -> Test:

@@ -124,7 +124,7 @@ class Suite:
         on_c = None if backend == "c" else self.results.get((name, "c"))
         test = self.tests[name]
         known = test.known(backend, result["result"])
-        judged = verdict.judge(result, on_c, known, test.skips)
+        judged = verdict.judge(result, on_c, known, test.skips, test.says)
         title = self._title(backend, name, result["args"])
         self.outcomes[judged.outcome] += 1
         if judged.failed:

@@ -19,8 +19,9 @@ BACKENDS = ("c", "rust")
 @dataclass
 class Test:
     """A test of the suite. `fails` is why it fails on C, if it does, and on Rust too unless
-    `c_alone`. Then it says what is wrong, unless it is `endless`. One that fails by chance may fail
-    with one of its `symptoms` in its output, but not `attempts` times in a row."""
+    `c_alone`. Then it says what is wrong, unless it is `endless`; `says` is a part of that. One that
+    fails by chance may fail with one of its `symptoms` in its output, but not `attempts` times in a row.
+    """
 
     name: str
     timeout: int
@@ -33,6 +34,7 @@ class Test:
     skips: Optional[str] = None
     """Why it is skipped; None where no list says that."""
     endless: bool = False
+    says: str = ""
     shown: bool = False
     """What it says is shown also when it passes."""
 
@@ -73,6 +75,9 @@ def select(
         raise KvmrsError(
             f"no such selftest: {' '.join(unknown)}", f"there are: {' '.join(sorted(suite))}"
         )
+    unsaid = [name for name, entry in listed.items() if entry.get("c_alone") and not entry.get("says")]
+    if unsaid:
+        raise KvmrsError(f"{file.name}: {unsaid[0]} fails on C alone", "say with which words: says = ")
     tests = [_test(name, listed.get(name, {}), timeout, args, emulated) for name in only or suite]
     if read(file).get("skips_listed") and emulated and args is None:
         list_skips(tests, {name: entry.get("skips", "") for name, entry in listed.items()})
@@ -110,6 +115,7 @@ def _test(
         entry.get("c_alone", False),
         entry.get("symptoms", []),
         endless=entry.get("endless", False),
+        says=entry.get("says", ""),
     )
 
 

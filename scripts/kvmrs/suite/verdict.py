@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What a test's result means for the run: C is the yardstick, the list knows its failures.
 
-A listed test must fail, and on both backends in the same place: another failure must not hide behind
-the list, and a list that is out of date must not hide the next one."""
+A listed test must fail, on both backends in the same place, and with the words that are listed: another
+failure must not hide behind the list, and a list that is out of date must not hide the next one."""
 
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
@@ -23,14 +23,18 @@ class Verdict:
 
 
 def judge(
-    result: Mapping[str, Any], on_c: Optional[Mapping[str, Any]], known: str, skips: Optional[str] = None
+    result: Mapping[str, Any],
+    on_c: Optional[Mapping[str, Any]],
+    known: str,
+    skips: Optional[str] = None,
+    says: str = "",
 ) -> Verdict:
     """Judges one result.
 
     `on_c` is the result on C in this boot (None for C itself, or if C did not run), `known` why the
-    test is listed as failing, `skips` why it is listed as skipped (None: nobody lists that). A
-    complaint of the runner (a VM on the wrong backend, something left behind) fails whatever the
-    program says and whatever is listed.
+    test is listed as failing, `says` a part of what it says then, `skips` why it is listed as skipped
+    (None: nobody lists that). A complaint of the runner (a VM on the wrong backend, something left
+    behind) fails whatever the program says and whatever is listed.
     """
     mine, reason = result["result"], result["reason"]
     if result.get("complaint"):
@@ -48,4 +52,6 @@ def judge(
         return Verdict("fail", f"{mine}, but is listed as failing: {known}")
     if on_c and (theirs, on_c["reason"]) != (mine, reason):
         return Verdict("fail", f"fails in another place than on C ({on_c['reason']}): {reason}")
+    if says not in reason:
+        return Verdict("fail", f"is listed as failing ({known}), but with {says!r}: {reason}")
     return Verdict("xfail", known)
