@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """Command lines: help never acts, and what is not known is refused before anything is done."""
 
+import io
 import re
 import shutil
+import subprocess
+import tarfile
 import unittest
 from typing import List
+
+from kvmrs.suite import own_tests
 
 from .checkout import REPO, CheckoutTest
 
@@ -29,6 +34,7 @@ UNKNOWN = (
     "test-ept --mode none",
     "allocfail asm",
     "ownselftests more",
+    "ownselftests --only recovery_2m,nope",
     "xen asm",
     "demo --kvm",
     "museum nothing",
@@ -42,6 +48,19 @@ UNKNOWN = (
     "differential now",
     "vng --kernel x",
 )
+SUITE = """
+from kvmrs.__main__ import main
+from kvmrs.build import kernel
+from kvmrs.machine import bochs
+from kvmrs.tools import toolroot
+toolroot.command = lambda argv, *rest, **more: list(argv)
+toolroot.ensure = lambda: None
+bochs.ensure = lambda: None
+def build(*_):
+    raise SystemExit("it builds")
+kernel._made = build
+raise SystemExit(main({words}))
+"""
 NUMBERS = (
     "stress --seconds -5",
     "stress --seconds 0",
@@ -107,6 +126,52 @@ class WordsTest(CheckoutTest):
         for line in NUMBERS:
             with self.subTest(line=line):
                 self.assert_refused(self.run_command(*line.split()), 2, "is no whole number")
+
+    def test_what_there_is_of_own_tests(self) -> None:
+        """As the sources have it: tests of one line and of several, in C, and those that show bugs."""
+        there = own_tests.names()
+        for name in ("recovery_2m", "edge_two_slots", "root_span_test", "flush_between_slots"):
+            self.assertIn(name, there)
+        self.assertEqual(len(there), len(set(there)))
+
+
+class SuiteTest(CheckoutTest):
+    """Tests of the kernel have the names that its source gives them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        if shutil.which("make") is None:
+            self.skipTest("no make")
+        self.tarball = self.bin / "linux.tar"
+        files = {
+            "Makefile": "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\n",
+            "tools/testing/selftests/kvm/Makefile": "emit_tests:\n\t@echo $(COLLECTION):a_test\n",
+        }
+        with tarfile.open(self.tarball, "w") as archive:
+            for name, text in files.items():
+                info = tarfile.TarInfo(f"linux/{name}")
+                info.size = len(text)
+                archive.addfile(info, io.BytesIO(text.encode()))
+
+    def said(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return self.run_python(SUITE.format(words=list(words)), KERNEL_TARBALL=str(self.tarball))
+
+    def test_unknown_ones_are_refused_before_anything_is_built(self) -> None:
+        for command in ("selftests", "test-ept"):
+            for names, says in (
+                ("a_test", "it builds"),
+                ("a_test,nope", "no such selftest: nope; there are: a_test"),
+            ):
+                with self.subTest(command=command, names=names):
+                    done = self.said(command, "--only", names)
+                    self.assertEqual(done.returncode, 1)
+                    self.assertIn(says, done.stderr.splitlines()[-1])
+
+    def test_what_the_list_for_ept_has_needs_no_source(self) -> None:
+        for name in ("smm_test", "recovery_2m", "nested_map_test", "differential"):
+            with self.subTest(name=name):
+                done = self.said("test-ept", "--only", name)
+                self.assertEqual((done.stdout, done.stderr), ("", "it builds\n"))
 
 
 if __name__ == "__main__":

@@ -53,27 +53,42 @@ def unpatched() -> KernelTree:
     return _made(UNPATCHED, kconfig.BASE, [])
 
 
+def sources() -> Path:
+    """The sources of the base kernel, which need not be built yet, or those that KDIR= names."""
+    given = os.environ.get("KDIR")
+    if given:
+        return Path(given).absolute()
+    toolroot.ensure()
+    with lock.hold("unpacking the base kernel", f"linux-{kconfig.BASE}"):
+        return _filled(source.ensure(), kconfig.BASE)
+
+
 def _made(name: str, flavor: str, patches: Sequence[Path]) -> KernelTree:
     """The tree of that name: the flavor's configuration, and these patches."""
     kconfig.fragments(flavor)
     toolroot.ensure()
     with lock.hold(f"building the {name} kernel", f"linux-{name}"):
         origin = source.ensure()
-        tree = paths.cache() / f"linux-{origin.name}-{name}"
-        pristine = tree / PRISTINE
-        if not tree.exists():
-            build_machine.need_space(paths.cache(), packages.TREE_GB, "a kernel tree")
-        if _update(origin, tree, pristine):
-            _stamp(tree).unlink(missing_ok=True)
+        tree = _filled(origin, name)
         key = _key(origin, flavor, patches)
         if not _is(tree, key):
             _stamp(tree).unlink(missing_ok=True)
-            changed = series.sync(tree, pristine, patches)
+            changed = series.sync(tree, tree / PRISTINE, patches)
             ui.say(f"  patches: {len(patches)} applied, {changed} files written")
             kconfig.write(tree, flavor)
             _build(tree, name)
             _stamp(tree).write_text(key)
     return _described(tree, key, flavor)
+
+
+def _filled(origin: source.Source, name: str) -> Path:
+    """The tree of that name, with everything that its source has now."""
+    tree = paths.cache() / f"linux-{origin.name}-{name}"
+    if not tree.exists():
+        build_machine.need_space(paths.cache(), packages.TREE_GB, "a kernel tree")
+    if _update(origin, tree, tree / PRISTINE):
+        _stamp(tree).unlink(missing_ok=True)
+    return tree
 
 
 def _update(origin: source.Source, tree: Path, pristine: Path) -> bool:

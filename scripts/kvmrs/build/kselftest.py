@@ -10,11 +10,12 @@ import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 from ..base import lock, paths, proc, ui
 from ..base.errors import KvmrsError
 from ..tools import toolroot
+from . import kernel
 from .kernel import KernelTree
 
 OWN = paths.REPO / "selftests" / "c"
@@ -61,6 +62,19 @@ def ensure(tree: KernelTree) -> Programs:
             _build(tree.path, folder, programs)
             stamp.write_text(" ".join([own, *_suite(tree.path, folder / "objects")]))
     return Programs(programs, stamp.read_text().split()[1:])
+
+
+def need(names: Sequence[str], others: Sequence[str] = ()) -> None:
+    """Refuses a name that is neither one of the kernel's tests nor one of the `others`. The kernel need
+    not be built yet."""
+    unknown = [name for name in names if name not in others]
+    if not unknown:
+        return
+    suite = _suite(kernel.sources(), Path("/"))
+    unknown = [name for name in unknown if name not in suite]
+    if unknown:
+        there = " ".join(sorted({*suite, *others}))
+        raise KvmrsError(f"no such selftest: {' '.join(unknown)}", f"there are: {there}")
 
 
 def _build(tree: Path, folder: Path, programs: Path) -> None:

@@ -5,11 +5,12 @@ from argparse import ArgumentParser, Namespace
 
 from ..base import words
 from ..stages import own_selftests
+from ..suite import own_tests
 from ..suite.testlist import BACKENDS
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    words.add_only(parser)
+    words.add_only(parser, own_tests.names())
     parser.add_argument("--backend", choices=BACKENDS, help="one backend instead of both")
 
 

@@ -26,6 +26,7 @@ class Options:
 
 def run(options: Options) -> Summary:
     """Builds, boots, runs, judges; out/selftests.json has every result."""
+    kselftest.need(options.only)
     tree = kernel.ensure()
     suite = kselftest.ensure(tree).suite
     tests = testlist.select(suite, options.only, options.timeout, options.args, accel.emulated())

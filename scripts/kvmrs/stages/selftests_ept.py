@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from ..base import paths, ui
-from ..base.errors import KvmrsError
 from ..build import kernel, kselftest, module
 from ..machine import bochs, boot, kvm_modules, preload
 from ..suite import ktap, own_tests, testlist
@@ -54,12 +53,13 @@ class Options:
 
 def run(options: Options) -> Summary:
     """Builds, boots once a mode, judges; out/selftests-ept.json has every result."""
+    kselftest.need(options.only, listed())
     bochs.ensure()
     tree = kernel.ensure()
     programs = kselftest.ensure(tree)
     own = own_tests.on_ept(LIST)
     known = [*programs.suite, *OWN]
-    names = _names(known, [test.name for test in own], options.only)
+    names = _names(known, options.only)
     tests = [
         *(testlist.select(known, names, TIMEOUT, None, True, LIST) if names else []),
         *(test for test in own if not options.only or test.name in options.only),
@@ -79,15 +79,16 @@ def run(options: Options) -> Summary:
     return _close(boots, _run_all(boots))
 
 
-def _names(known: List[str], own: List[str], only: List[str]) -> List[str]:
+def listed() -> List[str]:
+    """What a run may name besides the kernel's other tests."""
+    lists = testlist.read(LIST)
+    return [*lists["test"], *OWN, *lists["own"]["tests"], own_tests.DIFFERENTIAL]
+
+
+def _names(known: List[str], only: List[str]) -> List[str]:
     """Those that are programs of their own, out of `only` or of the list."""
-    listed = list(testlist.names_in(LIST, known))
-    unknown = [name for name in only if name not in (*known, *own)]
-    if unknown:
-        raise KvmrsError(
-            f"no such selftest: {' '.join(unknown)}", f"there are: {' '.join([*listed, *own])}"
-        )
-    return [name for name in only if name in known] if only else listed
+    in_list = list(testlist.names_in(LIST, known))
+    return [name for name in only if name in known] if only else in_list
 
 
 def _run_all(boots: List["_Boot"]) -> List[boot.Ended]:

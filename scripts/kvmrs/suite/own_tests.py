@@ -2,6 +2,7 @@
 """The project's own selftests: those in the program of selftests/rust, and some of selftests/c."""
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,18 @@ C_TESTS = [
 """Of selftests/c; the other programs there have stages of their own."""
 
 
+DECLARED = re.compile(r'\b(?:test|long|mixed|four_levels|reported)\(\s*(?:"\d[\w-]*",\s*)?"(\w+)"')
+"""A test in the sources of selftests/rust, perhaps with the report before its name."""
+
+
+def names() -> List[str]:
+    """All of them, as the sources have them: nothing need be built."""
+    sources = sorted((CRATE / "src" / "tests").glob("*.rs"))
+    found = [name for source in sources for name in DECLARED.findall(source.read_text())]
+    return [*found, *(test.name for test in C_TESTS)]
+
+
+DIFFERENTIAL = "differential"
 SHRINKING = 600
 """Seconds in which a history that shows a difference becomes a small one."""
 
@@ -88,7 +101,7 @@ def differential(seconds: int, seed: Optional[int] = None) -> RustTest:
     """Compares C with the backend of the run. With C itself, it shows how quiet the machine is."""
     words = ["differential", "--seconds", str(seconds)]
     words += ["--seed", str(seed)] if seed is not None else []
-    return RustTest("differential", seconds + SHRINKING, words, mixed=True, shown=True)
+    return RustTest(DIFFERENTIAL, seconds + SHRINKING, words, mixed=True, shown=True)
 
 
 def program() -> Path:
@@ -106,7 +119,11 @@ def listed(program: Path) -> List[Test]:
     done = subprocess.run([program, "--list"], text=True, capture_output=True)
     if done.returncode != 0:
         raise KvmrsError(done.stderr.strip() or f"{program.name} does not list its tests")
-    return [_rust(**entry) for entry in json.loads(done.stdout)]
+    tests = [_rust(**entry) for entry in json.loads(done.stdout)]
+    unfound = {test.name for test in tests} - set(names())
+    if unfound:
+        raise KvmrsError(f"nobody finds {unfound.pop()} in {CRATE}", "declare it as others are")
+    return tests
 
 
 def _rust(report: str, four_levels: bool, **entry: Any) -> RustTest:
