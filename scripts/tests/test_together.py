@@ -38,6 +38,23 @@ print(ended.verdict.reports)
 """A machine that complains of itself by name, when it is told to go on; every run of it has the same
 machine's name."""
 
+ASIDE = """
+import os, sys, time
+from pathlib import Path
+from kvmrs.base import aside
+os.sched_setaffinity = lambda *_: None
+name = sys.argv[1]
+def work():
+    print(name, "begins", flush=True)
+    while not Path(os.environ["XDG_CACHE_HOME"], "go").exists():
+        time.sleep(0.05)
+    print(name, "ends")
+    return name
+for result in aside.Aside([("a stage", work)], lambda *_: "broken").results():
+    print("result of", result)
+"""
+"""A stage that runs aside, as in make test, until it is told to end."""
+
 LOCKED = """
 import sys
 from kvmrs.__main__ import main
@@ -86,6 +103,18 @@ class TogetherTest(CheckoutTest):
         self.assertIn("waiting for another run", waiting)
         self.assertIn("process ", waiting)
         self.assertNotIn("waiting for another run", said["one"])
+
+    def test_two_stages_aside(self) -> None:
+        """Each run shows what its own has said."""
+        self.cache.mkdir()
+        log, runs = self.checkout / "out" / "logs" / "a-stage.log", {}
+        for name in "one", "two":
+            runs[name] = self.start(ASIDE, name)
+            self.wait_for(lambda: log.exists() and f"{name} begins" in log.read_text())
+        Path(self.cache, "go").touch()
+        for name, run in runs.items():
+            said = run.communicate(timeout=LIMIT)[0].splitlines()
+            self.assertEqual(said[-3:], [f"{name} begins", f"{name} ends", f"result of {name}"])
 
     def test_signals_leave_nothing(self) -> None:
         for number in SIGNALS:

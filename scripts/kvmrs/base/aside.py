@@ -11,7 +11,7 @@ import os
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Callable, Generic, Iterator, Sequence, Tuple, TypeVar
+from typing import Callable, Dict, Generic, Iterator, Sequence, TextIO, Tuple, TypeVar
 
 from . import children, paths, ui
 
@@ -31,6 +31,7 @@ class Aside(Generic[T]):
     """Runs `works`, (name, function) each, one after the other, and keeps what they return.
 
     A process that dies leaves works without a result: `broken` makes one of the name and the reason.
+    Each run has files of its own behind the names of the logs, as proc.run_logged() has.
     """
 
     def __init__(
@@ -41,9 +42,8 @@ class Aside(Generic[T]):
         self._results, theirs = multiprocessing.Pipe(duplex=False)
         # A fork, because the functions are closures; nothing else runs here by then.
         context = multiprocessing.get_context("fork")
-        self._process = context.Process(target=_run_all, args=(works, theirs))
-        for name, _ in works:
-            _log(name).unlink(missing_ok=True)
+        self._logs = {name: _new_log(name) for name, _ in works}
+        self._process = context.Process(target=_run_all, args=(works, self._logs, theirs))
         self._process.start()
         theirs.close()
 
@@ -52,8 +52,9 @@ class Aside(Generic[T]):
         for name, _ in self._works:
             with ui.step(f"waiting for {name}"):
                 result = self._next(name)
-            if _log(name).exists():
-                print(_log(name).read_text(errors="replace"), end="", flush=True)
+            with self._logs[name] as log:
+                log.seek(0)
+                print(log.read(), end="", flush=True)
             yield result
         self._process.join()
 
@@ -64,16 +65,24 @@ class Aside(Generic[T]):
             return self._broken(name, f"broke off; see {_log(name).relative_to(paths.REPO)}")
 
 
-def _run_all(works: Sequence[Tuple[str, Callable[[], object]]], results: Connection) -> None:
+def _run_all(
+    works: Sequence[Tuple[str, Callable[[], object]]], logs: Dict[str, TextIO], results: Connection
+) -> None:
     children.end_with_me()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[1:])
     for name, function in works:
-        with open(_log(name), "wb") as log:
+        with logs[name] as log:
             os.dup2(log.fileno(), sys.stdout.fileno())
             os.dup2(log.fileno(), sys.stderr.fileno())
         result = function()
         sys.stdout.flush()
         results.send(result)
+
+
+def _new_log(name: str) -> TextIO:
+    """Whoever writes does so at its end, wherever it is read."""
+    _log(name).unlink(missing_ok=True)
+    return open(_log(name), "a+", encoding="utf-8", errors="replace")
 
 
 def _log(name: str) -> Path:
