@@ -70,6 +70,7 @@ def _made(name: str, flavor: str, patches: Sequence[Path]) -> KernelTree:
     with lock.hold(f"building the {name} kernel", f"linux-{name}"):
         origin = source.ensure()
         tree = _filled(origin, name)
+        source.warn(origin.version, tree / PRISTINE, tree)
         key = _key(origin, flavor, patches)
         if not _is(tree, key):
             _stamp(tree).unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The pristine kernel source: a tarball (build/tarball.py), or the tree that KERNEL_SRC= names.
 
-A build tree is filled from here and patched afterwards; nothing here is ever changed.
+A build tree is filled from here and patched afterwards; nothing here is ever changed. One that is not
+known (build/known.py) is tried, with a warning: most often the patches apply to it as well.
 """
 
 import functools
@@ -16,7 +17,7 @@ from typing import Callable, Dict, Iterable, List, Optional
 from ..base import proc, ui
 from ..base.errors import KvmrsError
 from ..tools import toolroot
-from . import tarball
+from . import known, tarball
 
 SUPPORTED = tarball.SUPPORTED
 
@@ -64,6 +65,13 @@ def need_given() -> None:
             look(Path(given).absolute())
 
 
+@functools.lru_cache(maxsize=None)
+def warn(version: str, *trees: Path) -> None:
+    """Says it once in a run if this source is not known; see known.doubts()."""
+    for line in known.doubts(version, *trees):
+        ui.say(f"  warning: {line}")
+
+
 def version_of(tree: Path) -> str:
     """The version that a kernel tree's Makefile states, e.g. 7.3.4."""
     try:
@@ -106,10 +114,7 @@ def _given(tree: Path) -> Source:
 
 def _from_tarball() -> Source:
     found = tarball.ensure()
-    for line in found.doubts:
-        ui.say(f"  warning: {line}")
-    name = found.version if not found.doubts else f"{found.version}-{_digest(found.checksum)}"
-    return Source(found.version, name, found.path, None)
+    return Source(found.version, found.name, found.path, None)
 
 
 def _unpack(archive: Optional[Path], tree: Path) -> None:

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The tarball of the kernel source: the one that KERNEL_TARBALL= names, the distribution's, kernel.org's.
-
-Wherever it is from, its checksum says whether it is one that the series was tested on. Another
-one of the same series is tried, with a warning: most often the patches apply to it as well.
-"""
+"""The tarball of the kernel source: the one that KERNEL_TARBALL= names, the distribution's, kernel.org's."""
 
 import hashlib
 import os
@@ -12,47 +8,40 @@ import tarfile
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Dict, Iterable, List
+from typing import IO, List
 
 from ..base import lock, paths, proc, ui
 from ..base.errors import KvmrsError
 from ..tools import packages, toolroot
+from . import known
 
 SUPPORTED = "7.3"
-KNOWN = paths.CONFIGS / "kernel-sources"
 UPSTREAM = "https://cdn.kernel.org/pub/linux/kernel/v7.x"
 GIVE = "give one: KERNEL_TARBALL=<linux-7.3.4.tar.xz> or KERNEL_SRC=<tree>"
 
 
 @dataclass(frozen=True)
 class Tarball:
-    """`doubts` are reasons why the series may not apply, empty for a known one."""
+    """`name` distinguishes it from every other one."""
 
     path: Path
     version: str
-    checksum: str
-
-    @property
-    def doubts(self) -> List[str]:
-        known = known_versions()
-        if self.checksum in known:
-            return []
-        tested = ", ".join(sorted(set(known.values())))
-        return [f"{self.path.name} (Linux {self.version}) is not known, tested is {tested}; trying it"]
+    name: str
 
 
 def ensure() -> Tarball:
     """The tarball that this run builds from; fetched where there is none yet."""
     given = os.environ.get("KERNEL_TARBALL")
     if given:
-        return _examined(Path(given).absolute())
+        return _given(Path(given).absolute())
     folder = paths.cache() / "source"
     toolroot.ensure()
     with lock.hold("fetching the kernel source", "source"):
         if not (folder / "version").exists():
             folder.mkdir(exist_ok=True)
             _fetch(folder)
-    return _examined(_fetched(folder)[0])
+    version = (folder / "version").read_text().strip()
+    return Tarball(_fetched(folder), version, version)
 
 
 def need(path: Path) -> str:
@@ -64,17 +53,6 @@ def need(path: Path) -> str:
     return "there"
 
 
-def known_versions() -> Dict[str, str]:
-    """Checksum -> version."""
-    lines = (line.partition("#")[0].split() for line in KNOWN.read_text().splitlines())
-    return {words[0]: words[1] for words in lines if words}
-
-
-def newest(versions: Iterable[str]) -> str:
-    """As numbers: 7.3.10 comes after 7.3.4."""
-    return max(versions, key=lambda version: [int(part) for part in version.split(".")])
-
-
 def version_in_makefile(text: str) -> str:
     """The version that a kernel's top Makefile states, e.g. 7.3.4."""
     lines = text.splitlines()[:6]
@@ -83,14 +61,11 @@ def version_in_makefile(text: str) -> str:
     return number.removesuffix(".0") + parts.get("EXTRAVERSION", "")
 
 
-def _examined(path: Path) -> Tarball:
-    """Its checksum tells the version of a known one; of another its Makefile does."""
+def _given(path: Path) -> Tarball:
+    """There may be several."""
     need(path)
-    checksum = _checksum(path)
-    version = known_versions().get(checksum) or _version(path)
-    if not f"{version}.".startswith(f"{SUPPORTED}."):
-        raise KvmrsError(f"{path} is Linux {version}", f"kvm_rs supports Linux {SUPPORTED}.x")
-    return Tarball(path, version, checksum)
+    version = _version(path)
+    return Tarball(path, version, f"{version}-{_checksum(path)[:8]}")
 
 
 def _checksum(path: Path) -> str:
@@ -99,15 +74,19 @@ def _checksum(path: Path) -> str:
 
 
 def _version(path: Path) -> str:
-    tar = ["tar", "-xOf", str(path), "--wildcards", "--no-wildcards-match-slash", "*/Makefile"]
-    text = toolroot.run(tar, capture_output=True).stdout
+    """As its top Makefile states it; the rest is not looked at. It must be a supported one."""
+    options = ["--occurrence=1", "--wildcards", "--no-wildcards-match-slash"]
+    text = toolroot.run(["tar", "-xOf", str(path), *options, "*/Makefile"], capture_output=True).stdout
     if "PATCHLEVEL" not in text:
         raise KvmrsError(f"{path} is no tarball of a kernel", GIVE)
-    return version_in_makefile(text[text.index("VERSION") :])
+    version = version_in_makefile(text[text.index("VERSION") :])
+    if not f"{version}.".startswith(f"{SUPPORTED}."):
+        raise KvmrsError(f"{path} is Linux {version}", f"kvm_rs supports Linux {SUPPORTED}.x")
+    return version
 
 
-def _fetched(folder: Path) -> List[Path]:
-    return sorted(folder.glob("*.tar.xz"))
+def _fetched(folder: Path) -> Path:
+    return sorted(folder.glob("*.tar.xz"))[0]
 
 
 def _fetch(folder: Path) -> None:
@@ -121,12 +100,12 @@ def _fetch(folder: Path) -> None:
             reasons.append(f"{name}: {error}")
     else:
         raise KvmrsError(f"nobody has the source of Linux {SUPPORTED}", GIVE, "\n".join(reasons))
-    (folder / "version").write_text(_examined(_fetched(folder)[0]).version + "\n")
+    (folder / "version").write_text(_version(_fetched(folder)) + "\n")
 
 
 def _upstream(folder: Path) -> None:
     """What arrives must be what kernel.org lists: a connection that breaks gives a shorter file."""
-    name = f"linux-{newest(known_versions().values())}.tar.xz"
+    name = f"linux-{known.newest(known.versions())}.tar.xz"
     part = folder / f"{name}.part"
     with ui.step(f"kernel source: {name}"):
         listed = _listed(name)

@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..base.errors import KvmrsError
-from ..build import prefixes, series, source
+from ..build import known, prefixes, series, source
 
 ACTIONS = ("check", "apply", "unapply")
 
@@ -38,6 +38,8 @@ def main(options: Namespace) -> int:
 def _on_tree(action: str, tree: Path) -> int:
     version = source.need_supported(tree)
     applied = series.is_applied(tree)
+    if not applied:
+        source.warn(version, tree)
     if action == "check":
         print(
             f"the series is applied to {tree}"
@@ -60,7 +62,8 @@ def _check_source() -> int:
     """Checks against the pristine source, of which only the touched files are unpacked."""
     origin = source.ensure()
     with tempfile.TemporaryDirectory(prefix="kvm_rs-source-") as name:
-        origin.extract({*series.files_of(series.patches()), "Makefile"}, Path(name))
+        origin.extract({*series.files_of(series.patches()), *known.files(), "Makefile"}, Path(name))
+        source.warn(origin.version, Path(name))
         series.need_to_apply(Path(name))
     print(f"the series ({len(series.patches())} patches) applies to Linux {origin.version}")
     return 0
