@@ -35,12 +35,13 @@ use super::{
 use crate::{
     kvm::{
         log::{
-            Rearmed,
             Report,
+            RingPages,
             TakenLog,
             WantedLog, //
         },
         Entry,
+        Flushed,
         Gfn,
         LeafBits,
         Level,
@@ -60,13 +61,13 @@ pub fn harvest(wanted: WantedLog<'_>) -> Report {
     wanted.take().rearm(rearm).flush()
 }
 
-/// Makes the next writes to pages count again that were in a dirty ring.
-pub fn rearm_ring(taken: TakenLog<'_>) -> Rearmed<'_> {
-    taken.rearm(rearm)
+/// Makes the next writes to pages count again that were in a dirty ring, once C has flushed.
+pub fn rearm_ring(pages: RingPages<'_>) {
+    pages.rearm(rearm);
 }
 
-/// Returns whether TLBs were flushed after the last page.
-fn rearm(taken: &TakenLog<'_>) -> bool {
+/// Returns what was flushed after the last page.
+fn rearm<'a>(taken: &TakenLog<'a>) -> Option<Flushed<'a>> {
     let vm = taken.vm();
     // The bits are taken: a shadow page from before is seen here, and one from later is marked in the log.
     if vm.has_rmaps() {
@@ -102,7 +103,7 @@ fn rearm(taken: &TakenLog<'_>) -> bool {
         );
         ControlFlow::Continue(())
     });
-    flush.flush()
+    flush.finish()
 }
 
 /// Makes the pages clean, and write-protects what huge pages there still are around them: where a log begins
@@ -140,7 +141,7 @@ impl Visitor<Shared> for Rearm<'_> {
 ///
 /// C may write-protect huge pages, and does not say so. A shadow fault that finds one protected takes it for flushed.
 /// So it has to be, whenever the lock is dropped.
-fn rearm_by_word(taken: &TakenLog<'_>) -> bool {
+fn rearm_by_word<'a>(taken: &TakenLog<'a>) -> Option<Flushed<'a>> {
     let vm = taken.vm();
     let owed = || PendingFlush::from_caller(vm, vm.logs_begin_dirty());
     let mut lock = vm.mmu_write();
@@ -150,5 +151,5 @@ fn rearm_by_word(taken: &TakenLog<'_>) -> bool {
             drop(lock.give_way(rcu::read_lock(), &mut owed()));
         }
     }
-    owed().flush()
+    owed().finish()
 }

@@ -42,6 +42,7 @@ pub use fault::{
 pub use lock::{
     Exclusive,
     Flush,
+    Flushed,
     Locked,
     Lockless,
     MmuLock,

@@ -4,7 +4,7 @@
 
 use crate::{
     kvm::{
-        log::{TakenLog, WantedLog},
+        log::{RingPages, WantedLog},
         Exclusive,
         Gfn,
         GfnRange,
@@ -186,8 +186,8 @@ pub(in crate::backend) unsafe extern "C" fn rearm_dirty_log(
     // SAFETY: `slots_lock` is held.
     let locked = unsafe { SlotsLocked::assume(named.vm()) };
     let base = named.slot().range().start.add(gfn_offset);
-    match TakenLog::from_ring(&locked, named.slot(), base, &[mask as u64]) {
-        Some(taken) => tdp_mmu::harvest::rearm_ring(taken).into_caller(),
+    match RingPages::new(&locked, named.slot(), base, &[mask as u64]) {
+        Some(pages) => tdp_mmu::harvest::rearm_ring(pages),
         None => named.vm().bug(),
     }
 }

@@ -93,17 +93,24 @@ impl<'vm> PendingFlush<'vm> {
         self.owed = true;
     }
 
-    /// Flushes the VM's TLBs on all CPUs, if that is owed. Returns whether it was.
+    /// Flushes the VM's TLBs on all CPUs, if that is owed.
     #[inline(always)]
-    pub fn flush(&mut self) -> bool {
-        let owed = core::mem::take(&mut self.owed);
-        if owed {
+    pub fn flush(&mut self) {
+        if core::mem::take(&mut self.owed) {
             match self.slot {
                 Some(slot) => self.vm.flush_remote_tlbs_slot(slot),
                 None => self.vm.flush_remote_tlbs(),
             }
         }
-        owed
+    }
+
+    /// As [`flush`](Self::flush), and nothing is added afterwards. `None` if nothing was owed.
+    #[inline(always)]
+    pub fn finish(mut self) -> Option<Flushed<'vm>> {
+        let (vm, slot) = (self.vm, self.slot);
+        let owed = self.owed;
+        self.flush();
+        owed.then_some(Flushed { vm, slot })
     }
 
     /// As [`flush`](Self::flush), before a hold of the `mmu_lock` of `vm` ends. What is owed to
@@ -121,6 +128,23 @@ impl<'vm> PendingFlush<'vm> {
     #[inline(always)]
     pub fn into_caller(mut self) -> bool {
         core::mem::take(&mut self.owed)
+    }
+}
+
+/// Evidence that TLBs were flushed: a VM's, or of one slot's frames.
+///
+/// # Invariants
+///
+/// Made by a flush alone.
+pub struct Flushed<'vm> {
+    vm: &'vm Vm,
+    slot: Option<&'vm MemSlot>,
+}
+
+impl Flushed<'_> {
+    /// Whether `slot` of `vm` was flushed.
+    pub(in crate::kvm) fn covers(&self, vm: &Vm, slot: &MemSlot) -> bool {
+        ptr::eq(self.vm, vm) && self.slot.is_none_or(|flushed| ptr::eq(flushed, slot))
     }
 }
 

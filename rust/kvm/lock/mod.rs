@@ -12,6 +12,7 @@ mod raw;
 
 pub use flush::{
     Flush,
+    Flushed,
     PendingFlush,
     Waiver, //
 };

@@ -9,6 +9,9 @@
 //! | [`Rearmed`] | the next write to each is noticed, by CPUs without a stale translation |
 //! | [`Report`] | no CPU has one: userspace may have the pages |
 //!
+//! Userspace has the pages of a dirty ring already ([`RingPages`]). It may copy them when its call to reset the ring
+//! returns, for which C flushes once.
+//!
 //! In another order a write gets lost. It would be in no log if a page were made clean before it was
 //! taken, as faults mark a page and then map it; and it would be in an old one, whose page userspace
 //! has copied already, if that were reported before the flush.
@@ -22,9 +25,9 @@ use super::{
     raw::Vm,
     slots::SlotsLocked, //
 };
-use crate::kvm::types::{
-    Gfn,
-    GfnRange, //
+use crate::kvm::{
+    lock::Flushed,
+    types::{Gfn, GfnRange}, //
 };
 use core::cell::Cell;
 
@@ -156,25 +159,6 @@ pub struct TakenLog<'a> {
 }
 
 impl<'a> TakenLog<'a> {
-    /// Pages that were in a dirty ring, where each comes once it is writable: those that are set in `words`,
-    /// from `base` on. `None` if `base` is not in the slot, or that is not one of the VM's.
-    pub fn from_ring(
-        locked: &SlotsLocked<'a>,
-        slot: &'a MemSlot,
-        base: Gfn,
-        words: &'a [u64],
-    ) -> Option<Self> {
-        let any = words.iter().any(|word| *word != 0);
-        let known = locked.have(slot) && slot.range().contains(base);
-        // INVARIANT: That was looked at.
-        known.then(|| Self {
-            vm: locked.vm(),
-            slot,
-            pages: Pages::new(base, words),
-            any,
-        })
-    }
-
     /// The VM.
     #[inline(always)]
     pub fn vm(&self) -> &'a Vm {
@@ -207,10 +191,12 @@ impl<'a> TakenLog<'a> {
             .map(|(index, word)| (self.pages.at(index), *word))
     }
 
-    /// Has `rearm` see to it that the next write to each page is noticed, if there is one. It returns whether it has
-    /// flushed the slot from all TLBs after the last page.
-    pub fn rearm(self, rearm: impl FnOnce(&Self) -> bool) -> Rearmed<'a> {
-        let owed = self.any && !rearm(&self);
+    /// Has `rearm` see to it that the next write to each page is noticed, if there is one. It returns what it has
+    /// flushed after the last page, if anything.
+    pub fn rearm(self, rearm: impl FnOnce(&Self) -> Option<Flushed<'a>>) -> Rearmed<'a> {
+        let flushed = self.any.then(|| rearm(&self)).flatten();
+        let done = flushed.is_some_and(|flushed| flushed.covers(self.vm, self.slot));
+        let owed = self.any && !done;
         Rearmed { taken: self, owed }
     }
 }
@@ -230,10 +216,39 @@ impl Rearmed<'_> {
         }
         Report(())
     }
+}
 
-    /// Leaves the flush to C's caller.
-    #[inline(always)]
-    pub fn into_caller(self) {}
+/// Pages that were in a dirty ring, where each comes once it is writable.
+#[must_use = "writes to these pages are no longer in the ring"]
+pub struct RingPages<'a>(TakenLog<'a>);
+
+impl<'a> RingPages<'a> {
+    /// Those that are set in `words`, from `base` on. `None` if `base` is not in the slot, or that is not one of the
+    /// VM's.
+    pub fn new(
+        locked: &SlotsLocked<'a>,
+        slot: &'a MemSlot,
+        base: Gfn,
+        words: &'a [u64],
+    ) -> Option<Self> {
+        let any = words.iter().any(|word| *word != 0);
+        let known = locked.have(slot) && slot.range().contains(base);
+        // INVARIANT: That was looked at.
+        let taken = known.then(|| TakenLog {
+            vm: locked.vm(),
+            slot,
+            pages: Pages::new(base, words),
+            any,
+        });
+        taken.map(Self)
+    }
+
+    /// Has `rearm` see to it that the next write to each page is noticed, if there is one. C's caller flushes.
+    pub fn rearm(self, rearm: impl FnOnce(&TakenLog<'a>) -> Option<Flushed<'a>>) {
+        if self.0.any {
+            rearm(&self.0);
+        }
+    }
 }
 
 /// Evidence that the words say what userspace may copy.

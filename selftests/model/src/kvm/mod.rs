@@ -16,8 +16,8 @@ pub mod xen;
 
 pub use fault::{Counted, Current, HostFrame, Outcome, PageFault, Resolved, Snapshot, Vcpu};
 pub use lock::{
-    Exclusive, Flush, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced, Shared,
-    Waiver,
+    Exclusive, Flush, Flushed, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced,
+    Shared, Waiver,
 };
 pub use memory::{
     host, log, Announced, AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Start, Vm,

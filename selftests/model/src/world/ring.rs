@@ -9,7 +9,7 @@
 use super::{pml, variants::Variant};
 use crate::{
     atomic::{self, plain::lock},
-    kvm::{log::TakenLog, AddressSpace, Gfn, MemSlot, SlotsLocked, Vm},
+    kvm::{log::RingPages, AddressSpace, Gfn, MemSlot, SlotsLocked, Vm},
     tdp_mmu,
 };
 use std::collections::{BTreeSet, VecDeque};
@@ -103,6 +103,6 @@ pub fn reset_dirty_ring(vm: &Vm, slot: &MemSlot, gfn: Gfn) {
 }
 
 fn rearm(locked: &SlotsLocked<'_>, slot: &MemSlot, gfn: Gfn) {
-    let taken = TakenLog::from_ring(locked, slot, gfn, &[1]);
-    tdp_mmu::harvest::rearm_ring(taken.expect("it is in the slot")).into_caller();
+    let pages = RingPages::new(locked, slot, gfn, &[1]);
+    tdp_mmu::harvest::rearm_ring(pages.expect("it is in the slot"));
 }
