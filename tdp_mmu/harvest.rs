@@ -138,18 +138,15 @@ impl Visitor<Shared> for Rearm<'_> {
 }
 
 /// Both MMUs, one word of pages after the other.
-///
-/// C may write-protect huge pages, and does not say so. A shadow fault that finds one protected takes it for flushed.
-/// So it has to be, whenever the lock is dropped.
 fn rearm_by_word<'a>(taken: &TakenLog<'a>) -> Option<Flushed<'a>> {
     let vm = taken.vm();
-    let owed = || PendingFlush::from_caller(vm, vm.logs_begin_dirty());
+    let mut flush = PendingFlush::in_slot(vm, taken.slot());
     let mut lock = vm.mmu_write();
     for (gfn, mask) in taken.words() {
-        lock.rearm_word(taken, gfn, mask);
+        lock.rearm_word(taken, gfn, mask, &mut flush);
         if vm.wants_break() {
-            drop(lock.give_way(rcu::read_lock(), &mut owed()));
+            drop(lock.give_way(rcu::read_lock(), &mut flush));
         }
     }
-    owed().finish()
+    flush.finish()
 }

@@ -6,6 +6,7 @@
 
 mod flush;
 mod invalidation;
+mod log;
 mod mmu_lock;
 mod mode;
 mod raw;

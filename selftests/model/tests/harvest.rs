@@ -7,10 +7,16 @@ mod common;
 use common::{frame, memory, vcpu, vm_with, Options, PAGES};
 use kvmrs_model::{
     kvm::{Gfn, GfnRange, Level, Vcpu, Vm},
-    machine::{formats, npt, Masks},
+    machine::{formats, npt, Machine, Masks},
     world::{breaks, cpu::Access, kvm, view::Tree},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        atomic::{AtomicBool, Ordering::SeqCst},
+        Arc,
+    },
+};
 
 /// Frames in several words of the log, the first and the last one too, as the memory begins and ends
 /// within a huge page.
@@ -130,6 +136,11 @@ fn level_at(vm: &Vm, guest: &Vcpu, index: u64) -> Level {
 /// A log that begins with every page dirty: huge pages stay until userspace makes a part of them clean.
 fn begun_dirty(vm: &Vm, guest: &Vcpu) {
     vm.begin_logs_dirty();
+    all_dirty(vm, guest);
+}
+
+/// A log in which every page is dirty, over huge pages that can be written.
+fn all_dirty(vm: &Vm, guest: &Vcpu) {
     let slot = &vm.slots()[0];
     slot.set_dirty_tracked(true);
     slot.fill_log();
@@ -219,4 +230,77 @@ fn logs_of_slots_that_begin_anywhere() {
         }
         kvm::destroy(&vm, vec![guest]);
     }
+}
+
+/// In a VM with shadow pages, a huge page is protected with a word, and others come then. A shadow fault, which wants to
+/// hear of writes to one of its pages, finds it protected and takes it for flushed.
+#[test]
+fn what_a_word_has_protected_is_flushed_before_others_come() {
+    let (vm, guest) = not_logged(npt(), true);
+    begun_dirty(&vm, &guest);
+    vm.split_late();
+    let guest = Arc::new(guest);
+    let (writer, came) = (guest.clone(), Arc::new(AtomicBool::new(false)));
+    let comes = came.clone();
+    vm.breaks.set_hook(move || {
+        kvm::write_track(writer.vm(), frame(300));
+        let wrote = writer
+            .cpu
+            .access(&writer, frame(300), Access::Write, |_| ());
+        assert!(wrote.is_err(), "a CPU writes unnoticed");
+        comes.store(true, SeqCst);
+    });
+    vm.breaks.set(breaks::ALWAYS);
+    kvm::take_log(&vm, &vm.slots()[0], 300 / 64, &mut [u64::MAX]);
+    vm.breaks.set(breaks::NEVER);
+    vm.breaks.set_hook(|| ());
+    assert!(came.load(SeqCst), "it does not give way");
+    kvm::unload_root(&guest);
+    kvm::destroy(&vm, Vec::new());
+}
+
+/// C splits huge pages of a word, and drops the lock to allocate. It has protected one of an earlier word by then.
+#[test]
+fn what_a_word_has_protected_is_flushed_before_the_next_is_split() {
+    let (vm, guest) = not_logged(npt(), true);
+    begun_dirty(&vm, &guest);
+    Machine::current().fail_allocations_after(0);
+    kvm::harvest(&vm, &vm.slots()[0]);
+    assert_eq!(level_at(&vm, &guest, 900), Level::PG_2M);
+    Machine::current().fail_allocations_after(u64::MAX);
+    kvm::destroy(&vm, vec![guest]);
+}
+
+/// Userspace may have logs begin with every page dirty at any time: then C protects huge pages from the next word on.
+#[test]
+fn logs_may_begin_dirty_while_one_is_taken() {
+    let (vm, guest) = not_logged(npt(), true);
+    all_dirty(&vm, &guest);
+    vm.split_late();
+    let other = vm.clone();
+    vm.breaks.set_hook(move || other.begin_logs_dirty());
+    vm.breaks.set(breaks::ALWAYS);
+    kvm::harvest(&vm, &vm.slots()[0]);
+    vm.breaks.set(breaks::NEVER);
+    vm.breaks.set_hook(|| ());
+    write(&guest, &[901]);
+    assert!(kvm::harvest(&vm, &vm.slots()[0]).contains(&frame(901)));
+    kvm::destroy(&vm, vec![guest]);
+}
+
+/// What C protects for a log is flushed at the end. Others who come before need a flush for huge pages alone.
+#[test]
+fn small_pages_are_flushed_once() {
+    let (vm, guest) = not_logged(npt(), true);
+    begun_dirty(&vm, &guest);
+    let slot = &vm.slots()[0];
+    kvm::harvest(&vm, slot);
+    write(&guest, &WRITTEN);
+    vm.breaks.set(breaks::ALWAYS);
+    let before = (vm.stats.flushes.get(), vm.breaks.given());
+    assert_eq!(kvm::harvest(&vm, slot), frames(&WRITTEN));
+    vm.breaks.set(breaks::NEVER);
+    assert!(vm.breaks.given() > before.1 + 1, "it does not give way");
+    assert_eq!(vm.stats.flushes.get(), before.0 + 1);
+    kvm::destroy(&vm, vec![guest]);
 }

@@ -8,8 +8,11 @@ mod common;
 use common::{frame, memory, vcpu, vm_with, Options};
 use kvmrs_model::{
     kvm::{
-        fault::error, memory::Setup, Context, Entry, Level, PageFault, PendingFlush, Role, Root,
-        RootFilter, Shared, SlotsHeld, SlotsLocked, State, Vcpu, Vm, Waiver,
+        fault::error,
+        log::{RingPages, WantedLog},
+        memory::Setup,
+        Context, Entry, Level, PageFault, PendingFlush, Role, Root, RootFilter, Shared, SlotsHeld,
+        SlotsLocked, State, Vcpu, Vm, Waiver,
     },
     machine::npt,
     sync::rcu,
@@ -154,6 +157,47 @@ fn the_slots_of_one_vm_keep_none_of_another() {
     assert_eq!(first.memslots_generation(&SlotsHeld::new(other)), 0);
     assert!(one.take_bug());
     assert_eq!(first.memslots_generation(&SlotsHeld::new(one)), 5);
+    end(&vms);
+}
+
+/// C writes by the slot's arrays, under the lock of the VM that it was told.
+#[test]
+fn a_log_of_one_vm_is_not_harvested_for_another() {
+    let vms = two();
+    let [(one, _), (other, _)] = &vms;
+    let slot = &other.slots()[0];
+    kvm::start_dirty_log(other, slot, kvm::Split::Eagerly);
+    kvm::guest_access(&vms[1].1, frame(0), Access::Write, |_| ());
+    let (mut words, flushes) = ([u64::MAX], one.stats.flushes.get());
+    kvm::take_log(one, slot, 0, &mut words);
+    assert!(one.take_bug());
+    assert_eq!(one.stats.flushes.get(), flushes);
+    assert!(RingPages::new(&SlotsLocked::new(one), slot, frame(0), &[1]).is_none());
+    assert_eq!(
+        kvm::harvest(other, slot),
+        [frame(0)].into(),
+        "it is still in the log"
+    );
+    end(&vms);
+}
+
+#[test]
+fn a_word_of_one_vm_is_not_harvested_by_the_lock_of_another() {
+    let vms = two();
+    let [(one, _), (other, _)] = &vms;
+    let slot = &other.slots()[0];
+    kvm::start_dirty_log(other, slot, kvm::Split::Eagerly);
+    kvm::guest_access(&vms[1].1, frame(0), Access::Write, |_| ());
+    let (locked, words) = (SlotsLocked::new(other), &mut [u64::MAX]);
+    let _ = WantedLog::new(&locked, slot, 0, words, false)
+        .take()
+        .rearm(|taken| {
+            let mut flush = PendingFlush::none(one);
+            let mut lock = one.mmu_write();
+            lock.rearm_word(taken, frame(0), 1, &mut flush);
+            flush.finish()
+        });
+    assert!(one.take_bug() && !other.is_bugged());
     end(&vms);
 }
 

@@ -6,6 +6,8 @@
 mod flush;
 #[path = "../../../../../rust/kvm/lock/invalidation.rs"]
 mod invalidation;
+#[path = "../../../../../rust/kvm/lock/log.rs"]
+mod log;
 #[path = "../../../../../rust/kvm/lock/mmu_lock.rs"]
 mod mmu_lock;
 #[path = "../../../../../rust/kvm/lock/mode.rs"]
