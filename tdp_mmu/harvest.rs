@@ -16,6 +16,8 @@
 //! copies the page. If it does not, the fault's step 2 comes later, and its step 3 finds that the mark was
 //! taken. With dirty bits the CPU's step 2 is to set one, and step 3 is in its log (PML).
 //!
+//! The log is harvested in parts. The lock is dropped in between, and not held at all over what is empty.
+//!
 //! A VM with shadow pages goes word by word, with the lock held for write, and gives way after each word: the
 //! shadow MMU knows no other way. Its faults hold the lock for write from the mark to the entry.
 //!
@@ -35,9 +37,9 @@ use super::{
 use crate::{
     kvm::{
         log::{
+            Part,
             Report,
             RingPages,
-            TakenLog,
             WantedLog, //
         },
         Entry,
@@ -67,32 +69,32 @@ pub fn rearm_ring(pages: RingPages<'_>) {
 }
 
 /// Returns what was flushed after the last page.
-fn rearm<'a>(taken: &TakenLog<'a>) -> Option<Flushed<'a>> {
-    let vm = taken.vm();
+fn rearm<'a>(part: &Part<'a>) -> Option<Flushed<'a>> {
+    let vm = part.vm();
     // The bits are taken: a shadow page from before is seen here, and one from later is marked in the log.
     if vm.has_rmaps() {
-        return rearm_by_word(taken);
+        return rearm_by_word(part);
     }
     let mut guard = vm.mmu_read();
     let lock: &mut MmuLock<'_, Shared> = &mut guard;
     let began_dirty = vm.logs_begin_dirty();
     if began_dirty && vm.splits_eagerly() {
-        try_split_taken(lock, taken);
+        try_split_taken(lock, part);
     }
-    let filter = RootFilter::VALID.of(taken.slot().address_space());
+    let filter = RootFilter::VALID.of(part.slot().address_space());
     // Huge pages owe one before the lock is dropped, as in all write tracking.
-    let mut flush = PendingFlush::in_slot(vm, taken.slot());
+    let mut flush = PendingFlush::in_slot(vm, part.slot());
     for_each_root(lock, filter, |lock, root| {
         let bits = match vm.has_cpu_dirty_log() {
             true => dirty_bits(vm, root.role()),
             false => LeafBits::writable(),
         };
         let mut visitor = Rearm {
-            taken,
+            part,
             bits,
             huge: began_dirty,
         };
-        let range = taken.range();
+        let range = part.range();
         walk(
             lock,
             root,
@@ -109,7 +111,7 @@ fn rearm<'a>(taken: &TakenLog<'a>) -> Option<Flushed<'a>> {
 /// Makes the pages clean, and write-protects what huge pages there still are around them: where a log begins
 /// with every page dirty, huge pages stay until they are cleared.
 struct Rearm<'a> {
-    taken: &'a TakenLog<'a>,
+    part: &'a Part<'a>,
     bits: LeafBits,
     huge: bool,
 }
@@ -117,7 +119,7 @@ struct Rearm<'a> {
 impl Visitor<Shared> for Rearm<'_> {
     #[inline(always)]
     fn next_wanted(&self, gfn: Gfn) -> Option<Gfn> {
-        Some(self.taken.next(gfn))
+        Some(self.part.next(gfn))
     }
 
     #[inline(always)]
@@ -138,12 +140,12 @@ impl Visitor<Shared> for Rearm<'_> {
 }
 
 /// Both MMUs, one word of pages after the other.
-fn rearm_by_word<'a>(taken: &TakenLog<'a>) -> Option<Flushed<'a>> {
-    let vm = taken.vm();
-    let mut flush = PendingFlush::in_slot(vm, taken.slot());
+fn rearm_by_word<'a>(part: &Part<'a>) -> Option<Flushed<'a>> {
+    let vm = part.vm();
+    let mut flush = PendingFlush::in_slot(vm, part.slot());
     let mut lock = vm.mmu_write();
-    for (gfn, mask) in taken.words() {
-        lock.rearm_word(taken, gfn, mask, &mut flush);
+    for (gfn, mask) in part.words() {
+        lock.rearm_word(part, gfn, mask, &mut flush);
         if vm.wants_break() {
             drop(lock.give_way(rcu::read_lock(), &mut flush));
         }

@@ -15,7 +15,7 @@ use super::{
     walk::walk, //
 };
 use crate::kvm::{
-    log::TakenLog,
+    log::Part,
     table::{
         report::{self, SplitResult},
         Leaf, LinkError, SplitMemory, Table, TableMemory, TransitionError,
@@ -100,7 +100,7 @@ pub fn split_for_fault<'r>(
 struct SplitHuge<'a> {
     target: Level,
     /// If there are such, only huge pages around dirty ones.
-    taken: Option<&'a TakenLog<'a>>,
+    taken: Option<&'a Part<'a>>,
     memory: Option<SplitMemory>,
     /// The huge page that memory is wanted for.
     waiting: Option<HugePage>,
@@ -177,7 +177,7 @@ pub fn try_split_huge_pages<M: Locked>(
 }
 
 /// As above, down to small pages, where pages were taken out of the log.
-pub fn try_split_taken(lock: &mut MmuLock<'_, Shared>, taken: &TakenLog<'_>) {
+pub fn try_split_taken(lock: &mut MmuLock<'_, Shared>, taken: &Part<'_>) {
     try_split(lock, taken.slot(), taken.range(), Level::PG_4K, Some(taken));
 }
 
@@ -186,7 +186,7 @@ fn try_split<M: Locked>(
     slot: &MemSlot,
     range: GfnRange,
     target: Level,
-    taken: Option<&TakenLog<'_>>,
+    taken: Option<&Part<'_>>,
 ) {
     let filter = RootFilter::VALID.of(slot.address_space());
     for_each_root(lock, filter, |lock, root| {

@@ -64,12 +64,11 @@ __kvmrs_helper bool kvmrs_slot_is_logged_clean(const struct kvm_memory_slot *slo
 	       !test_bit_le(gfn - slot->base_gfn, slot->dirty_bitmap);
 }
 
-__kvmrs_helper bool kvmrs_slot_take_log(struct kvm_memory_slot *slot, unsigned long first,
+__kvmrs_helper void kvmrs_slot_take_log(struct kvm_memory_slot *slot, unsigned long first,
 					unsigned long *words, unsigned long nr, bool all)
 {
 	unsigned long len = slot->dirty_bitmap ? BITS_TO_LONGS(slot->npages) : 0;
 	unsigned long logged = first < len ? min(nr, len - first) : 0;
-	bool any = false;
 	unsigned long i;
 
 	for (i = 0; i < logged; i++) {
@@ -82,10 +81,8 @@ __kvmrs_helper bool kvmrs_slot_take_log(struct kvm_memory_slot *slot, unsigned l
 			continue;
 		}
 		words[i] = wanted & atomic_long_fetch_andnot(wanted, (atomic_long_t *)word);
-		any = true;
 	}
 	memset(words + logged, 0, (nr - logged) * sizeof(*words));
-	return any;
 }
 
 __kvmrs_helper u64 kvmrs_vcpu_memslots_generation(struct kvm_vcpu *vcpu)

@@ -147,18 +147,12 @@ impl<'vm> SlotsLocked<'vm> {
     }
 
     /// Takes bits out of a slot's dirty bitmap, from its word `first` on: all, or those that are set in
-    /// `words`. Leaves in `words` what was taken. There is nothing behind its end. Returns whether there is any.
+    /// `words`. Leaves in `words` what was taken. There is nothing behind its end.
     #[inline]
-    pub(super) fn take_from_log(
-        &self,
-        slot: &MemSlot,
-        first: usize,
-        words: &mut [u64],
-        all: bool,
-    ) -> bool {
+    pub(super) fn take_from_log(&self, slot: &MemSlot, first: usize, words: &mut [u64], all: bool) {
         let (words, count) = (words.as_mut_ptr().cast(), words.len());
         // SAFETY: The slot is alive, and its bitmap with it. The function stays within the bitmap, and
         // `words` are borrowed for it.
-        unsafe { bindings::kvmrs_slot_take_log(slot.as_ptr(), first, words, count, all) }
+        unsafe { bindings::kvmrs_slot_take_log(slot.as_ptr(), first, words, count, all) };
     }
 }

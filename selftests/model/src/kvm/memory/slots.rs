@@ -52,16 +52,9 @@ impl<'vm> SlotsLocked<'vm> {
         found.is_some_and(|found| std::ptr::eq(found, slot))
     }
 
-    pub(super) fn take_from_log(
-        &self,
-        slot: &MemSlot,
-        first: usize,
-        words: &mut [u64],
-        all: bool,
-    ) -> bool {
+    pub(super) fn take_from_log(&self, slot: &MemSlot, first: usize, words: &mut [u64], all: bool) {
         for (index, word) in (first..).zip(words.iter_mut()) {
             *word = slot.take_log_word(index, if all { u64::MAX } else { *word });
         }
-        words.iter().any(|word| *word != 0)
     }
 }
