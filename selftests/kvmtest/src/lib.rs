@@ -4,6 +4,7 @@
 //!
 //! - [`vm`], [`vcpu`], [`guest`]: a VM, and programs for it to run
 //! - [`memory`], [`idle`], [`userfault`]: the host's memory in a VM's slots, and what can happen to it
+//! - [`ring`]: the pages that vCPUs have written to
 //! - [`nodes`]: where the memory of a process is
 //! - [`backend`], [`module`]: which TDP MMU a VM is on
 //! - [`xen`], [`watch`]: pages of a guest's that the kernel writes to, and a guest that reads them
@@ -36,6 +37,7 @@ pub mod nodes;
 pub mod probes;
 pub mod qemu;
 pub mod qmp;
+pub mod ring;
 pub mod stats;
 pub mod sysfs;
 pub mod userfault;

@@ -7,7 +7,7 @@ use crate::harness::Test;
 use anyhow::{ensure, Result};
 use kvm_bindings::*;
 use kvmtest::backend;
-use kvmtest::ioctls::{KVM_CLEAR_DIRTY_LOG, KVM_PRE_FAULT_MEMORY};
+use kvmtest::ioctls::{KVM_CLEAR_DIRTY_LOG, KVM_PRE_FAULT_MEMORY, KVM_RESET_DIRTY_RINGS};
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::vm::{Slot, Vm, BASE, CODE_SLOT, LOG_INITIALLY_SET, SLOT};
 use std::io::Error;
@@ -33,7 +33,6 @@ ioctl_iow_nr!(
     kvm_userspace_memory_region2
 );
 ioctl_iow_nr!(KVM_ENABLE_CAP, KVMIO, 0xa3, kvm_enable_cap);
-ioctl_io_nr!(KVM_RESET_DIRTY_RINGS, KVMIO, 0xc7);
 ioctl_iow_nr!(
     KVM_SET_MEMORY_ATTRIBUTES,
     KVMIO,

@@ -9,6 +9,7 @@ mod clocks;
 mod counters;
 mod dirty_log;
 mod dirty_modes;
+mod dirty_ring;
 mod edges;
 mod errors;
 mod giving_way;
@@ -53,11 +54,12 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 38] = [
+const GROUPS: [&[Test]; 39] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
     dirty_modes::TESTS,
+    dirty_ring::TESTS,
     aging::TESTS,
     notifier::TESTS,
     invalidation::TESTS,
