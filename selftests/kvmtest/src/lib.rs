@@ -9,6 +9,7 @@
 //! - [`backend`], [`module`]: which TDP MMU a VM is on
 //! - [`xen`], [`watch`]: pages of a guest's that the kernel writes to, and a guest that reads them
 //! - [`xen_layout`], [`xen_calls`], [`xen_guest`], [`xen_attr`]: where things are in these pages, and a guest that calls Xen
+//! - [`xen_ports`]: where what such a guest sends leads to
 //! - [`debugfs`], [`stats`]: what KVM says about VMs
 //! - [`inside`]: what a VM's page tables hold, and what is wrong with them
 //! - [`probes`]: how often the kernel does something
@@ -49,3 +50,4 @@ pub mod xen_attr;
 pub mod xen_calls;
 pub mod xen_guest;
 pub mod xen_layout;
+pub mod xen_ports;

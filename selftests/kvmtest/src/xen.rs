@@ -17,13 +17,11 @@ use crate::watch::States;
 use anyhow::{Context, Result};
 use kvm_bindings::{
     kvm_irq_routing_entry, kvm_irq_routing_xen_evtchn, kvm_xen_hvm_attr,
-    kvm_xen_hvm_attr__bindgen_ty_1, kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2,
-    kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2__bindgen_ty_1,
-    kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2__bindgen_ty_1__bindgen_ty_1, kvm_xen_hvm_config,
-    kvm_xen_vcpu_attr, kvm_xen_vcpu_attr__bindgen_ty_1,
-    kvm_xen_vcpu_attr__bindgen_ty_1__bindgen_ty_2, KvmIrqRouting, KVM_IRQ_ROUTING_XEN_EVTCHN,
-    KVM_XEN_ATTR_TYPE_EVTCHN, KVM_XEN_ATTR_TYPE_LONG_MODE, KVM_XEN_ATTR_TYPE_RUNSTATE_UPDATE_FLAG,
-    KVM_XEN_ATTR_TYPE_SHARED_INFO, KVM_XEN_ATTR_TYPE_XEN_VERSION, KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
+    kvm_xen_hvm_attr__bindgen_ty_1, kvm_xen_hvm_config, kvm_xen_vcpu_attr,
+    kvm_xen_vcpu_attr__bindgen_ty_1, kvm_xen_vcpu_attr__bindgen_ty_1__bindgen_ty_2, KvmIrqRouting,
+    KVM_IRQ_ROUTING_XEN_EVTCHN, KVM_XEN_ATTR_TYPE_LONG_MODE,
+    KVM_XEN_ATTR_TYPE_RUNSTATE_UPDATE_FLAG, KVM_XEN_ATTR_TYPE_SHARED_INFO,
+    KVM_XEN_ATTR_TYPE_XEN_VERSION, KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
     KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, KVM_XEN_MSR_MIN_INDEX,
     KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA,
     KVM_XEN_VCPU_ATTR_TYPE_TIMER, KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID, KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO,
@@ -46,9 +44,7 @@ pub const INFO_SIZE: u64 = 64;
 /// Bytes that the states of a vCPU take.
 pub const RUNSTATE: u64 = 44;
 /// Events have no priorities.
-const TWO_LEVELS: u32 = u32::MAX;
-/// The kind of channel that a vCPU uses for others of its VM.
-const BETWEEN_VCPUS: u32 = 5;
+pub(crate) const TWO_LEVELS: u32 = u32::MAX;
 
 /// What KVM keeps for one vCPU.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,29 +98,6 @@ pub fn set_version(vm: &Vm, version: u32) -> Result<()> {
     let mut attribute = attribute(KVM_XEN_ATTR_TYPE_XEN_VERSION);
     attribute.u.xen_version = version;
     call!(&vm.fd, KVM_XEN_HVM_SET_ATTR(), &attribute).context("setting the version")
-}
-
-/// Makes what the guest sends through `port` an event of that port for the first vCPU.
-pub fn assign(vm: &Vm, port: u32) -> Result<(), Error> {
-    assign_to(vm, 0, port)
-}
-
-/// Makes what the guest sends through `port` an event of that port for a vCPU.
-pub fn assign_to(vm: &Vm, vcpu: u32, port: u32) -> Result<(), Error> {
-    let mut attribute = attribute(KVM_XEN_ATTR_TYPE_EVTCHN);
-    attribute.u.evtchn = kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2 {
-        send_port: port,
-        type_: BETWEEN_VCPUS,
-        flags: 0,
-        deliver: kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2__bindgen_ty_1 {
-            port: kvm_xen_hvm_attr__bindgen_ty_1__bindgen_ty_2__bindgen_ty_1__bindgen_ty_1 {
-                port,
-                vcpu,
-                priority: TWO_LEVELS,
-            },
-        },
-    };
-    call!(&vm.fd, KVM_XEN_HVM_SET_ATTR(), &attribute)
 }
 
 /// Says which number a vCPU has in the guest's calls.

@@ -31,11 +31,13 @@ mod userfault;
 mod xen;
 mod xen_attrs;
 mod xen_calls;
+mod xen_closed;
 mod xen_events;
 mod xen_moves;
 mod xen_pages;
 mod xen_poll;
 mod xen_poll_wakes;
+mod xen_ports;
 mod xen_runstate;
 mod xen_runstate_changes;
 mod xen_timer;
@@ -54,7 +56,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 39] = [
+const GROUPS: [&[Test]; 41] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -85,6 +87,8 @@ const GROUPS: [&[Test]; 39] = [
     xen_calls::TESTS,
     xen_poll::TESTS,
     xen_poll_wakes::TESTS,
+    xen_ports::TESTS,
+    xen_closed::TESTS,
     xen_events::TESTS,
     xen_pages::TESTS,
     xen_timer::TESTS,

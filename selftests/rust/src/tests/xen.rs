@@ -25,6 +25,7 @@ use kvmtest::xen_calls::{
 };
 use kvmtest::xen_guest::{XenGuest, DATA, SHARED};
 use kvmtest::xen_layout::Layout;
+use kvmtest::xen_ports;
 use vmm_sys_util::eventfd::EventFd;
 
 pub const TESTS: &[Test] = &[test("xen_whose", whose)];
@@ -138,7 +139,7 @@ fn is_served(backend: &str) -> Result<XenGuest> {
 fn has_attributes(guest: &XenGuest) -> Result<()> {
     let XenGuest { vm, vcpu, .. } = guest;
     xen::set_version(vm, 1)?;
-    xen::assign(vm, PORT)?;
+    xen_ports::assign(vm, PORT)?;
     xen::set_id(vcpu, 0)?;
     xen::set_timer(vcpu, OTHER, u64::MAX >> 1)?;
     xen::set_timer(vcpu, OTHER, 0)?;

@@ -14,6 +14,7 @@ use kvmtest::xen_calls::{
 };
 use kvmtest::xen_guest::{XenGuest, DATA, END, INFO};
 use kvmtest::xen_layout::Layout;
+use kvmtest::xen_ports;
 
 pub const TESTS: &[Test] = &[
     test("xen_calls_of_kernel", of_kernel),
@@ -52,7 +53,7 @@ fn known() -> [(Call, i32); 7] {
 fn guest(backend: &str, layout: Layout) -> Result<XenGuest> {
     let guest = XenGuest::new(backend, layout)?;
     xen::set_version(&guest.vm, XEN_VERSION)?;
-    xen::assign(&guest.vm, PORT)?;
+    xen_ports::assign(&guest.vm, PORT)?;
     xen::set_id(&guest.vcpu, 0)?;
     xen::set_timer(&guest.vcpu, PORT, 0)?;
     guest.memory.store(DATA, PORT);

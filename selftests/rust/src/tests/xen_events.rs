@@ -14,6 +14,7 @@ use kvmtest::xen::{self, Area, INFO_SIZE, UPCALL};
 use kvmtest::xen_calls::{Answer, Call, Caller, CHANNEL, SCHED, SEND, YIELD};
 use kvmtest::xen_guest::{XenGuest, DATA, INFO, SHARED};
 use kvmtest::xen_layout::Layout;
+use kvmtest::xen_ports;
 use std::cell::{Cell, RefCell};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -123,7 +124,7 @@ impl Sender {
             Source::Guest if again => {}
             Source::Guest => {
                 for &port in ports {
-                    xen::assign(&self.vm, port).context("assigning a channel")?;
+                    xen_ports::assign(&self.vm, port).context("assigning a channel")?;
                 }
             }
         }
@@ -205,7 +206,7 @@ impl Sender {
                     xen::route(&self.vm, &[port])?;
                     self.interrupts[0].write(1)?;
                 }
-                Source::Guest => refused(xen::assign(&self.vm, port))?,
+                Source::Guest => refused(xen_ports::assign(&self.vm, port))?,
             }
         }
         is_same(&before, &self.seen())

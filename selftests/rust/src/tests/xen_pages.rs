@@ -14,6 +14,7 @@ use kvmtest::xen::{self, Area, UPCALL};
 use kvmtest::xen_calls::{Answer, Call, CHANNEL, SEND};
 use kvmtest::xen_guest::{XenGuest, DATA, INFO, SHARED};
 use kvmtest::xen_layout::Layout;
+use kvmtest::xen_ports;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread::sleep;
@@ -103,7 +104,7 @@ impl Routed {
         let wired = guest.vm.fd.register_irqfd(&interrupt, 0);
         wired.context("KVM_IRQFD")?;
         xen::route_to(&guest.vm, OTHER, &[PORT])?;
-        xen::assign_to(&guest.vm, OTHER, PORT).context("assigning a channel")?;
+        xen_ports::assign_to(&guest.vm, OTHER, PORT).context("assigning a channel")?;
         guest.memory.store(DATA, PORT);
         Ok(Self {
             guest,

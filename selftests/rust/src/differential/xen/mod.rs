@@ -156,7 +156,10 @@ impl Side {
                 // Nobody is told whether the event was one: the line is only raised.
                 vm.fd.set_irq_line(0, true)?;
             }
-            Op::Assign(port) => xen::assign(vm, port)?,
+            Op::Port(said) => match said.say(&vm.fd) {
+                0 => {}
+                error => return Err(Error::from_raw_os_error(error).into()),
+            },
             Op::Timer(port, time) => self.set(TIMER, &[u64::from(port) | TWO_LEVELS, time])?,
             Op::Version(version) => xen::set_version(vm, version)?,
             Op::Id(id) => xen::set_id(&self.guest.vcpu, id)?,

@@ -13,6 +13,7 @@ use kvmtest::xen_calls::{
 };
 use kvmtest::xen_guest::END;
 use kvmtest::xen_layout::Layout;
+use kvmtest::xen_ports::{Kind, Order, Said, Target};
 
 /// No memory is there.
 pub const UNMAPPED: u64 = 0xc000_0000;
@@ -33,8 +34,8 @@ pub enum Op {
     Send(u32),
     /// An event of an interrupt, which is one of this channel.
     Interrupt(u32),
-    /// What the guest sends through a channel becomes an event.
-    Assign(u32),
+    /// Userspace says what becomes of what the guest sends through a channel.
+    Port(Said),
     /// The timer's channel and time.
     Timer(u32, u64),
     /// What the guest is told of the version.
@@ -85,7 +86,7 @@ impl Op {
             0 | 1 => Self::Layout(*one_of(rng, &Layout::ALL)),
             2..5 => Self::Send(port(rng)),
             5 | 6 => Self::Interrupt(port(rng)),
-            7 | 8 => Self::Assign(port(rng)),
+            7 | 8 => Self::Port(said(rng)),
             9 | 10 => Self::Timer(port(rng), *one_of(rng, &TIMES)),
             11 => Self::Version(*one_of(rng, &[0, 1, 0x4_0011])),
             12 => Self::Id(rng.within(0..2) as u32),
@@ -146,7 +147,6 @@ impl Op {
         match self {
             Self::Send(2..) => vec![Self::Send(1)],
             Self::Interrupt(2..) => vec![Self::Interrupt(1)],
-            Self::Assign(2..) => vec![Self::Assign(1)],
             Self::Timer(2.., time) => vec![Self::Timer(1, *time)],
             Self::Call(call, width, 3, data) => {
                 vec![Self::Call(*call, *width, 0, data.clone())]
@@ -168,4 +168,25 @@ fn described(rng: &mut Rng) -> u64 {
 
 fn one_of<'a, T>(rng: &mut Rng, all: &'a [T]) -> &'a T {
     &all[rng.within(0..all.len() as u64) as usize]
+}
+
+/// To a vCPU that is there, to one that is not, or to no eventfd.
+fn said(rng: &mut Rng) -> Said {
+    let orders = [Order::Assign, Order::Assign, Order::Update, Order::Deassign];
+    let order = if rng.once_in(12) {
+        Order::Reset
+    } else {
+        *one_of(rng, &orders)
+    };
+    let (port, other) = (port(rng), port(rng));
+    let (kind, to) = match rng.within(0..4) {
+        0 => (Kind::Interdomain, other),
+        1 => (Kind::Ipi, other),
+        _ => (Kind::Ipi, port),
+    };
+    let to = match rng.within(0..8) {
+        0 => Target::EventFd(-1),
+        number => Target::Port(to, (number == 1).into()),
+    };
+    Said::new(order, kind, port, to)
 }
