@@ -25,8 +25,8 @@ impl Layout {
         xen::set_long_mode(vm, self == Self::Native)
     }
 
-    /// Bits in a word of the guest's.
-    fn bits(self) -> u32 {
+    /// Bits in a word of the guest's, and words of channels.
+    pub fn bits(self) -> u32 {
         match self {
             Self::Compat => 32,
             Self::Native => 64,

@@ -72,14 +72,12 @@ pub struct Sender {
     pub memory: Memory,
     layout: Layout,
     interrupts: Vec<EventFd>,
-    /// Others take pages away.
-    pub pages_go: bool,
-    /// How often the vCPU had to run until an event was there.
+    /// How often the vCPU had to run until events were there.
     pub helped: Cell<u32>,
 }
 
 impl Sender {
-    /// With pages that stay.
+    /// Makes the interrupts.
     pub fn new(guest: XenGuest, layout: Layout) -> Result<Self> {
         let interrupts = (0..INTERRUPTS as u32).map(|number| {
             let interrupt = EventFd::new(libc::EFD_NONBLOCK).context("eventfd")?;
@@ -95,17 +93,13 @@ impl Sender {
             memory: guest.memory,
             layout,
             interrupts,
-            pages_go: false,
             helped: Cell::new(0),
         })
     }
 
     /// One after the other. None has number 0.
-    pub fn every_port(&self, source: Source, masked: bool) -> Result<()> {
-        let masks = self.layout.masks();
-        let length = (masks.end - masks.start) as usize;
-        let mask = vec![if masked { 0xff } else { 0 }; length];
-        self.memory.write(SHARED + masks.start, &mask);
+    fn every_port(&self, source: Source, masked: bool) -> Result<()> {
+        self.mask_all(masked);
         let ports: Vec<u32> = (1..self.layout.ports()).collect();
         for ports in ports.chunks(INTERRUPTS) {
             self.prepare(source, ports, masked)?;
@@ -136,26 +130,55 @@ impl Sender {
         let before = self.seen();
         self.send(source, index, port)?;
         let wanted = self.with_event(&before, port, masked);
-        wait_for("the event", || self.has_come(&wanted))
+        wait_for("the event", || Ok(self.seen() == wanted))
             .with_context(|| difference(&wanted, &self.seen()))?;
-        // Without the page, an interrupt has its event at some later time.
-        if !self.pages_go || source != Source::Interrupt {
-            self.send(source, index, port)?;
-            is_same(&wanted, &self.seen())?;
-        }
-        self.memory.write(0, &before[..PAGE_4K as usize]);
-        self.memory.write(INFO, &before[PAGE_4K as usize..]);
+        self.send(source, index, port)?;
+        is_same(&wanted, &self.seen())?;
+        self.restore(&before);
         Ok(())
     }
 
-    /// If not, the vCPU runs: it writes to its page what others could not.
-    fn has_come(&self, wanted: &[u8]) -> Result<bool> {
-        let has_come = self.seen() == wanted;
-        if !has_come && self.pages_go {
+    /// Each channel, those at once that are in different words. Others may take pages away: then the vCPU runs, which
+    /// writes to its page what others could not.
+    pub fn many_at_once(&self, source: Source, masked: bool) -> Result<()> {
+        self.mask_all(masked);
+        let bits = self.layout.bits();
+        for column in 0..bits {
+            let ports = (0..bits).map(|word| word * bits + column);
+            let ports: Vec<u32> = ports.filter(|&port| port != 0).collect();
+            self.prepare(source, &ports, masked)?;
+            let (before, mut wanted) = (self.seen(), self.seen());
+            for (index, &port) in ports.iter().enumerate() {
+                self.send(source, index, port)?;
+                wanted = self.with_event(&wanted, port, masked);
+            }
+            wait_for("the events", || self.have_come(&wanted))
+                .with_context(|| difference(&wanted, &self.seen()))
+                .with_context(|| format!("channels {column}, {}, ...", column + bits))?;
+            self.restore(&before);
+        }
+        Ok(())
+    }
+
+    fn have_come(&self, wanted: &[u8]) -> Result<bool> {
+        let have_come = self.seen() == wanted;
+        if !have_come {
             self.helped.set(self.helped.get() + 1);
             self.call(Call::new(SCHED, &[YIELD]))?;
         }
-        Ok(has_come)
+        Ok(have_come)
+    }
+
+    fn mask_all(&self, masked: bool) {
+        let masks = self.layout.masks();
+        let length = (masks.end - masks.start) as usize;
+        let mask = vec![if masked { 0xff } else { 0 }; length];
+        self.memory.write(SHARED + masks.start, &mask);
+    }
+
+    fn restore(&self, before: &[u8]) {
+        self.memory.write(0, &before[..PAGE_4K as usize]);
+        self.memory.write(INFO, &before[PAGE_4K as usize..]);
     }
 
     /// The shared page, and the vCPU's without its clock.

@@ -3,13 +3,13 @@
 //! Events for a Xen guest whose pages go and come, and for vCPUs that are not there yet.
 
 use super::xen_events::{refused, Sender, Source};
-use super::{beside_other_slot, long, test};
+use super::{long, test};
 use crate::clock::wait_for;
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
 use kvmtest::beside::beside;
-use kvmtest::memory::{Backing, PAGE_4K};
-use kvmtest::vm::BASE;
+use kvmtest::memory::{Backing, Memory, PAGE_4K};
+use kvmtest::vm::{Slot, BASE, SLOT};
 use kvmtest::xen::{self, Area, UPCALL};
 use kvmtest::xen_calls::{Answer, Call, CHANNEL, SEND};
 use kvmtest::xen_guest::{XenGuest, DATA, INFO, SHARED};
@@ -34,6 +34,8 @@ const GOES: [Range<u64>; 3] = [
 ];
 /// Time for who needs a page to get it.
 const PAUSE: Duration = Duration::from_micros(100);
+/// A slot comes and goes once in so many times.
+const SLOTS: usize = 16;
 /// A channel of the second vCPU, and that vCPU's page.
 const PORT: u32 = 70;
 const OTHER: u32 = 1;
@@ -43,33 +45,42 @@ const OTHER_INFO: u64 = DATA + PAGE_4K;
 fn pages(backend: &str) -> Result<()> {
     for layout in Layout::ALL {
         for source in Source::ALL {
-            let guest = XenGuest::backed(backend, layout, Backing::File)?;
-            let mut sender = Sender::new(guest, layout)?;
-            sender.pages_go = true;
             for masked in [false, true] {
-                while_they_go(&sender, || sender.every_port(source, masked))
+                let guest = XenGuest::backed(backend, layout, Backing::File)?;
+                let sender = Sender::new(guest, layout)?;
+                while_they_go(&sender, || sender.many_at_once(source, masked))
                     .with_context(|| format!("{layout:?}, {source:?}, masked: {masked}"))?;
+                // A guest that sends runs anyway, and what is masked is in the shared page alone.
+                ensure!(
+                    masked || source == Source::Guest || sender.helped.get() > 0,
+                    "{layout:?}, {source:?}: the vCPU's page was always there"
+                );
             }
-            // A guest that sends runs anyway.
-            ensure!(
-                source == Source::Guest || sender.helped.get() > 0,
-                "{layout:?}, {source:?}: the vCPU's page was always there"
-            );
         }
     }
     Ok(())
 }
 
-/// Pages go in one thread. In another one, a slot of the VM's comes and goes, and with each change KVM
-/// looks all pages up again.
+/// Pages go all the time. Now and then another slot of the VM's comes and goes: with each change KVM looks all
+/// pages up again.
 fn while_they_go(sender: &Sender, host: impl FnOnce() -> Result<()>) -> Result<()> {
-    let (memory, number) = (&sender.memory, AtomicU32::new(0));
+    let other = Memory::new(PAGE_4K, Backing::Small)?;
+    let slot = Slot {
+        id: SLOT + 1,
+        gpa: 2 * BASE,
+        ..Slot::of(&other)
+    };
+    let (vm, memory, number) = (&sender.vm, &sender.memory, AtomicU32::new(0));
     let take = || {
         sleep(PAUSE);
         let number = number.fetch_add(1, SeqCst) as usize;
+        if number % SLOTS == 0 {
+            vm.set(&slot, 0)?;
+            vm.delete(&slot)?;
+        }
         memory.discard(GOES[number % GOES.len()].clone())
     };
-    beside(1, take, || beside_other_slot(&sender.vm, host))
+    beside(1, take, host)
 }
 
 /// An event's vCPU need not be there when userspace says who gets it. From the moment on when it is, it does.
