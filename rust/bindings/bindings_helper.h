@@ -9,10 +9,10 @@
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
 #include <linux/rculist.h>
-#include <linux/rwlock.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/wait.h>
 
 #include <asm/cmpxchg.h>
