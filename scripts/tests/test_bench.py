@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """What fails the benchmark."""
 
+import argparse
+import io
+import json
+import tempfile
 import unittest
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any, Dict, List
 from unittest import mock
 
 from kvmrs.base.errors import KvmrsError
 from kvmrs.build import kernel
+from kvmrs.commands import bench as command
 from kvmrs.suite import bench, bench_holds, bench_hooks, bench_memory, bench_nodes, bench_page
 
 
@@ -44,6 +51,43 @@ class BenchTest(unittest.TestCase):
 
     def wrong(self, rust: List[float], before: List[float]) -> str:
         return "; ".join(self.op(*rust).wrong({("zap", "4k"): before}))
+
+    def saved(self, rust: float, before: List[float], *words: str) -> bool:
+        """Whether a whole run with that cost becomes the reference."""
+        with tempfile.TemporaryDirectory() as folder:
+            reference = Path(folder, "reference.json")
+            rows = [{"op": "zap", "size": "4k", "ratios": before}] if before else []
+            reference.write_text(json.dumps(rows))
+            old = reference.read_text()
+            parser = argparse.ArgumentParser()
+            command.add_arguments(parser)
+            with (
+                mock.patch.object(bench, "REFERENCE", reference),
+                mock.patch.object(bench_page, "write"),
+                mock.patch.object(command.paths, "out", lambda: Path(folder)),
+                mock.patch.object(command.stage, "run", lambda *_: [self.op(rust, rust, rust)]),
+                redirect_stdout(io.StringIO()) as said,
+            ):
+                command.main(parser.parse_args(list(words)))
+                was_saved = reference.read_text() != old
+            self.assertEqual("saved: selftests/bench/reference.json" in said.getvalue(), was_saved)
+            self.assertEqual(
+                "not saved: 1 of 1" in said.getvalue(), words == ("--save",) and not was_saved
+            )
+        return was_saved
+
+    def test_red_figures_are_saved_only_if_that_is_asked_for(self) -> None:
+        for rust, before, wanted in (
+            (80, [0.8, 0.8, 0.8], True),
+            (80, [], True),
+            (90, [0.8, 0.8, 0.8], False),
+            (107, [1.07, 1.07, 1.07], False),
+            (107, [], False),
+        ):
+            with self.subTest(rust=rust, before=before):
+                self.assertEqual(self.saved(rust, before, "--save"), wanted)
+                self.assertTrue(self.saved(rust, before, "--save-red"))
+                self.assertFalse(self.saved(rust, before))
 
     def test_the_first_round_does_not_count(self) -> None:
         op = self.op(80, 80, 80)

@@ -3,7 +3,7 @@
 
 The figures say nothing about caches, TLBs, locks under contention or time on real hardware. What
 fails the run is in suite/bench.py. --save makes this run the reference of later ones, and the one
-that docs/performance.md shows.
+that docs/performance.md shows. Figures that fail the run are not saved, unless --save-red says so.
 
 --hooks compares VMs on C with themselves instead: on Linux without the patches, with them, and with
 the module loaded too. --memory compares what VMs on C and on Rust hold of the host's memory, and --nodes
@@ -30,6 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--rounds", type=words.whole(1), default=ROUNDS, metavar="N", help="samples of each operation"
     )
     parser.add_argument("--save", action="store_true", help="as the reference, and for the page")
+    parser.add_argument("--save-red", action="store_true", help="the same, though some fail the run")
     others = parser.add_mutually_exclusive_group()
     others.add_argument("--hooks", action="store_true", help="what the patches cost VMs on C")
     others.add_argument("--memory", action="store_true", help="what VMs hold of the host's memory")
@@ -38,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def main(options: Namespace) -> int:
-    if options.save and (options.only or options.rounds < ROUNDS):
+    if (options.save or options.save_red) and (options.only or options.rounds < ROUNDS):
         raise KvmrsError("only a whole run is worth saving", f"leave out --only; --rounds {ROUNDS}")
     others = {"hooks": _hooks, "memory": _memory, "nodes": _nodes}
     chosen = [work for name, work in others.items() if getattr(options, name)]
@@ -48,11 +49,13 @@ def main(options: Namespace) -> int:
 def _backends(options: Namespace) -> int:
     ops = stage.run(options.rounds, options.only)
     (paths.out() / "bench.json").write_text(bench.text(ops))
-    if options.save:
+    before = bench.reference()
+    # What is new is compared with nothing.
+    known = {**bench.ratios(ops), **before}
+    if _may_save(options, [op.wrong(known) for op in ops]):
         bench.REFERENCE.write_text(bench.text(ops))
         bench_page.write(ops)
         ui.say("  saved: selftests/bench/reference.json, docs/performance.md, docs/performance.svg")
-    before = bench.reference()
     print(
         f"\n{'operation':<30}{'size':>5}{'C':>11}{'Rust':>11}{'ratio':>8}{'locked':>14}{'flushes':>16}"
     )
@@ -68,7 +71,7 @@ def _backends(options: Namespace) -> int:
 
 def _hooks(options: Namespace) -> int:
     ops = stage.hooks(options.rounds, options.only)
-    if options.save:
+    if _may_save(options, [bench_hooks.wrong(op) for op in ops]):
         bench_page.write_hooks(ops)
         ui.say("  saved: docs/performance.md")
     print(
@@ -86,7 +89,7 @@ def _hooks(options: Namespace) -> int:
 def _memory(options: Namespace) -> int:
     _refuse_only(options, "--memory")
     rows = stage.memory()
-    if options.save:
+    if _may_save(options, [row.wrong() for row in rows]):
         bench_page.write_memory(rows)
         ui.say("  saved: docs/performance.md")
     print(f"\n{'bytes of the host for each':<30}{'C':>12}{'Rust':>12}{'tables: C':>12}{'Rust':>12}")
@@ -100,7 +103,7 @@ def _memory(options: Namespace) -> int:
 def _nodes(options: Namespace) -> int:
     _refuse_only(options, "--nodes")
     rows = stage.nodes()
-    if options.save:
+    if _may_save(options, [row.wrong for row in rows]):
         bench_page.write_nodes(rows)
         ui.say("  saved: docs/performance.md")
     print(f"\n{'for each million writes of the guest':<40}{'C':>12}{'Rust':>12}")
@@ -108,6 +111,14 @@ def _nodes(options: Namespace) -> int:
         cells = "".join(f"{row.counts[backend]:>12.1f}" for backend in bench.BACKENDS)
         print(f"{row.what:<40}{cells}{_note([row.wrong] if row.wrong else [])}")
     return _exit_code([row.wrong for row in rows], "rows")
+
+
+def _may_save(options: Namespace, wrong: Sequence[object]) -> bool:
+    """Whether that was asked for. Later runs are compared with it, and would find a red figure as it was."""
+    red = sum(map(bool, wrong))
+    if options.save and red and not options.save_red:
+        ui.say(f"  not saved: {red} of {len(wrong)} fail the run; --save-red saves them all the same")
+    return options.save_red or options.save and not red
 
 
 def _refuse_only(options: Namespace, word: str) -> None:

@@ -139,6 +139,11 @@ def reference() -> Dict[Key, List[float]]:
     return {(row["op"], row["size"]): row["ratios"] for row in rows}
 
 
+def ratios(ops: List[Op]) -> Dict[Key, List[float]]:
+    """Those of a run, as in the reference."""
+    return {(op.name, op.size): op.row()["ratios"] for op in ops}
+
+
 def text(ops: List[Op]) -> str:
     """For a file."""
     return json.dumps([op.row() for op in ops], indent=1) + "\n"
