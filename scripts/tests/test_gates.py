@@ -11,7 +11,7 @@ from unittest import mock
 from kvmrs.base.errors import KvmrsError
 from kvmrs.machine import klog
 from kvmrs.stages import debug_kernels, model, selftests_ept
-from kvmrs.suite import own_tests, results, testlist, verdict
+from kvmrs.suite import debug_list, own_tests, results, testlist, verdict
 
 from .checkout import REPO, CheckoutTest
 
@@ -131,6 +131,18 @@ class ListTest(unittest.TestCase):
         for emulated, wanted in (True, ""), (False, None):
             (test,) = own_tests.select([own_tests.Test("a", 10)], ["a"], emulated)
             self.assertEqual(test.skips, wanted)
+
+    def test_a_debug_kernel_skips_what_its_flavor_lists(self) -> None:
+        special = {"only": ["a", "b"], "skips": {"b": "no huge pages"}}
+        for emulated, wanted in (True, ["", "no huge pages"]), (False, [None, None]):
+            tests = [testlist.Test(name, 10) for name in ("a", "b", "c")]
+            chosen = debug_list.choose(tests, special, emulated)
+            self.assertEqual([(test.name, test.skips) for test in chosen], list(zip("ab", wanted)))
+
+    def test_a_flavor_lists_no_skip_of_what_it_does_not_run(self) -> None:
+        special = {"only": ["a"], "skips": {"b": "no huge pages"}}
+        with self.assertRaisesRegex(KvmrsError, "no such test: b"):
+            debug_list.choose([testlist.Test(name, 10) for name in ("a", "b")], special, True)
 
     def test_the_lists_of_the_emulators_are_such_lists(self) -> None:
         for file in testlist.FILE, selftests_ept.LIST:

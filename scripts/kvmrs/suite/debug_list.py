@@ -2,9 +2,10 @@
 """What to run on a debug kernel: selftests/debug.toml."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping
 
 from ..base import paths
+from ..base.errors import KvmrsError
 from ..machine import accel
 from . import own_tests, testlist
 from .own_tests import RustTest
@@ -54,8 +55,23 @@ def plan(flavor: str, suite: List[str], backend: str) -> Plan:
     everything = [*tests, *c_programs, *own, stress(listed["stress"]["seconds"])]
     last = [test for test in everything if _reports(test, listed, flavor, backend)]
     in_order = [*(test for test in everything if test not in last), *watcher, *last]
-    chosen = own_tests.select(in_order, special.get("only", []), emulated=False)
+    chosen = choose(in_order, special, accel.emulated())
     return Plan(chosen, testlist.settings(FILE) + testlist.pairs(special.get("settings", {})))
+
+
+def choose(
+    tests: List[testlist.Test], special: Mapping[str, Any], emulated: bool
+) -> List[testlist.Test]:
+    """Those that a flavor runs. In an emulator, each is skipped for the reason that the flavor has, or
+    not at all: a test that suddenly finds its kernel too poor would look at nothing."""
+    chosen = own_tests.select(tests, special.get("only", []), emulated)
+    skips = special.get("skips", {})
+    stale = set(skips) - {test.name for test in chosen}
+    if stale:
+        raise KvmrsError(f"{FILE.name} skips no such test: {stale.pop()}", "remove it from the list")
+    if emulated:
+        testlist.list_skips(chosen, skips)
+    return chosen
 
 
 def _own(entries: Dict[str, Dict[str, Any]]) -> List[RustTest]:
