@@ -119,7 +119,7 @@ def listed(program: Path) -> List[Test]:
     done = subprocess.run([program, "--list"], text=True, capture_output=True)
     if done.returncode != 0:
         raise KvmrsError(done.stderr.strip() or f"{program.name} does not list its tests")
-    tests = [_rust(**entry) for entry in json.loads(done.stdout)]
+    tests: List[Test] = [_rust(**entry) for entry in json.loads(done.stdout)]
     unfound = {test.name for test in tests} - set(names())
     if unfound:
         raise KvmrsError(f"nobody finds {unfound.pop()} in {CRATE}", "declare it as others are")
