@@ -7,7 +7,6 @@ use crate::clock::wait_for;
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
-use kvmtest::beside::beside;
 use kvmtest::memory::{Backing, Memory, PAGE_4K};
 use kvmtest::ring::{self, Ring};
 use kvmtest::vcpu::Vcpu;
@@ -15,8 +14,6 @@ use kvmtest::vm::{Slot, Vm};
 use std::io::Error;
 use std::mem;
 use std::ptr;
-use std::thread::sleep;
-use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     test("dirty_ring_interrupted", interrupted),
@@ -27,9 +24,9 @@ pub const TESTS: &[Test] = &[
 const PAGES: u64 = 10_007;
 const ENTRIES: u64 = 1 << 14;
 /// Resets that a signal has to end in the middle. Each loses a page on a kernel that does so.
-const INTERRUPTED: u32 = 3;
-/// From one signal to the next: time to begin a reset, but not to end it.
-const BETWEEN: Duration = Duration::from_micros(100);
+const INTERRUPTED: u32 = 10;
+/// Microseconds until the first signal comes: time to begin a reset, but not to end it.
+const FIRST: i64 = 20;
 
 /// A VM whose vCPU has a ring.
 struct Ringed {
@@ -91,27 +88,34 @@ fn interrupted(backend: &str) -> Result<()> {
     guest.write(PAGES, round + 1)
 }
 
-/// Resets all, and says how often that ended in the middle.
+/// Resets all, and says how often that ended in the middle: each time the signal comes later.
 fn reset_under_signals(vm: &Vm) -> Result<u32> {
-    // SAFETY: the call takes no pointer.
-    let this = unsafe { libc::pthread_self() };
-    let signal = || {
-        sleep(BETWEEN);
-        // SAFETY: the thread waits for those that run this.
-        let failed = unsafe { libc::pthread_kill(this, libc::SIGUSR1) };
-        ensure!(failed == 0, "pthread_kill: {failed}");
-        Ok(())
+    let (mut left, mut ended_early, mut time) = (PAGES, 0, FIRST);
+    while left > 0 {
+        signal_after(time)?;
+        let done = ring::reset(vm)?;
+        ensure!(done <= left, "{done} of {left} pages were reset");
+        left -= done;
+        ended_early += u32::from(done > 0 && left > 0);
+        time *= 2;
+    }
+    signal_after(0).map(|()| ended_early)
+}
+
+/// Sends this process a signal after so many microseconds, and none for 0.
+fn signal_after(micros: i64) -> Result<()> {
+    let at = |micros| libc::timeval {
+        tv_sec: micros / 1_000_000,
+        tv_usec: micros % 1_000_000,
     };
-    beside(1, signal, || {
-        let (mut left, mut ended_early) = (PAGES, 0);
-        while left > 0 {
-            let done = ring::reset(vm)?;
-            ensure!(done <= left, "{done} of {left} pages were reset");
-            left -= done;
-            ended_early += u32::from(done > 0 && left > 0);
-        }
-        Ok(ended_early)
-    })
+    let once = libc::itimerval {
+        it_interval: at(0),
+        it_value: at(micros),
+    };
+    // SAFETY: the kernel reads the time. There is a handler for the signal.
+    let failed = unsafe { libc::setitimer(libc::ITIMER_REAL, &once, ptr::null_mut()) };
+    ensure!(failed == 0, "setitimer: {}", Error::last_os_error());
+    Ok(())
 }
 
 /// As long as it lives, a signal does nothing but to end what its thread waits for.
@@ -125,7 +129,7 @@ impl Handled {
         action.sa_sigaction = handler as usize;
         let mut old = action;
         // SAFETY: the handler has the type that goes without flags, and does nothing.
-        let failed = unsafe { libc::sigaction(libc::SIGUSR1, &action, &mut old) };
+        let failed = unsafe { libc::sigaction(libc::SIGALRM, &action, &mut old) };
         ensure!(failed == 0, "sigaction: {}", Error::last_os_error());
         Ok(Self(old))
     }
@@ -133,8 +137,9 @@ impl Handled {
 
 impl Drop for Handled {
     fn drop(&mut self) {
+        signal_after(0).expect("a timer can be stopped");
         // SAFETY: this is what was there before.
-        unsafe { libc::sigaction(libc::SIGUSR1, &self.0, ptr::null_mut()) };
+        unsafe { libc::sigaction(libc::SIGALRM, &self.0, ptr::null_mut()) };
     }
 }
 
