@@ -62,6 +62,8 @@ SAYS = {
 
 def _shows(report: str) -> Dict[str, Any]:
     """Of a test that shows a bug of the C code, which the report describes. On Rust it must pass."""
+    if report not in SAYS:
+        raise KvmrsError(f"report {report} is not in SAYS", "add what its test says on C")
     return {"fails": f"docs/upstream/{report}.md", "c_alone": True, "says": SAYS[report]}
 
 
