@@ -28,6 +28,20 @@ os.sched_setaffinity = lambda *_: None
 raise SystemExit(test.main(None))
 """
 
+GUEST = """
+import subprocess
+from kvmrs.__main__ import main
+from kvmrs.build import kernel, module
+from kvmrs.machine import kvm_modules, vng
+vng.ensure = lambda: None
+kernel.ensure = module.ensure = kvm_modules.Modules = lambda *_: None
+vng.load = lambda _: ""
+vng.command = lambda _: ["sh", "-c", "shift; exec sh -c \\"$1\\"", "sh"]
+vng._run = lambda words, options: subprocess.run(words, **options)
+raise SystemExit(main(["vng", "--exec", {command!r}]))
+"""
+"""The guest's commands run here."""
+
 
 class StagesTest(CheckoutTest):
     """Made-up stages."""
@@ -54,3 +68,8 @@ class StagesTest(CheckoutTest):
     def test_ci_boots_with_virtme_ng(self) -> None:
         self.assertIn(vng.run, [stage for _, stage in test.STAGES])
         self.assertEqual((REPO / ".ci" / "run").read_text().splitlines()[-1], "exec make test")
+
+    def test_a_command_in_the_guest_ends_the_run(self) -> None:
+        for command, code in ("exit 7", 7), ("true", 0), ("false", 1), ("echo '; exit 3'", 0):
+            done = self.run_python(GUEST.format(command=command))
+            self.assertEqual(done.returncode, code, (command, done.stdout, done.stderr))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel and the module under virtme-ng, as other kernel developers boot them.
 
-A few of the kernel's KVM selftests run on both backends. Only the mark that the guest prints after
-the last of them is success: how virtme-ng itself ends is not asked.
+A few of the kernel's KVM selftests run on both backends. Success is the mark that the guest prints after
+the last of them, and that what the guest's command ends with gets here.
 """
 
 import subprocess
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 from ..base import children, paths, ui
 from ..base.errors import KvmrsError
@@ -18,6 +18,8 @@ from ..suite.testlist import BACKENDS
 
 TESTS = ("kvm_create_max_vcpus", "pre_fault_memory_test", "coalesced_io_test", "guest_memfd_test")
 MARK = "kvmrs: all of it has run"
+CODE = 7
+"""What the guest's command ends with. Nothing else ends with it."""
 BACKEND = "/sys/module/kvm/parameters/mmu_backend"
 
 
@@ -27,14 +29,16 @@ def run() -> Summary:
     modules = kvm_modules.Modules(tree, module.ensure(tree))
     folder = kselftest.ensure(tree).folder
     with ui.step("virtme-ng"):
-        said = _boot(modules, _script(folder))
+        said, code = _boot(modules, _script(folder))
     results = [line.split()[1:] for line in said.splitlines() if line.startswith("kvmrs-result ")]
-    for code, backend, test in results:
-        ui.say(f"{'ok' if code == '0' else 'not ok'} {backend} {test}")
+    for its, backend, test in results:
+        ui.say(f"{'ok' if its == '0' else 'not ok'} {backend} {test}")
     if MARK not in said.splitlines() or len(results) != len(TESTS) * len(BACKENDS):
         raise KvmrsError("the guest did not run to its end", "see out/logs/vng.log", said[-2000:])
-    failures = tuple(f"{backend} {test}: exit {code}" for code, backend, test in results if code != "0")
-    return Summary(len(results) - len(failures), failures=failures)
+    failures = [f"{backend} {test}: exit {its}" for its, backend, test in results if its != "0"]
+    if code != CODE:
+        failures.append(f"the guest's command ended with {CODE}, and virtme-ng with {code}")
+    return Summary(len(results) + 1 - len(failures), failures=tuple(failures))
 
 
 def _script(folder: Path) -> str:
@@ -45,18 +49,19 @@ def _script(folder: Path) -> str:
         for test in TESTS
     ]
     made = "awk '$1 == \"rust\" && $2 == 0 { exit 1 }' /sys/kernel/debug/kvm/mmu_backends"
-    return "\n".join([*lines, f"{made} && echo '{MARK}'"])
+    return "\n".join([*lines, f"{made} && echo '{MARK}'", f"exit {CODE}"])
 
 
-def _boot(modules: kvm_modules.Modules, script: str) -> str:
-    """What the guest says. It goes through a pipe: QEMU would open a file anew and empty it."""
+def _boot(modules: kvm_modules.Modules, script: str) -> Tuple[str, int]:
+    """What the guest says, and the exit code. It all goes through a pipe: QEMU would open a file anew and
+    empty it."""
     log = paths.logs() / "vng.log"
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     try:
-        said = vng.run(modules, script, timeout=vng.LIMIT, errors="replace", **streams).stdout
+        done = vng.run(modules, script, timeout=vng.LIMIT, errors="replace", **streams)
     except subprocess.TimeoutExpired as over:
         children.end_all()
         raise KvmrsError(f"virtme-ng did not end in {vng.LIMIT} s") from over
-    said = said.replace("\r", "")
+    said = done.stdout.replace("\r", "")
     log.write_text(said)
-    return said
+    return said, done.returncode
