@@ -18,6 +18,7 @@ help:
 	@echo 'make test             all tests: static checks, KVM selftests on C and on Rust, module life'
 	@echo 'make test-ept         MMU selftests on an emulated Intel processor, with and without A/D bits and PML'
 	@echo 'make differential     the same random histories on C and on Rust, compared (SECONDS=60 SEED=<number>)'
+	@echo 'make xen              guests that take the host for Xen, on C and on Rust (GUEST=hvm, shim or all)'
 	@echo 'make model            the MMU under model checkers; make model-soak (SECONDS=<n>) goes on with it'
 	@echo 'make litmus           orders of memory accesses, under the kernel'"'"'s memory model (needs herd7)'
 	@echo 'make museum           puts old bugs back and has the tests of the model find each'
@@ -59,6 +60,11 @@ test-debug:
 stress:
 	@$(kvmrs) $@ $(if $(FLAVOR),--flavor $(FLAVOR)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# GUEST= is Linux by itself, or below the PV shim of Xen, or both.
+PHONY += xen
+xen:
+	@$(kvmrs) $@ $(if $(GUEST),--guest $(GUEST)) $(ARGS)
 
 # EXEC= is a command line for the guest.
 PHONY += vng

@@ -36,6 +36,7 @@ UNKNOWN = (
     "ownselftests more",
     "ownselftests --only recovery_2m,nope",
     "xen asm",
+    "xen --guest pv",
     "demo --kvm",
     "museum nothing",
     "mutants --shard 8/8",

@@ -11,7 +11,7 @@ from typing import List
 
 from ..base import aside, paths
 from ..base.errors import KvmrsError
-from ..build import guest_kernel, kernel, source
+from ..build import guest_kernel, kernel, source, xen_shim
 from ..machine import accel
 from ..tools import bootstrap, build_machine, packages, toolroot
 from ..tools.build_machine import Finding
@@ -156,8 +156,9 @@ def _later() -> Finding:
     ]
     crates = paths.cache() / "cargo" / "registry"
     missing += [] if crates.exists() else ["crates (for demo and all tests)"]
-    guest = paths.cache() / guest_kernel.FOLDER
+    guest, shim = (paths.cache() / part.FOLDER for part in (guest_kernel, xen_shim))
     missing += [] if guest.exists() else ["a kernel for guests (for xen and test)"]
+    missing += [] if shim.exists() else ["Xen's PV shim (for xen --guest)"]
     missing += [] if any(paths.cache().glob("mutants/*/bin")) else ["cargo-mutants (for mutants)"]
     return Finding("later", True, f"still to be fetched: {', '.join(missing)}" if missing else "nothing")
 

@@ -1,36 +1,44 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A Linux guest that takes the host for Xen, on a C VM and on a Rust VM in the same boot.
+"""Linux guests that take the host for Xen, on C VMs and on Rust VMs in the same boot.
 
-QEMU emulates Xen by way of KVM's interface for it. The guest is the distribution's own kernel.
+QEMU emulates Xen by way of KVM's interface for it. The guest is the distribution's own kernel: by itself,
+or below Xen's PV shim, which then is who uses that interface.
 """
 
 from pathlib import Path
-from typing import List
+from typing import Dict, List, Sequence
 
 from ..base import paths
-from ..build import crates, guest_kernel, kernel, module
+from ..build import crates, guest_kernel, kernel, module, xen_shim
 from ..machine import boot, initramfs, kvm_modules
 from ..suite import own_tests
 from ..suite.results import Suite, Summary
 
 NAME = "xen"
+HVM, SHIM = "hvm", "shim"
+GUESTS = {HVM: ("xen-guest", 300), SHIM: ("xen-shim", 600)}
+"""For each, a command of the program of selftests/rust, and seconds, on a slow and busy machine."""
 CRATE = paths.REPO / "selftests" / "guest"
 BLOCK_MODULE = "xen-blkfront"
-TIMEOUT = 300
-"""Seconds for one guest, on a slow and busy machine."""
 
 
-def run(backends: List[str]) -> Summary:
-    """Builds, boots, runs the guest, judges; out/xen.json has the results."""
+def run(backends: List[str], guests: Sequence[str] = (HVM,)) -> Summary:
+    """Builds, boots, runs the guests, judges; out/xen.json has the results."""
     tree = kernel.ensure()
-    guest = guest_kernel.ensure()
     modules = kvm_modules.Modules(tree, module.ensure(tree) if "rust" in backends else None)
-    files = {**modules.files(), own_tests.INSIDE: own_tests.program()}
-    files |= {"/guest/vmlinuz": guest.image, "/guest/initrd": _image(tree, guest)}
-    suite = Suite(NAME, [own_tests.RustTest("xen-guest", TIMEOUT, shown=True)], backends)
+    files = {**modules.files(), **_files(tree, guests), own_tests.INSIDE: own_tests.program()}
+    tests = [own_tests.RustTest(*GUESTS[guest], shown=True) for guest in guests]
+    suite = Suite(NAME, [*tests], backends)
     job = {"modules": modules.job(), "share": boot.SHARE_TAG, "work": suite.work()}
     machine = boot.Machine(NAME, tree, files, job, memory="3G", share=True)
     return suite.close(boot.run(machine, suite.on_event))
+
+
+def _files(tree: kernel.KernelTree, guests: Sequence[str]) -> Dict[str, Path]:
+    """What the guests boot from."""
+    guest = guest_kernel.ensure()
+    files = {"/guest/vmlinuz": guest.image, "/guest/initrd": _image(tree, guest)}
+    return {**files, **({"/guest/xen-shim": xen_shim.ensure()} if SHIM in guests else {})}
 
 
 def _image(tree: kernel.KernelTree, guest: guest_kernel.GuestKernel) -> Path:

@@ -39,6 +39,9 @@ VNG = ["virtme-ng", "udev", "iproute2"]
 GUEST_KERNEL = "linux-image-cloud-amd64"
 """A kernel that knows Xen; `xen` and `test` alone need it. It is unpacked, not installed."""
 
+XEN = "xen-system-amd64"
+"""It names the package that has the PV shim; `xen --guest` alone needs it. It is unpacked as well."""
+
 LATER = {
     "black": ("black", "fmt, static and test"),
     "mypy": ("mypy", "static and test"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What guests do. With the word `xen`, that is [`xen`]; without, it is the demo's work with memory.
+//! What guests do. With the word `xen` and the kind of guest, that is [`xen`]; without, it is the demo's work with
+//! memory.
 //!
 //! Rounds of three steps, until a line on standard input says to stop: fill a large buffer from
 //! two threads and check every cache line of it, several times; write a file's worth to the disk, drop the caches and
@@ -31,8 +32,9 @@ const PASSES: u64 = 8;
 static STOP: AtomicBool = AtomicBool::new(false);
 
 fn main() {
-    let done = match env::args().nth(1).as_deref() {
-        Some("xen") => xen::run(),
+    let words: Vec<String> = env::args().skip(1).collect();
+    let done = match words.first().map(String::as_str) {
+        Some("xen") => xen::run(words.get(1)),
         _ => run(),
     };
     if let Err(error) = done {

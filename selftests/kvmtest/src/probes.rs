@@ -119,19 +119,40 @@ impl Probes {
         Ok(self)
     }
 
+    /// The same, where it fulfils `condition`.
+    pub fn and_if(self, event: &str, condition: &str) -> Result<Self> {
+        self.set(event, "filter", condition)?;
+        self.set(event, "enable", "1")?;
+        Ok(self)
+    }
+
+    /// Keeps so many KiB for each processor.
+    pub fn with_room(self, kib: u32) -> Result<Self> {
+        let file = format!("{}/buffer_size_kb", self.instance);
+        sysfs::write(&file, &kib.to_string())?;
+        Ok(self)
+    }
+
     fn set(&self, event: &str, file: &str, value: &str) -> Result<()> {
         sysfs::write(&format!("{}/events/{event}/{file}", self.instance), value)
     }
 
     /// The number of calls so far.
     pub fn calls(&self) -> Result<u64> {
+        Ok(self.figure("entries")? + self.lost()?)
+    }
+
+    /// How many of them there was no room for.
+    pub fn lost(&self) -> Result<u64> {
+        self.figure("overrun")
+    }
+
+    /// Of all processors together.
+    fn figure(&self, name: &str) -> Result<u64> {
         let mut sum = 0;
         for entry in fs::read_dir(format!("{}/per_cpu", self.instance))? {
-            let stats = entry?.path().join("stats");
-            let text = fs::read_to_string(&stats)?;
-            for name in ["entries", "overrun"] {
-                sum += sysfs::number_of(&text, name).unwrap_or(0);
-            }
+            let text = fs::read_to_string(entry?.path().join("stats"))?;
+            sum += sysfs::number_of(&text, name).unwrap_or(0);
         }
         Ok(sum)
     }

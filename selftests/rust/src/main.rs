@@ -7,7 +7,7 @@
 //!     kvmrs-selftests differential [--seconds N] [--seed N]
 //!     kvmrs-selftests stress [--seconds N] [--seed N] [--backends NAME[,NAME...]]
 //!     kvmrs-selftests torture [--seconds N] [--seed N] [--backend c|rust]
-//!     kvmrs-selftests xen-guest
+//!     kvmrs-selftests xen-guest|xen-shim
 //!     kvmrs-selftests watcher lockdep|kmemleak|kcsan
 //!
 //! Runs the tests named, or all, and prints KTAP, or with --json one object a line. The exit code
@@ -56,7 +56,8 @@ fn run() -> Result<ExitCode> {
         Some("differential") => return differential::main(words.skip(1)),
         Some("stress") => return stress::main(words.skip(1)),
         Some("torture") => return torture::main(words.skip(1)),
-        Some("xen-guest") => return xenguest::main(words.skip(1)),
+        Some("xen-guest") => return xenguest::main("xen-guest", xenguest::hvm, words.skip(1)),
+        Some("xen-shim") => return xenguest::main("xen-shim", xenguest::shim, words.skip(1)),
         Some("watcher") => return watcher::main(words.skip(1)),
         _ => {}
     }
