@@ -30,6 +30,7 @@ COMMANDS = {
     "allocfail": "allocations that fail, on C and on Rust",
     "ownselftests": "the project's own selftests",
     "xen": "a Linux guest that takes the host for Xen, on C and on Rust",
+    "migrate": "a Linux guest that migrates between C and Rust",
     "differential": "the same random histories on C and on Rust, compared step by step",
     "museum": "puts old bugs back and has the tests find each",
     "mutants": "changes one operator of the MMU at a time",

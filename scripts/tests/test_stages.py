@@ -2,7 +2,7 @@
 """The table of `test` is complete, however a stage ends."""
 
 from kvmrs.commands import test
-from kvmrs.stages import vng
+from kvmrs.stages import migrate, vng
 
 from .checkout import REPO, CheckoutTest
 
@@ -65,8 +65,10 @@ class StagesTest(CheckoutTest):
         ):
             self.assertRegex(table, rf"(?m)^{line}$")
 
-    def test_ci_boots_with_virtme_ng(self) -> None:
-        self.assertIn(vng.run, [stage for _, stage in test.STAGES])
+    def test_ci_has_stages_without_arguments(self) -> None:
+        stages = [stage for _, stage in test.STAGES]
+        self.assertIn(migrate.run, stages)
+        self.assertIn(vng.run, stages)
         self.assertEqual((REPO / ".ci" / "run").read_text().splitlines()[-1], "exec make test")
 
     def test_a_command_in_the_guest_ends_the_run(self) -> None:

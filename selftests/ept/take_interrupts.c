@@ -12,28 +12,19 @@
  * and the others have no source of interrupts.
  */
 
-#include <dlfcn.h>
-#include <stdarg.h>
-#include <sys/ioctl.h>
 #include <linux/kvm.h>
+
+#include "../preload/ioctl.h"
 
 #define RFLAGS_AT_RESET 0x2
 #define RFLAGS_IF 0x200
 
-int ioctl(int fd, unsigned long request, ...)
+static int on_ioctl(int fd, unsigned long request, void *argument)
 {
-	int (*libc_ioctl)(int fd, unsigned long request, ...) = dlsym(RTLD_NEXT, "ioctl");
-	struct kvm_regs *regs;
-	va_list rest;
-	void *argument;
+	struct kvm_regs *regs = argument;
 
-	va_start(rest, request);
-	argument = va_arg(rest, void *);
-	va_end(rest);
-
-	regs = argument;
 	if (request == KVM_SET_REGS && regs->rflags == RFLAGS_AT_RESET)
 		regs->rflags |= RFLAGS_IF;
 
-	return libc_ioctl(fd, request, argument);
+	return next_ioctl(fd, request, argument);
 }

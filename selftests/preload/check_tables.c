@@ -8,13 +8,13 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include <linux/kvm.h>
+
+#include "ioctl.h"
 
 #define MAX_FD	4096
 #define FAIL	1
@@ -85,18 +85,10 @@ static void check(int fd)
 		fail();
 }
 
-int ioctl(int fd, unsigned long request, ...)
+static int on_ioctl(int fd, unsigned long request, void *argument)
 {
-	int (*libc_ioctl)(int fd, unsigned long request, ...) = dlsym(RTLD_NEXT, "ioctl");
-	va_list rest;
-	void *argument;
-	int result;
+	int result = next_ioctl(fd, request, argument);
 
-	va_start(rest, request);
-	argument = va_arg(rest, void *);
-	va_end(rest);
-
-	result = libc_ioctl(fd, request, argument);
 	if (request == KVM_CREATE_VM && result >= 0 && result < MAX_FD) {
 		made_by[result].process = getpid();
 		made_by[result].thread = gettid();

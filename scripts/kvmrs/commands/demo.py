@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from ..base import paths, ui
-from ..build import crates, kernel, module
-from ..machine import accel, boot, demo_view, initramfs, kvm_modules
-from ..stages import xen
+from ..build import kernel, module
+from ..machine import accel, boot, demo_view, kvm_modules
+from ..stages import linux_guest, xen
 from ..suite import own_tests
 from ..tools import build_machine
 
-CRATE = paths.REPO / "selftests" / "guest"
 CMDLINE = "numa=fake=2 numa_balancing=disable"
 """Two nodes for the guest's memory, which goes from one to the other when the demo says so."""
 QEMU = "/usr/bin/qemu-system-x86_64"
@@ -46,9 +45,8 @@ def main(options: Namespace) -> int:
 def _demo() -> int:
     tree = kernel.ensure()
     rust = module.ensure(tree)
-    image = _guest_image(tree, crates.static_program(CRATE, "kvmrs-memwork", "the guest's program"))
     modules = kvm_modules.Modules(tree, rust)
-    files = {**modules.files(), "/guest/bzImage": tree.bzimage, "/guest/initrd": image}
+    files = {**modules.files(), "/guest/bzImage": tree.bzimage, "/guest/initrd": linux_guest.image(tree)}
     files[own_tests.TOOL_INSIDE] = own_tests.tool()
     job = {"modules": modules.job(load_rust=False), "share": boot.SHARE_TAG, "work": {"demo": _work()}}
     machine = boot.Machine("demo", tree, files, job, memory="3G", cmdline=CMDLINE, share=True)
@@ -80,17 +78,6 @@ def _identity(rust: Path) -> str:
         "git", "-C", str(paths.REPO), "describe", "--always", "--dirty"
     ).strip()
     return f"kvm_rs.ko, {rust.stat().st_size >> 10} KiB" + (f", commit {commit}" if commit else "")
-
-
-def _guest_image(tree: kernel.KernelTree, program: Path) -> Path:
-    """The guest's initramfs: busybox, a script as init, and the program that works."""
-    image = paths.of_checkout("guest.cpio")
-    listing = initramfs.Listing(("dev", "proc", "sys", "bin"))
-    listing.file("init", CRATE / "init")
-    listing.file("bin/memwork", program)
-    listing.busybox(("sh", "mount", "poweroff"))
-    listing.write(image, tree)
-    return image
 
 
 def _work() -> Dict[str, Any]:

@@ -19,6 +19,7 @@ from ..stages import (
     allocfail,
     differential,
     life,
+    migrate,
     model,
     own_selftests,
     selftests,
@@ -94,6 +95,7 @@ STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
     ("model checkers", model.run),
     ("failing allocations", lambda: allocfail.run(list(BACKENDS))),
     ("a Xen guest, C and Rust", lambda: xen.run(list(BACKENDS))),
+    ("live migrations, C and Rust", migrate.run),
     ("virtme-ng", vng.run),
     ("the shell, in a terminal", shell.run),
 )

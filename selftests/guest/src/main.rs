@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What guests do. With the word `xen` and the kind of guest, that is [`xen`]; without, it is the demo's work with
-//! memory.
+//! What guests do. With the word `xen` and the kind of guest, that is [`xen`], and with `migrant`, [`migrant`];
+//! without, it is the demo's work with memory.
 //!
 //! Rounds of three steps, until a line on standard input says to stop: fill a large buffer from
 //! two threads and check every cache line of it, several times; write a file's worth to the disk, drop the caches and
 //! check what comes back; read more of the disk than there is memory, so that the page cache takes
 //! every page there is. What is found is reported on standard output, after "guest: ".
 
+mod clock;
 mod disk;
+mod migrant;
 mod pattern;
 mod xen;
 
@@ -35,6 +37,7 @@ fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
     let done = match words.first().map(String::as_str) {
         Some("xen") => xen::run(words.get(1)),
+        Some("migrant") => migrant::run(),
         _ => run(),
     };
     if let Err(error) = done {
@@ -48,12 +51,16 @@ fn run() -> Result<()> {
     let kib = sysfs::number_in("/proc/meminfo", "MemTotal")?;
     println!("guest: up Linux {release}, CPUs {cpus}, {kib} KiB of memory");
 
+    stop_when_told();
+    rounds()
+}
+
+/// Whatever is said means stop; so does the end of the input.
+fn stop_when_told() {
     thread::spawn(|| {
-        // Whatever is said means stop; so does the end of the input.
         let _ = stdin().read(&mut [0]);
         STOP.store(true, Ordering::Relaxed);
     });
-    rounds()
 }
 
 fn rounds() -> Result<()> {

@@ -3,11 +3,16 @@
 //! Time: how long something took, how long to wait, how long to go on.
 
 use anyhow::{bail, Result};
-use std::thread::yield_now;
+use std::thread::{sleep, yield_now};
 use std::time::{Duration, Instant};
 
 /// Long enough for anything that is not stuck, on an emulated machine that others use too.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The same for what a whole guest or QEMU does.
+pub const LONG: Duration = Duration::from_secs(120);
+/// From one look at it to the next.
+const LOOKS: Duration = Duration::from_millis(100);
 
 /// Runs from its making on.
 pub struct Stopwatch(Instant);
@@ -38,13 +43,27 @@ impl Stopwatch {
 }
 
 /// Waits until `done`, and fails with `what` when that does not happen.
-pub fn wait_for(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn wait_for(what: &str, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    wait(PATIENCE, yield_now, what, done)
+}
+
+/// The same for what a whole guest or QEMU does. It gets the processors.
+pub fn wait_long_for(what: &str, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    wait(LONG, || sleep(LOOKS), what, done)
+}
+
+fn wait(
+    most: Duration,
+    pause: impl Fn(),
+    what: &str,
+    mut done: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let start = Instant::now();
     while !done()? {
-        if start.elapsed() > PATIENCE {
-            bail!("waited {PATIENCE:?} in vain: {what}");
+        if start.elapsed() > most {
+            bail!("waited {most:?} in vain: {what}");
         }
-        yield_now();
+        pause();
     }
     Ok(())
 }

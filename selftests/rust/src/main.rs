@@ -7,6 +7,7 @@
 //!     kvmrs-selftests differential [--seconds N] [--seed N]
 //!     kvmrs-selftests stress [--seconds N] [--seed N] [--backends NAME[,NAME...]]
 //!     kvmrs-selftests torture [--seconds N] [--seed N] [--backend c|rust]
+//!     kvmrs-selftests migrate
 //!     kvmrs-selftests xen-guest|xen-shim
 //!     kvmrs-selftests watcher lockdep|kmemleak|kcsan
 //!
@@ -17,7 +18,9 @@ mod clock;
 mod differential;
 mod harness;
 mod hostage;
+mod linux_guest;
 mod log;
+mod migrate;
 mod refusal;
 mod rng;
 mod stress;
@@ -56,6 +59,7 @@ fn run() -> Result<ExitCode> {
         Some("differential") => return differential::main(words.skip(1)),
         Some("stress") => return stress::main(words.skip(1)),
         Some("torture") => return torture::main(words.skip(1)),
+        Some("migrate") => return migrate::main(words.skip(1)),
         Some("xen-guest") => return xenguest::main("xen-guest", xenguest::hvm, words.skip(1)),
         Some("xen-shim") => return xenguest::main("xen-shim", xenguest::shim, words.skip(1)),
         Some("watcher") => return watcher::main(words.skip(1)),

@@ -2,11 +2,13 @@
 
 //! Linux as an HVM guest: KVM's interface is its own.
 
-use super::Guest;
+use super::start;
 use crate::clock::repeat;
+use crate::linux_guest::Guest;
 use anyhow::{ensure, Context, Result};
 use kvmtest::beside::beside;
 use kvmtest::cpu;
+use kvmtest::qemu::Qemu;
 use kvmtest::qmp::Qmp;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -32,15 +34,15 @@ const TURN: u64 = 10;
 
 /// The command `xen-guest`.
 pub fn run() -> Result<()> {
-    let mut guest = Guest::start(&FILES, QEMU, CMDLINE)?;
+    let mut guest = start(&FILES, QEMU, CMDLINE)?;
     guest.until_it_says("Using 2-level ABI")?;
     guest.until_it_says("busy")?;
     let others = cpu::allowed()?.len();
     let turn = || repeat(TURN, 1, |_| Ok(()));
     let waited = beside(others, turn, || {
-        let before = guest.waited()?;
+        let before = waited(guest.qemu())?;
         guest.until_it_says("calm")?;
-        let after = guest.waited()?;
+        let after = waited(guest.qemu())?;
         Ok(after.into_iter().zip(before).map(|(a, b)| a - b))
     })?;
     for (cpu, waited) in waited.enumerate() {
@@ -48,7 +50,7 @@ pub fn run() -> Result<()> {
         is_about(stolen.parse()?, waited.as_millis() as u64 / TICK)?;
     }
     guest.until_it_says("pause")?;
-    guest.pause()?;
+    pause(&mut guest)?;
     guest.until_it_says("resumed")?;
     guest.until_it_says("done")?;
     guest.until_it_ends()
@@ -68,30 +70,28 @@ fn is_about(stolen: u64, waited: u64) -> Result<()> {
     Ok(())
 }
 
-impl Guest {
-    /// Stops its vCPUs, and lets them go on.
-    fn pause(&mut self) -> Result<()> {
-        let mut qmp = Qmp::connect(QMP)?;
-        qmp.execute("stop", json!({}))?;
-        sleep(PAUSE);
-        qmp.execute("cont", json!({}))?;
-        self.0.tell("go on")
-    }
+/// Stops the guest's vCPUs, and lets them go on.
+fn pause(guest: &mut Guest) -> Result<()> {
+    let mut qmp = Qmp::connect(QMP)?;
+    qmp.execute("stop", json!({}))?;
+    sleep(PAUSE);
+    qmp.execute("cont", json!({}))?;
+    guest.qemu().tell("go on")
+}
 
-    /// How long each vCPU has waited for a processor.
-    fn waited(&self) -> Result<Vec<Duration>> {
-        let tasks = format!("/proc/{}/task", self.0.pid());
-        let mut times = BTreeMap::new();
-        for task in fs::read_dir(&tasks).context(tasks)? {
-            let task = task?.path();
-            let name = fs::read_to_string(task.join("comm"))?;
-            if name.trim_end().ends_with(VCPU) {
-                let schedstat = fs::read_to_string(task.join("schedstat"))?;
-                let time = schedstat.split_whitespace().nth(1);
-                let time = time.context("schedstat has three numbers")?.parse()?;
-                times.insert(name, Duration::from_nanos(time));
-            }
+/// How long each vCPU of this QEMU has waited for a processor.
+fn waited(qemu: &Qemu) -> Result<Vec<Duration>> {
+    let tasks = format!("/proc/{}/task", qemu.pid());
+    let mut times = BTreeMap::new();
+    for task in fs::read_dir(&tasks).context(tasks)? {
+        let task = task?.path();
+        let name = fs::read_to_string(task.join("comm"))?;
+        if name.trim_end().ends_with(VCPU) {
+            let schedstat = fs::read_to_string(task.join("schedstat"))?;
+            let time = schedstat.split_whitespace().nth(1);
+            let time = time.context("schedstat has three numbers")?.parse()?;
+            times.insert(name, Duration::from_nanos(time));
         }
-        Ok(times.into_values().collect())
     }
+    Ok(times.into_values().collect())
 }

@@ -3,7 +3,7 @@
 //! Linux as a PV guest of Xen's PV shim: KVM's interface is that Xen's, and Linux has Xen's own.
 
 use super::calls::Calls;
-use super::Guest;
+use super::start;
 use anyhow::{ensure, Result};
 
 const FILES: [&str; 3] = ["/guest/xen-shim", "/guest/vmlinuz", "/guest/initrd"];
@@ -21,7 +21,7 @@ const CLOCK: &str = "XEN PV CLOCK";
 /// The command `xen-shim`.
 pub fn run() -> Result<()> {
     let calls = Calls::watch()?;
-    let mut guest = Guest::start(&FILES, QEMU, CMDLINE)?;
+    let mut guest = start(&FILES, QEMU, CMDLINE)?;
     let clock = guest.until(XEN, "Platform timer is ")?;
     guest.until_it_says("Using 2-level ABI")?;
     guest.until_it_says("done")?;

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A Linux guest that migrates live between VMs on C and VMs on Rust, in one boot.
+
+QEMU is the distribution's own. The program of selftests/rust knows where the guest goes, and how QEMU
+asks for what the guest has written.
+"""
+
+from ..base import paths
+from ..build import kernel
+from ..machine import preload
+from ..suite import own_tests
+from ..suite.results import Summary
+from . import linux_guest
+
+NAME = "migrate"
+WAY = paths.REPO / "selftests" / "preload" / "dirty_log_way.c"
+"""For QEMU alone: in the share it does not see the file that all programs load libraries by."""
+TIMEOUT = 900
+"""Seconds, on a slow and busy machine. The program itself waits for nothing so long."""
+
+
+def run() -> Summary:
+    """Its VMs are on both backends, so there is one run and not one for each."""
+    test = own_tests.RustTest(NAME, TIMEOUT, mixed=True, shown=True)
+    files = {f"/guest/{WAY.stem}.so": preload.library(WAY)}
+    return linux_guest.run(NAME, [test], ["rust"], linux_guest.image(kernel.ensure()), files)

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A guest that moves from host to host while it works, and must not notice.
+//!
+//! Each thread writes its part of the memory over and over, a new version of each page in turn, and looks
+//! now and then whether all of it is what it has written: the new version up to where it is, the old one
+//! behind. A page that the guest wrote while a host sent it, and that was not sent again, is older than that.
+//! Between two pieces it sleeps, so that a host can send faster than the guest writes. Time must go on from
+//! what any thread has seen.
+
+use crate::clock::Clock;
+use crate::{pattern, stop_when_told, STOP, THREADS, WORD};
+use anyhow::{ensure, Result};
+use kvmtest::sysfs;
+use rustix::time::ClockId;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+/// Which of the kernel's messages are on the console. Those of errors are few enough not to come in between.
+const MESSAGES: &str = "/proc/sys/kernel/printk";
+const ERRORS: &str = "4";
+/// The clock that all others follow: KVM's.
+const SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+const KVMS: &str = "kvm-clock";
+/// What a thread works on, and what it writes in one go, in words.
+const PART: usize = (16 << 20) / WORD;
+const PIECE: usize = (256 << 10) / WORD;
+const PAUSE: Duration = Duration::from_millis(80);
+/// All is checked after so many pieces.
+const CHECK: usize = 4;
+/// A thread sees the time at least that often, on an emulated machine that others use too.
+const JUMP: Duration = Duration::from_secs(20);
+/// From one report to the next.
+const REPORT: Duration = Duration::from_millis(500);
+
+/// What all threads share.
+struct Shared {
+    /// As it is adjusted, and as KVM's clock gives it.
+    clocks: [Clock; 2],
+    /// How often each thread has found its part as it should be.
+    checks: [AtomicU64; THREADS],
+}
+
+/// Works until it is told to stop.
+pub fn run() -> Result<()> {
+    sysfs::write(MESSAGES, ERRORS)?;
+    let source = sysfs::read(SOURCE)?;
+    ensure!(source == KVMS, "the clock is {source}, not {KVMS}");
+    stop_when_told();
+    let shared = &Shared {
+        clocks: [ClockId::Monotonic, ClockId::MonotonicRaw].map(Clock::new),
+        checks: Default::default(),
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|number| scope.spawn(move || shared.until_told(|| work(number, shared))))
+            .collect();
+        shared.until_told(|| report(shared))?;
+        let mut threads = threads.into_iter();
+        threads.try_for_each(|thread| thread.join().expect("no panics here"))
+    })?;
+    println!("guest: done");
+    Ok(())
+}
+
+impl Shared {
+    /// One that fails ends the others.
+    fn until_told(&self, run: impl FnOnce() -> Result<()>) -> Result<()> {
+        let done = run();
+        STOP.store(true, SeqCst);
+        done
+    }
+
+    fn look(&self) -> Result<Duration> {
+        let [adjusted, kvms] = &self.clocks;
+        kvms.look(JUMP)?;
+        adjusted.look(JUMP)
+    }
+
+    /// How often everything was right.
+    fn checked(&self) -> u64 {
+        let counts = self.checks.iter().map(|count| count.load(SeqCst));
+        counts.min().unwrap_or_default()
+    }
+}
+
+/// Says what time it is whenever all threads have checked their parts again.
+fn report(shared: &Shared) -> Result<()> {
+    let mut said = 0;
+    while !STOP.load(SeqCst) {
+        sleep(REPORT);
+        let time = shared.look()?.as_millis();
+        let checked = shared.checked();
+        if checked > said {
+            println!("guest: at {time} ms: all is as it was written, {checked} times");
+            said = checked;
+        }
+    }
+    Ok(())
+}
+
+/// Writes and checks the part with this number.
+fn work(number: usize, shared: &Shared) -> Result<()> {
+    let mut part = vec![0; PART];
+    let first = number * PART;
+    pattern::fill(&mut part, 0, first);
+    for version in 1.. {
+        for piece in 0..PART / PIECE {
+            if STOP.load(SeqCst) {
+                return Ok(());
+            }
+            let (begin, end) = (piece * PIECE, (piece + 1) * PIECE);
+            pattern::fill(&mut part[begin..end], version, first + begin);
+            if piece % CHECK == 0 {
+                check(&part, version, first, end)?;
+                shared.checks[number].fetch_add(1, SeqCst);
+            }
+            shared.look()?;
+            sleep(PAUSE);
+        }
+    }
+    Ok(())
+}
+
+/// The words before `end` are of this version, and the others of the one before.
+fn check(part: &[u64], version: u64, first: usize, end: usize) -> Result<()> {
+    let (new, old) = part.split_at(end);
+    let wrong = pattern::wrong(new, version, first) + pattern::wrong(old, version - 1, first + end);
+    ensure!(wrong == 0, "{wrong} words of memory are wrong");
+    Ok(())
+}

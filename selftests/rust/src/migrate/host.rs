@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A QEMU that can have the guest: its backend, and how it asks KVM for what the guest has written.
+
+use crate::clock::wait_long_for;
+use anyhow::{bail, ensure, Context, Result};
+use kvmtest::inside::Inside;
+use kvmtest::qemu::Qemu;
+use kvmtest::qmp::Qmp;
+use kvmtest::{backend, sysfs};
+use serde_json::json;
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+const QEMU: &str = "/usr/bin/qemu-system-x86_64 -cpu host -smp 2 -m 128
+    -nodefaults -no-user-config -display none -no-reboot -serial stdio
+    -kernel /tmp/vmlinuz -initrd /tmp/initrd -append";
+/// A busy machine is not the guest's fault, so nobody watches whether it hangs. Behind the dashes is what its
+/// init gets. The kernel says all that it does while it boots: so it shows that it goes on, or where it hangs.
+const CMDLINE: &str = "console=ttyS0 panic=-1 nowatchdog -- migrant";
+/// Counts what QEMU asks KVM for (selftests/preload/dirty_log_way.c).
+const PRELOAD: &str = "LD_PRELOAD=/tmp/dirty_log_way.so";
+/// Statistics of faults: all, those without `mmu_lock`, and how long the others waited for it, the longest
+/// wait and all together.
+const FAULTS: [&str; 4] = [
+    "pf_taken",
+    "pf_fast",
+    "mmu_lock_wait_max_ns",
+    "mmu_lock_wait_ns",
+];
+
+/// How a QEMU asks KVM for what the guest has written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Way {
+    /// A bitmap, from which it clears a part right before it sends that part. Huge pages are split then.
+    Manual,
+    /// A bitmap that KVM clears when QEMU reads it.
+    Plain,
+    /// A ring for each vCPU.
+    Ring,
+}
+
+impl Way {
+    /// QEMU's options. It takes the first way if KVM has it, so for the second KVM has to lack it.
+    fn options(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Manual => ("HIDE=", "kvm"),
+            Self::Plain => ("HIDE=1", "kvm"),
+            Self::Ring => ("HIDE=", "kvm,dirty-ring-size=4096"),
+        }
+    }
+
+    /// Whether it is this way if QEMU has read bitmaps, cleared them, and reset rings so often.
+    fn is(self, [read, cleared, reset]: [u64; 3]) -> bool {
+        let way = match self {
+            Self::Manual => [true, true, false],
+            Self::Plain => [true, false, false],
+            Self::Ring => [false, false, true],
+        };
+        way == [read > 0, cleared > 0, reset > 0]
+    }
+}
+
+impl Display for Way {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        to.write_str(match self {
+            Self::Manual => "manual protect",
+            Self::Plain => "plain log",
+            Self::Ring => "ring",
+        })
+    }
+}
+
+/// What a QEMU is asked about while it runs.
+pub struct Host {
+    number: usize,
+    pub backend: &'static str,
+    way: Way,
+    inside: Inside,
+    pub qmp: Qmp,
+}
+
+impl Display for Host {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        write!(to, "{} ({})", self.backend, self.way)
+    }
+}
+
+impl Host {
+    /// Starts it. All but the first one wait for the guest.
+    pub fn start(number: usize, (backend, way): (&'static str, Way)) -> Result<(Self, Qemu)> {
+        backend::choose(backend)?;
+        let made = backend::count(backend)?.created;
+        let mut qemu = Qemu::start(&words(number, way))?;
+        let socket = qmp_socket(number);
+        wait_long_for("QEMU makes its control socket", || {
+            ensure!(qemu.ended()?.is_none(), "QEMU does not start");
+            Ok(Qmp::connect(&socket).is_ok())
+        })?;
+        let now = backend::count(backend)?.created;
+        ensure!(now == made + 1, "the VM is not on {backend}");
+        let host = Self {
+            number,
+            backend,
+            way,
+            inside: Inside::of_process(qemu.pid())?,
+            qmp: Qmp::connect(&socket)?,
+        };
+        Ok((host, qemu))
+    }
+
+    /// Where it waits for the guest.
+    pub fn uri(&self) -> String {
+        uri(self.number)
+    }
+
+    /// Nothing is wrong in its page tables.
+    pub fn is_sound(&self) -> Result<()> {
+        let wrong = self.inside.wrong()?;
+        let wrong = wrong.context("nobody can look at the page tables")?;
+        if let Some(first) = wrong.first() {
+            bail!("mmu_check of {self}: {} lines, first {first}", wrong.len());
+        }
+        Ok(())
+    }
+
+    /// The guest runs here.
+    pub fn is_running(&mut self) -> Result<()> {
+        let state = self.qmp.execute("query-status", json!({}))?;
+        ensure!(state["running"] == true, "QEMU says {state}");
+        Ok(())
+    }
+
+    /// From now on faults are counted.
+    pub fn forget_faults(&self) -> Result<()> {
+        let mut files = FAULTS.iter().map(|name| self.inside.path(name));
+        files.try_for_each(|file| sysfs::write(&file, "0"))
+    }
+
+    /// Those of the vCPUs since.
+    pub fn faults(&self) -> Result<Faults> {
+        let [all, fast, longest, waited] =
+            FAULTS.map(|name| sysfs::number(&self.inside.path(name)));
+        Ok(Faults {
+            all: all?,
+            fast: fast?,
+            longest: Duration::from_nanos(longest?),
+            waited: Duration::from_nanos(waited?),
+        })
+    }
+
+    /// Tells it to end.
+    pub fn quit(&mut self) -> Result<()> {
+        self.qmp.execute("quit", json!({})).map(drop)
+    }
+
+    /// After its end: it has asked KVM in the way that it should.
+    pub fn asked_in_its_way(&self) -> Result<()> {
+        let text = sysfs::read(&counts(self.number))?;
+        let numbers: Vec<u64> = text
+            .split_whitespace()
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
+        let asked = numbers.try_into().ok().is_some_and(|all| self.way.is(all));
+        ensure!(asked, "QEMU took another way than {}: {text}", self.way);
+        Ok(())
+    }
+}
+
+/// Faults of the vCPUs, and how long they have waited for `mmu_lock`.
+pub struct Faults {
+    all: u64,
+    fast: u64,
+    longest: Duration,
+    waited: Duration,
+}
+
+impl Display for Faults {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        let Self { all, fast, .. } = self;
+        let (longest, waited) = (self.longest.as_micros(), self.waited.as_micros());
+        write!(
+            to,
+            "{all} faults, {fast} without mmu_lock, waits for it: {longest} us at most, {waited} us in all"
+        )
+    }
+}
+
+fn words(number: usize, way: Way) -> Vec<String> {
+    let (hide, accel) = way.options();
+    let counts = format!("COUNTS={}", counts(number));
+    let socket = format!("unix:{},server=on,wait=off", qmp_socket(number));
+    let uri = uri(number);
+    let mut words = vec!["/usr/bin/env", PRELOAD, hide, &counts];
+    words.extend(QEMU.split_whitespace());
+    words.extend([CMDLINE, "-accel", accel, "-qmp", &socket]);
+    if number > 0 {
+        words.extend(["-incoming", &uri]);
+    }
+    words.into_iter().map(String::from).collect()
+}
+
+fn counts(number: usize) -> String {
+    format!("/tmp/counts-{number}")
+}
+
+fn qmp_socket(number: usize) -> String {
+    format!("/tmp/qmp-{number}")
+}
+
+fn uri(number: usize) -> String {
+    format!("unix:/tmp/migrate-{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Way;
+
+    #[test]
+    fn each_way_asks_for_something_else() {
+        for (asked, way) in [
+            ([3, 9, 0], Way::Manual),
+            ([3, 0, 0], Way::Plain),
+            ([0, 0, 7], Way::Ring),
+        ] {
+            let fits = |other: &Way| other.is(asked);
+            let ways = [Way::Manual, Way::Plain, Way::Ring];
+            assert_eq!(ways.into_iter().filter(fits).collect::<Vec<_>>(), [way]);
+        }
+    }
+}
