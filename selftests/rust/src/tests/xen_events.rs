@@ -146,7 +146,7 @@ impl Sender {
         for column in 0..bits {
             let ports = (0..bits).map(|word| word * bits + column);
             let ports: Vec<u32> = ports.filter(|&port| port != 0).collect();
-            self.prepare(source, &ports, masked)?;
+            self.prepare(source, &ports, false)?;
             let (before, mut wanted) = (self.seen(), self.seen());
             for (index, &port) in ports.iter().enumerate() {
                 self.send(source, index, port)?;
