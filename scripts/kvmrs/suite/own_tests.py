@@ -51,7 +51,7 @@ SAYS = {
     "04-private-recovery": "!strstr(record",
     "05-nx-count": "split pages are left of one round",
     "06-flush-between-slots": "mmu_lock was given up, and a page that was zapped is in TLBs",
-    "07-inactive-cache": "at __kvm_gpc_refresh [kvm]",
+    "07-inactive-cache": "at __kvm_gpc_refresh",
     "08-cache-waits": "a refresh that waits cannot be killed",
     "09-runstate-twice": "KVM has counted time twice",
     "10-poll-holds-slots": "a guest that waits holds up changes of slots",
