@@ -2,8 +2,8 @@
 """The module's life: load and unload, refusals, VMs of both backends at once.
 
 The checks themselves are the runner's, in selftests/runner/src/life.rs; here is what they
-need: the module, the module as another kernel's, and parameters that it must not take. A second
-boot is without nested paging, so that no VM can be on Rust.
+need: the module, the module as another kernel's, and parameters that it must not take. Two more
+boots are without nested paging, and without the TDP MMU alone, so that no VM can be on Rust.
 """
 
 import re
@@ -24,8 +24,9 @@ VERMAGIC = re.compile(rb"\0vermagic=(\d+)\.")
 PARAMETER = re.compile(rb"\0parmtype=(\w+):(\w+)\0")
 FOREIGN = f"{kvm_modules.INSIDE}/foreign.ko"
 CHOSEN = "mmu_backend=rust"
-WITHOUT_TDP_MMU = "npt=0 ept=0"
+WITHOUT_TDP = "npt=0 ept=0"
 """Each vendor's module ignores the other's parameter."""
+WITHOUT_TDP_MMU = "tdp_mmu=0"
 
 
 def run(rounds: int = ROUNDS) -> Summary:
@@ -40,11 +41,16 @@ def run(rounds: int = ROUNDS) -> Summary:
         **_wrong_parameters(rust),
     }
     ordinary = kvm_modules.Modules(tree, rust, CHOSEN)
-    without = kvm_modules.Modules(tree, rust, CHOSEN, vendor_params=WITHOUT_TDP_MMU)
+    without = {
+        "life-without-tdp": kvm_modules.Modules(tree, rust, CHOSEN, vendor_params=WITHOUT_TDP),
+        "life-without-tdp-mmu": kvm_modules.Modules(tree, rust, f"{CHOSEN} {WITHOUT_TDP_MMU}"),
+    }
     with tempfile.TemporaryDirectory(dir=paths.logs()) as folder:
         foreign = _foreign(rust, Path(folder))
-        first = _boot("life", ordinary, foreign, {**work, "tdp_mmu": True})
-        return first + _boot("life-without-tdp", without, foreign, {**work, "tdp_mmu": False})
+        total = _boot("life", ordinary, foreign, {**work, "tdp_mmu": True})
+        for name, modules in without.items():
+            total += _boot(name, modules, foreign, {**work, "tdp_mmu": False})
+        return total
 
 
 def _boot(name: str, modules: kvm_modules.Modules, foreign: Path, work: Dict[str, Any]) -> Summary:
