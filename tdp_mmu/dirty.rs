@@ -12,7 +12,7 @@ use super::{
     change::account,
     each_root::for_each_root,
     leaf,
-    visitor::{GiveWay, Step, VisitContext, Visitor},
+    visitor::{GiveWay, Step, VisitContext, Visitor, Wanted},
     walk::{walk, walk_held}, //
 };
 use crate::{
@@ -137,12 +137,14 @@ struct ClearMasked {
 }
 
 impl<M: Locked> Visitor<M> for ClearMasked {
+    const PICKS: bool = true;
+
     #[inline(always)]
-    fn next_wanted(&self, gfn: Gfn) -> Option<Gfn> {
+    fn next_wanted(&self, gfn: Gfn) -> Wanted {
         // Behind the last frame nothing is left of the mask, and the answer lies behind the range.
         let passed = gfn.offset_from(self.base) as u32;
         let rest = self.mask.checked_shr(passed).unwrap_or(0);
-        Some(gfn.add(rest.trailing_zeros().into()))
+        Wanted::of(gfn, rest)
     }
 
     #[inline(always)]

@@ -31,7 +31,7 @@ use super::{
     dirty::{clear_leaf, dirty_bits, track_leaf},
     each_root::for_each_root,
     split::try_split_taken,
-    visitor::{GiveWay, Step, VisitContext, Visitor},
+    visitor::{GiveWay, Step, VisitContext, Visitor, Wanted},
     walk::walk, //
 };
 use crate::{
@@ -117,9 +117,12 @@ struct Rearm<'a> {
 }
 
 impl Visitor<Shared> for Rearm<'_> {
+    const PICKS: bool = true;
+
     #[inline(always)]
-    fn next_wanted(&self, gfn: Gfn) -> Option<Gfn> {
-        Some(self.part.next(gfn))
+    fn next_wanted(&self, gfn: Gfn) -> Wanted {
+        let (gfn, mask) = self.part.next(gfn);
+        Wanted::of(gfn, mask)
     }
 
     #[inline(always)]

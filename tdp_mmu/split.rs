@@ -11,7 +11,7 @@ use super::{
     change::account,
     each_root::for_each_root,
     leaf::small_from_huge,
-    visitor::{GiveWay, Step, VisitContext, Visitor},
+    visitor::{GiveWay, Step, VisitContext, Visitor, Wanted},
     walk::walk, //
 };
 use crate::kvm::{
@@ -116,9 +116,12 @@ struct HugePage {
 }
 
 impl<M: Locked> Visitor<M> for SplitHuge<'_> {
+    const PICKS: bool = true;
+
     #[inline(always)]
-    fn next_wanted(&self, gfn: Gfn) -> Option<Gfn> {
-        self.taken.map(|taken| taken.next(gfn))
+    fn next_wanted(&self, gfn: Gfn) -> Wanted {
+        let (gfn, mask) = self.taken.map_or((gfn, u64::MAX), |taken| taken.next(gfn));
+        Wanted::of(gfn, mask)
     }
 
     #[inline(always)]

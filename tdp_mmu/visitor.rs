@@ -47,11 +47,35 @@ impl<R> From<TransitionError<R>> for Step {
     }
 }
 
+/// Frames that a visitor picks.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The first.
+    pub first: Gfn,
+    /// Which of the 64 from there on, by a bit for each. The first is among them.
+    pub mask: u64,
+}
+
+impl Wanted {
+    /// Those of the 64 from `gfn` on whose bits are set in `mask`. If none is, the first lies behind all of them.
+    #[inline(always)]
+    pub fn of(gfn: Gfn, mask: u64) -> Self {
+        let skipped = mask.trailing_zeros();
+        Self {
+            first: gfn.add(skipped.into()),
+            mask: mask.checked_shr(skipped).unwrap_or(0),
+        }
+    }
+}
+
 /// What a walk is for.
 pub trait Visitor<M: Mode> {
     /// Whether the visitor cuts off tables that CPUs may go on using until they flush. The walk
     /// then carries out what is owed before it ends its RCU section.
     const REMOVES_TABLES: bool = false;
+
+    /// Whether the visitor picks frames: the walk passes over those in between without a look at their entries.
+    const PICKS: bool = false;
 
     /// The lowest level that the walk goes down to.
     #[inline(always)]
@@ -59,12 +83,11 @@ pub trait Visitor<M: Mode> {
         Level::PG_4K
     }
 
-    /// The first frame from `gfn` on that the visitor wants, if it picks frames: the walk passes
-    /// over those in between without a look at their entries. One that lies behind the walk's range
-    /// says that there are no more. `None` if the visitor does not pick: always or never.
+    /// The next frames from `gfn` on that a visitor which picks wants. If they lie behind the walk's range, there
+    /// are no more.
     #[inline(always)]
-    fn next_wanted(&self, _gfn: Gfn) -> Option<Gfn> {
-        None
+    fn next_wanted(&self, gfn: Gfn) -> Wanted {
+        Wanted::of(gfn, u64::MAX)
     }
 
     /// Whether a present entry of `level` that holds `spte` is to be visited.

@@ -7,11 +7,11 @@
 //! not want costs one test more. Entries are visited before what lies below them. A visitor that
 //! picks frames says which is the next, and the walk goes there.
 //!
-//! Before a visit and on the way into a table the walk looks whether it should give way. If so it
-//! returns to the top, which ends every borrow of an entry or table, and [`MmuLock::give_way`]
-//! flushes, leaves RCU, lets go of the lock and comes back. The walk then starts from the root
-//! again, at the frame it stopped at. It does not give way twice at the same frame: each pass gets
-//! at least one entry further.
+//! Before a visit and on the way into a table the walk looks whether it should give way, but only once
+//! for a few small pages that a visitor picks (`TOGETHER`). If so it returns to the top, which ends every
+//! borrow of an entry or table, and [`MmuLock::give_way`] flushes, leaves RCU, lets go of the lock and
+//! comes back. The walk then starts from the root again, at the frame it stopped at. It does not give way
+//! twice at the same frame: each pass gets at least one entry further.
 //!
 //! C counterpart: `arch/x86/kvm/mmu/tdp_iter.c` and `tdp_mmu_iter_cond_resched()`.
 
@@ -19,12 +19,14 @@ use super::visitor::{
     GiveWay,
     Step,
     VisitContext,
-    Visitor, //
+    Visitor,
+    Wanted, //
 };
 use crate::{
     kvm::{
         spte::SpteCell,
         table::{Proof, Table},
+        types::ENTRIES,
         Context,
         Entry,
         Gfn,
@@ -41,6 +43,9 @@ use crate::{
     sync::{rcu, Rcu}, //
 };
 
+/// How many small pages that are picked are visited without a look whether somebody waits.
+const TOGETHER: u64 = 16;
+
 /// Why a pass ended before its range did.
 enum Halt {
     GiveWay(Gfn),
@@ -56,13 +61,15 @@ struct Pass<'p, 'vm, 'r, M: Mode, V> {
     give_way: GiveWay,
     visitor: &'p mut V,
     flush: &'p mut PendingFlush<'vm>,
+    /// What the visitor wants next, if it picks frames, from some frame on that was passed.
+    wanted: Wanted,
 }
 
 impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Visits what lies in the range of a table.
     fn walk_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
         let level = table.level();
-        if self.picks_from(table) {
+        if V::PICKS {
             return self.pick_from_table(table, level);
         }
         let (cells, mut next) = self.entries_in_range(table);
@@ -115,8 +122,8 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Visits what lies in the range of a table of 4K leaves.
     #[inline(always)]
     fn walk_4k_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
-        if self.picks_from(table) {
-            return self.pick_from_table(table, Level::PG_4K);
+        if V::PICKS {
+            return self.pick_from_4k_table(table);
         }
         let (cells, mut next) = self.entries_in_range(table);
         for cell in cells {
@@ -130,26 +137,59 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         Ok(())
     }
 
-    /// Whether the visitor picks frames.
+    /// What the visitor wants next from `gfn` on. At the end of a table, that is asked again for those above.
     #[inline(always)]
-    fn picks_from(&self, table: Table<'r>) -> bool {
-        let first = self.range.start.max(table.gfn());
-        self.visitor.next_wanted(first).is_some()
+    fn wanted_from(&mut self, gfn: Gfn) -> Wanted {
+        if self.wanted.first < gfn {
+            self.wanted = self.visitor.next_wanted(gfn);
+        }
+        self.wanted
     }
 
     /// Visits the entries that span wanted frames, in the range of a table of `level`.
     #[inline(always)]
     fn pick_from_table(&mut self, table: Table<'r>, level: Level) -> Result<(), Halt> {
         let mut next = self.range.start.max(table.gfn());
-        while let Some(wanted) = self.visitor.next_wanted(next) {
-            let Some(cell) = table.cell_for(wanted).filter(|_| wanted < self.range.end) else {
-                break;
+        loop {
+            let Wanted { first, .. } = self.wanted_from(next);
+            let Some(cell) = table.cell_for(first).filter(|_| first < self.range.end) else {
+                return Ok(());
             };
-            let gfn = wanted.round_down(level);
+            let gfn = first.round_down(level);
             next = gfn.add(level.pages());
             self.walk_entry(table, level, cell, gfn)?;
         }
-        Ok(())
+    }
+
+    /// Visits the leaves of wanted frames, in the range of a table of 4K leaves.
+    ///
+    /// It looks once for a few of them whether to give way.
+    #[inline(always)]
+    fn pick_from_4k_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
+        let base = table.gfn();
+        let end = base.add(ENTRIES as u64).min(self.range.end);
+        let mut next = self.range.start.max(base);
+        loop {
+            let Wanted { first, mut mask } = self.wanted_from(next);
+            if first >= end {
+                return Ok(());
+            }
+            if self.should_give_way(first) {
+                return Err(Halt::GiveWay(first));
+            }
+            let together = end.offset_from(first).min(TOGETHER);
+            mask &= (1 << together) - 1;
+            next = first.add(u64::from(u64::BITS - mask.leading_zeros()));
+            let index = first.offset_from(base) as usize;
+            while mask != 0 {
+                let entry = Entry::at(self.cx, table, index + mask.trailing_zeros() as usize);
+                mask &= mask - 1;
+                let spte = entry.spte();
+                if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
+                    self.visit_entry(table, entry)?;
+                }
+            }
+        }
     }
 
     /// The entries of a table that lie in the range, and the first frame of the first of them.
@@ -179,25 +219,56 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Visits the entry for `gfn` until it wants no more.
     #[inline(always)]
     fn visit(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
+        if self.should_give_way(gfn) {
+            return Err(Halt::GiveWay(gfn));
+        }
+        match present(Entry::read(self.cx, table, gfn)) {
+            Some(entry) => self.visit_entry(table, entry),
+            None => Ok(()),
+        }
+    }
+
+    /// Visits a present entry of `table` until it wants no more.
+    #[inline(always)]
+    fn visit_entry(&mut self, table: Table<'r>, entry: Entry<'r, M>) -> Result<(), Halt> {
+        let gfn = entry.gfn();
+        if self.visit_once(entry)? {
+            return self.visit_again(table, gfn);
+        }
+        Ok(())
+    }
+
+    /// Visits an entry that has changed since, until it wants no more. That is rare, and kept out of the way.
+    #[cold]
+    #[inline(never)]
+    fn visit_again(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
         loop {
             if self.should_give_way(gfn) {
                 return Err(Halt::GiveWay(gfn));
             }
-            let entry = Entry::read(self.cx, table, gfn);
-            let Some(entry) = entry.filter(|entry| entry.spte().is_present()) else {
+            let Some(entry) = present(Entry::read(self.cx, table, gfn)) else {
                 return Ok(());
             };
-            let mut context = VisitContext {
-                may_give_way: self.may_give_way(gfn),
-                vm: self.cx.vm(),
-                flush: self.flush,
-            };
-            match self.visitor.visit(entry, &mut context) {
-                Step::Next => return Ok(()),
-                Step::Again => {}
-                Step::Stop => return Err(Halt::Stop),
-                Step::Sleep => return Err(Halt::Sleep(gfn.max(self.range.start))),
+            if !self.visit_once(entry)? {
+                return Ok(());
             }
+        }
+    }
+
+    /// Returns whether the entry is to be visited again.
+    #[inline(always)]
+    fn visit_once(&mut self, entry: Entry<'r, M>) -> Result<bool, Halt> {
+        let gfn = entry.gfn();
+        let mut context = VisitContext {
+            may_give_way: self.may_give_way(gfn),
+            vm: self.cx.vm(),
+            flush: self.flush,
+        };
+        match self.visitor.visit(entry, &mut context) {
+            Step::Next => Ok(false),
+            Step::Again => Ok(true),
+            Step::Stop => Err(Halt::Stop),
+            Step::Sleep => Err(Halt::Sleep(gfn.max(self.range.start))),
         }
     }
 
@@ -227,6 +298,12 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     }
 }
 
+/// The entry, if it holds anything.
+#[inline(always)]
+fn present<M: Mode>(entry: Option<Entry<'_, M>>) -> Option<Entry<'_, M>> {
+    entry.filter(|entry| entry.spte().is_present())
+}
+
 /// Walks what `root` maps of `range`.
 ///
 /// On return `flush` holds what is still owed.
@@ -248,6 +325,7 @@ pub fn walk<M: Locked, V: Visitor<M>>(
             range,
             min_level: visitor.min_level(),
             give_way,
+            wanted: visitor.next_wanted(range.start),
             visitor: &mut *visitor,
             flush: &mut *flush,
         };
@@ -311,6 +389,7 @@ fn once<M: Mode, V: Visitor<M>>(
         range,
         min_level: visitor.min_level(),
         give_way: GiveWay::Never,
+        wanted: visitor.next_wanted(range.start),
         visitor,
         flush,
     };

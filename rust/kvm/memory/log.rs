@@ -36,7 +36,7 @@ use crate::kvm::{
 const WORD: u64 = u64::BITS as u64;
 /// Words that are looked at together.
 const TOGETHER: usize = 8;
-/// Words of a part: what is looked through under the lock, if all but its first and its last are empty.
+/// Words of a part: what is looked through under the lock, if all but its first are empty.
 const PART: usize = 512;
 
 /// What userspace wants of a slot's log.
@@ -130,19 +130,20 @@ impl<'a> Part<'a> {
         GfnRange::new(self.base, end.min(self.slot.range().end))
     }
 
-    /// The first page from `gfn` on, or one behind all of them. `gfn` must not lie before all of them.
+    /// The next pages from `gfn` on: those of one word, by a bit for each, and the page of bit 0. None are set if none
+    /// are left; that page is behind all of them then. `gfn` must not lie before all of them.
     #[inline]
-    pub fn next(&self, gfn: Gfn) -> Gfn {
+    pub fn next(&self, gfn: Gfn) -> (Gfn, u64) {
         let passed = gfn.offset_from(self.base);
         let (index, bit) = ((passed / WORD) as usize, passed % WORD);
         let rest = self.words.get(index).map_or(0, |word| word >> bit);
         if rest != 0 {
-            return gfn.add(rest.trailing_zeros().into());
+            return (gfn, rest);
         }
         let behind = self.words.get(index + 1..).unwrap_or(&[]);
         let next = index + 1 + empty_at_begin(behind);
-        let skipped = self.words.get(next).map_or(0, |word| word.trailing_zeros());
-        self.at(next).add(skipped.into())
+        let word = self.words.get(next).copied().unwrap_or(0);
+        (self.at(next), word)
     }
 
     /// The pages by words of 64, empty ones left out: the page of bit 0, and the bits.
@@ -153,18 +154,17 @@ impl<'a> Part<'a> {
             .map(|(index, word)| (self.at(index), *word))
     }
 
-    /// Takes the first words off that have pages, and at most a part. `None` if no page is left.
+    /// Takes the first words off, from one on that has a page, and at most a part. `None` if no page is left.
     fn take_part(&mut self) -> Option<Self> {
         let empty = empty_at_begin(self.words);
         let base = self.at(empty);
         let words = self.words.get(empty..)?;
-        let (part, left) = words.split_at(words.len().min(PART));
-        let last = part.iter().rposition(|word| *word != 0)?;
-        self.base = base.add(part.len() as u64 * WORD);
+        let (words, left) = words.split_at(words.len().min(PART));
+        self.base = base.add(words.len() as u64 * WORD);
         self.words = left;
-        Some(Self {
+        (!words.is_empty()).then_some(Self {
             base,
-            words: part.get(..=last)?,
+            words,
             ..*self
         })
     }

@@ -35,7 +35,7 @@ use super::{
 use crate::kvm::{
     lock::{Locked, MayWrite, Mode},
     spte::{masks, Spte, SpteCell, WRITABLE},
-    types::{Gfn, Level}, //
+    types::{Gfn, Level, ENTRIES}, //
 };
 use core::ptr;
 
@@ -135,6 +135,21 @@ impl<'r, M: Mode> Entry<'r, M> {
             gfn: gfn.round_down(level),
             level,
         })
+    }
+
+    /// Reads the entry at `index` of `table`, which is taken modulo the table's size.
+    #[inline(always)]
+    pub fn at(cx: Context<'r, M>, table: Table<'r>, index: usize) -> Self {
+        let (index, level) = (index % ENTRIES, table.level());
+        let cell = table.cell(index);
+        // INVARIANT: The table's entries are for one page of its level after the other.
+        Self {
+            cell,
+            cx,
+            old: cell.load(),
+            gfn: table.gfn().add(index as u64 * level.pages()),
+            level,
+        }
     }
 
     /// Reads the entry in the parent table that links, or linked, `page`. `None` for roots, and for

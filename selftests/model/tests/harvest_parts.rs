@@ -124,11 +124,13 @@ proptest! {
         let _ = WantedLog::new(&locked, slot, 0, &mut log, true).take().rearm(|part| {
             let GfnRange { start, end } = part.range();
             assert!(end.offset_from(start) <= PART && !part.range().is_empty());
-            let mut gfn = part.next(start);
-            while part.range().contains(gfn) {
+            let (mut base, mut mask) = part.next(start);
+            while mask != 0 {
+                let gfn = base.add(mask.trailing_zeros().into());
                 walked.push(gfn);
-                gfn = part.next(gfn.add(1));
+                (base, mask) = part.next(gfn.add(1));
             }
+            assert!(base >= end, "that is not behind all of them");
             let pages = |(base, word)| (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| Gfn::add(base, bit));
             by_word.extend(part.words().flat_map(pages));
             None

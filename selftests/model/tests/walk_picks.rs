@@ -10,7 +10,7 @@ use kvmrs_model::{
     machine::npt,
     tdp_mmu::{
         dirty::{self, LogBy},
-        visitor::{GiveWay, Step, VisitContext, Visitor},
+        visitor::{GiveWay, Step, VisitContext, Visitor, Wanted},
         walk::walk,
     },
     world::{
@@ -26,15 +26,25 @@ use std::{cell::Cell, collections::BTreeSet, sync::Arc};
 /// Notes the 4K leaves that it visits, of the frames that it wants.
 struct Sparse {
     frames: BTreeSet<Gfn>,
+    /// How many it wants at once, beside the first.
+    at_once: usize,
     /// Number of small pages that it was asked about.
     asked: Cell<usize>,
     seen: Vec<Gfn>,
 }
 
 impl Visitor<Shared> for Sparse {
-    fn next_wanted(&self, gfn: Gfn) -> Option<Gfn> {
-        let next = self.frames.range(gfn..).next();
-        Some(next.copied().unwrap_or(Gfn::new(u64::MAX)))
+    const PICKS: bool = true;
+
+    fn next_wanted(&self, gfn: Gfn) -> Wanted {
+        let mut next = self.frames.range(gfn..).copied();
+        let first = next.next().unwrap_or(Gfn::new(u64::MAX));
+        // Not all that there is room for: the next word may begin anywhere.
+        let bits = next.map(|gfn| gfn.offset_from(first)).take(self.at_once);
+        let mask = bits
+            .take_while(|bit| *bit < 64)
+            .fold(1, |mask, bit| mask | 1 << bit);
+        Wanted { first, mask }
     }
 
     fn wants(&self, _: Spte, level: Level) -> bool {
@@ -59,11 +69,12 @@ fn mapped(pages: impl IntoIterator<Item = u64>) -> (Arc<Vm>, Vcpu) {
     (vm, vcpu)
 }
 
-fn walked(vm: &Vm, vcpu: &Vcpu, range: GfnRange, frames: BTreeSet<Gfn>) -> Sparse {
+fn walked(vm: &Vm, vcpu: &Vcpu, range: GfnRange, frames: BTreeSet<Gfn>, at_once: usize) -> Sparse {
     let root = vcpu.root().expect("a root");
     let mut flush = PendingFlush::none(vm);
     let mut visitor = Sparse {
         frames,
+        at_once,
         asked: Cell::new(0),
         seen: Vec::new(),
     };
@@ -79,6 +90,44 @@ fn walked(vm: &Vm, vcpu: &Vcpu, range: GfnRange, frames: BTreeSet<Gfn>) -> Spars
     visitor
 }
 
+/// Has each entry visited twice.
+struct Twice(Vec<Gfn>);
+
+impl Visitor<Shared> for Twice {
+    const PICKS: bool = true;
+
+    fn wants(&self, _: Spte, level: Level) -> bool {
+        level == Level::PG_4K
+    }
+
+    fn visit(&mut self, entry: Entry<'_, Shared>, _: &mut VisitContext<'_, '_>) -> Step {
+        self.0.push(entry.gfn());
+        match self.0.len() % 2 {
+            0 => Step::Next,
+            _ => Step::Again,
+        }
+    }
+}
+
+#[test]
+fn what_has_changed_is_visited_again() {
+    let (vm, vcpu) = mapped([0, 1, 2]);
+    let root = vcpu.root().expect("a root");
+    let (mut visitor, mut flush) = (Twice(Vec::new()), PendingFlush::none(&vm));
+    let range = GfnRange::sized(frame(0), 3);
+    walk(
+        &mut *vm.mmu_read(),
+        &root,
+        range,
+        GiveWay::WhenAsked,
+        &mut flush,
+        &mut visitor,
+    );
+    assert_eq!(visitor.0, [0, 0, 1, 1, 2, 2].map(frame));
+    drop((root, flush));
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
 proptest! {
     #![proptest_config(common::config(64, "tests/regressions/walk_picks.txt"))]
 
@@ -86,10 +135,16 @@ proptest! {
     fn what_is_wanted_is_visited_and_nothing_else_is_looked_at(
         pages in prop::collection::vec(0..PAGES, 0..40),
         wanted in prop::collection::vec(0..PAGES, 0..40),
+        beside in prop::collection::vec(0..PAGES, 0..8),
+        at_once in 0..64_usize,
         start in 0..PAGES,
         length in 1..PAGES,
         pattern in prop_oneof![Just(NEVER), Just(ALWAYS), any::<u64>()],
     ) {
+        // Some in a row, in two tables or at the end of the range.
+        let row = |page: u64| page..(page + 80).min(PAGES);
+        let pages: Vec<_> = pages.into_iter().chain(beside.iter().copied().flat_map(row)).collect();
+        let wanted: Vec<_> = wanted.into_iter().chain(beside.into_iter().flat_map(row)).collect();
         let (vm, vcpu) = mapped(pages.clone());
         let range = GfnRange::sized(frame(start), length);
         let mapped: BTreeSet<_> = pages.into_iter().map(frame).collect();
@@ -98,12 +153,32 @@ proptest! {
         let expected: Vec<_> = both.filter(|gfn| range.contains(*gfn)).collect();
 
         vm.breaks.set(pattern);
-        let visitor = walked(&vm, &vcpu, range, wanted);
+        let visitor = walked(&vm, &vcpu, range, wanted, at_once);
         vm.breaks.set(NEVER);
         prop_assert_eq!(&visitor.seen, &expected);
         if pattern == NEVER {
             prop_assert_eq!(visitor.asked.get(), expected.len());
         }
+        kvm::destroy(&vm, vec![vcpu]);
+    }
+
+    /// Others come after 16 frames at the latest, and not after each of them.
+    #[test]
+    fn walks_give_way_once_for_the_frames_that_are_wanted_at_once(
+        start in 0..512_u64,
+        at_once in 0..64_u64,
+    ) {
+        let (vm, vcpu) = mapped(start..start + 512);
+        let range = GfnRange::sized(frame(start), 512);
+        let wanted = (start..start + 512).map(frame).collect();
+        vm.breaks.set(ALWAYS);
+        let before = vm.breaks.given();
+        let visitor = walked(&vm, &vcpu, range, wanted, at_once as usize);
+        vm.breaks.set(NEVER);
+        prop_assert_eq!(visitor.seen.len(), 512);
+        let (given, least) = (vm.breaks.given() - before, 511 / (at_once + 1).min(16));
+        // On the way into the two tables it may as well.
+        prop_assert!((least..least + 4).contains(&given), "{} times, {}", given, least);
         kvm::destroy(&vm, vec![vcpu]);
     }
 
