@@ -18,7 +18,7 @@ use std::ops::Range;
 pub type Scenario = fn(&mut Samples) -> Result<()>;
 
 /// By name, in the order of running.
-pub const SCENARIOS: [(&str, Scenario); 14] = [
+pub const SCENARIOS: [(&str, Scenario); 15] = [
     ("small", small),
     ("huge", huge),
     ("sparse", sparse),
@@ -30,6 +30,7 @@ pub const SCENARIOS: [(&str, Scenario); 14] = [
     ("discard", discard),
     ("far", far),
     ("harvest", harvest),
+    ("words", words),
     ("xen-runstate", xen::runstate),
     ("xen-events", xen::events),
     ("xen-calls", xen::calls),
@@ -71,9 +72,12 @@ fn small(samples: &mut Samples) -> Result<()> {
     time("write fault, fast path", Kind::Work, &mut || {
         vm.fault_in_all(pages, Path::Fast)
     })?;
+    let mut log = Vec::new();
     time("get log, protect", Kind::Work, &mut || {
-        are_dirty(&vm.get_log()?, pages)
+        log = vm.get_log()?;
+        Ok(())
     })?;
+    are_dirty(&log, pages)?;
     vm.log(false)?;
     time("zap, dense", Kind::Work, &mut || {
         memory.discard(0..memory.size())
@@ -241,14 +245,15 @@ fn harvest(samples: &mut Samples) -> Result<()> {
     let mut vm = Vm::new(samples.backend, &memory)?;
     vm.populate()?;
     samples.longest("log on", || vm.log(true))?;
-    let take = |vm: &Vm, dirty| are_dirty(&vm.get_log()?, dirty);
     for (part, one_in) in [("1 in 10", 10), ("1 in 1000", 1000), ("one page", pages)] {
         let dirty = vm.write_one_in(one_in)?;
         let op = format!("get log, {part}");
-        samples.time(&op, "4k", Kind::Work, pages, || take(&vm, dirty))?;
+        let log = samples.time(&op, "4k", Kind::Work, pages, || vm.get_log())?;
+        are_dirty(&log, dirty)?;
     }
     let dirty = vm.write_one_in(1)?;
-    samples.longest("get log", || take(&vm, dirty))?;
+    let log = samples.longest("get log", || vm.get_log())?;
+    are_dirty(&log, dirty)?;
     samples.longest("log off", || vm.log(false))?;
     vm.end();
     hold_of_clear(samples, &memory)
@@ -261,6 +266,25 @@ fn hold_of_clear(samples: &mut Samples, memory: &Memory) -> Result<()> {
     vm.log(true)?;
     let mut log = vm.get_log()?;
     samples.longest("clear log", || vm.clear_log(&mut log))
+}
+
+/// A log of which a word is cleared at a time, by who sends a few pages at a time.
+fn words(samples: &mut Samples) -> Result<()> {
+    let memory = Memory::new(SMALL * samples.scale, Backing::Small)?;
+    let mut vm = Vm::new(samples.backend, &memory)?;
+    vm.start_logs_set()?;
+    vm.populate()?;
+    vm.log(true)?;
+    vm.clear_log(&mut vm.get_log()?)?;
+    for in_word in [1, 8, 64] {
+        let dirty = vm.write_one_in(64 / in_word)?;
+        let mut log = vm.get_log()?;
+        are_dirty(&log, dirty)?;
+        let op = format!("clear word, {in_word} dirty");
+        samples.time(&op, "4k", Kind::Work, dirty, || vm.clear_words(&mut log))?;
+    }
+    vm.end();
+    Ok(())
 }
 
 /// Invalidations of a page each: outside of all slots, and in the slot.

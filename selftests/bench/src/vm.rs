@@ -112,6 +112,14 @@ impl Vm {
         self.vm.clear_log(&self.slot, 0, pages, log)
     }
 
+    /// The same with a call for each word.
+    pub fn clear_words(&self, log: &mut [u64]) -> Result<()> {
+        for (first, word) in (0..).step_by(64).zip(log.chunks_mut(1)) {
+            self.vm.clear_log(&self.slot, first, 64, word)?;
+        }
+        Ok(())
+    }
+
     /// Has the kernel write the guest's time to the first page of the slot.
     pub fn keep_clock(&self) -> Result<()> {
         self.vcpu.set_clock(self.slot.gpa)
