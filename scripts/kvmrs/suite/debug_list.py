@@ -85,6 +85,7 @@ def _own(entries: Dict[str, Dict[str, Any]]) -> List[RustTest]:
             entry.get("args", "").split(),
             fails=found[name].fails,
             c_alone=found[name].c_alone,
+            says=found[name].says,
             mixed=found[name].mixed,
         )
         for name, entry in entries.items()

@@ -55,7 +55,6 @@ SAYS = {
     "08-cache-waits": "a refresh that waits cannot be killed",
     "09-runstate-twice": "KVM has counted time twice",
     "10-poll-holds-slots": "a guest that waits holds up changes of slots",
-    "11-two-widths": "an event is of two widths at once",
 }
 """Report of docs/upstream -> a part of what its test says on C. With other words, it fails of something else."""
 
