@@ -60,6 +60,8 @@ fn who_has_to_ask_takes_the_lock() {
         kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
         kvm::write_track(&vm, frame(0));
         assert_eq!(fast(&vcpu, WRITE), None, "{name}: tracked");
+        kvm::age(&vm, GfnRange::one(frame(0)));
+        assert_eq!(fast(&vcpu, WRITE), None, "{name}: tracked, and old");
         let outcome = kvm::fault(&vcpu, frame(0), Access::Write);
         assert_eq!(outcome, Outcome::WriteProtected, "{name}");
         kvm::destroy(&vm, vec![vcpu]);

@@ -75,6 +75,7 @@ fn a_page_that_goes_once_it_was_looked_up_is_not_mapped() {
             assert_eq!(counted(&vm, Counted::Invalidated), 1, "{name}");
             assert_eq!(vm.stats.page_references.get(), 0, "{name}");
             kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
+            assert_eq!(counted(&vm, Counted::Raced), 0, "{name}");
             destroy(vm, vcpu);
         }
     }

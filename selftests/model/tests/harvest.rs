@@ -6,7 +6,7 @@ mod common;
 
 use common::{frame, memory, vcpu, vm_with, Options, PAGES};
 use kvmrs_model::{
-    kvm::{Gfn, GfnRange, Level, Vcpu, Vm},
+    kvm::{Gfn, GfnRange, Level, Spte, Vcpu, Vm},
     machine::{formats, npt, Machine, Masks},
     world::{breaks, cpu::Access, kvm, view::Tree},
 };
@@ -92,8 +92,11 @@ fn what_is_not_named_stays_in_the_log() {
         write(guest, &WRITTEN);
         // Pages 0 and 2, and all from 64 on to 127.
         let mut words = [0b101, u64::MAX];
+        let others = || [1, 63, 700, 1300].map(|index| leaf_at(vm, guest, index));
+        let before = others();
         kvm::take_log(vm, slot, 0, &mut words);
         assert_eq!(words, [1, 1], "{name}");
+        assert_eq!(others(), before, "{name}: the next writes cost nothing");
         write(guest, &[1, 64]);
         assert_eq!(kvm::harvest(vm, slot), frames(&WRITTEN[1..]), "{name}");
     });
@@ -128,9 +131,13 @@ fn writes_during_a_harvest_are_in_the_next() {
 }
 
 /// What maps `index` in the guest's tree.
-fn level_at(vm: &Vm, guest: &Vcpu, index: u64) -> Level {
+fn leaf_at(vm: &Vm, guest: &Vcpu, index: u64) -> (Gfn, Level, Spte) {
     let tree = Tree::of(vm, &guest.root().expect("a root"));
-    tree.leaf(frame(index)).expect("it is mapped").1
+    tree.leaf(frame(index)).expect("it is mapped")
+}
+
+fn level_at(vm: &Vm, guest: &Vcpu, index: u64) -> Level {
+    leaf_at(vm, guest, index).1
 }
 
 /// A log that begins with every page dirty: huge pages stay until userspace makes a part of them clean.

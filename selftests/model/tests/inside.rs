@@ -101,6 +101,21 @@ fn a_frozen_entry() {
     });
 }
 
+/// More than the check remembers of a step.
+#[test]
+fn each_of_many_defects() {
+    let (vm, vcpu) = small();
+    let root = vcpu.root().expect("a root");
+    for index in 1..=20 {
+        plant::entry(&vm, &root, frame(HUGE + index), Level::PG_4K, |_| FROZEN);
+    }
+    let found = check(&vm);
+    let frozen = found.iter().filter(|line| line.starts_with("frozen: "));
+    assert_eq!((found.len(), frozen.count()), (20, 20), "{found:#?}");
+    // What is broken cannot be taken apart.
+    std::mem::forget(vcpu);
+}
+
 #[test]
 fn reserved_bits() {
     let bits: [fn(u64) -> u64; 2] = [

@@ -8,6 +8,7 @@ use common::{frame, memory, smm_vcpu, vcpu, vm_with, Options, FIRST, PAGES};
 use kvmrs_model::{
     kvm::{memory::Setup, types::Pfn, AddressSpace, GfnRange, Level, MemSlot, Outcome, Vcpu, Vm},
     machine::{formats, npt, Machine},
+    tdp_mmu::notifier::clear_young,
     world::{
         breaks::{ALWAYS, NEVER},
         cpu::Access,
@@ -44,6 +45,17 @@ fn reads(vcpu: &Vcpu, page: u64) {
         let held = vcpu.vm().primary.holds(frame(page), Pfn::new(pfn));
         assert!(held, "stale translation: {pfn:#x}");
     });
+}
+
+#[test]
+fn a_page_that_two_address_spaces_have_used_is_young() {
+    let vm = vm_with(npt(), memory(), Level::PG_4K, Options::default());
+    let vcpus = [vcpu(&vm), smm_vcpu(&vm)];
+    vcpus.iter().for_each(|vcpu| reads(vcpu, 0));
+    let host = MemSlot::host_range_of(range(0, 1));
+    assert!(clear_young(&vm, host));
+    assert!(!clear_young(&vm, host), "it is old in both");
+    kvm::destroy(&vm, vcpus.into());
 }
 
 #[test]

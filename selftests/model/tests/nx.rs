@@ -73,6 +73,16 @@ fn is_mapped(vcpu: &Vcpu, index: u64) -> bool {
     tree(vcpu).leaf(frame(index)).is_some()
 }
 
+/// The guest reads beside its code. It would lose the code by a huge page, and the huge page by the code.
+#[test]
+fn what_code_has_split_stays_small() {
+    let (vm, vcpus) = executing();
+    kvm::guest_access(&vcpus[0], frame(300), Access::Read, |_| ());
+    assert!(is_mapped(&vcpus[0], 256), "the code is gone");
+    assert_eq!(vm.stats.pages[1].get(), 0);
+    kvm::destroy(&vm, vcpus.into());
+}
+
 #[test]
 fn no_more_is_recovered_than_asked_for() {
     let (vm, vcpus) = executing();

@@ -7,13 +7,13 @@ mod common;
 use common::{frame, memory, vm_with, Options};
 use kvmrs_model::{
     kvm::{
-        gpc::{Address, Gpc, PackedWord},
+        gpc::{Address, Gpc, PackedWord, PAGE_SIZE},
         types::Pfn,
         Level, SlotsHeld, Vm,
     },
     machine::npt,
     pfncache::{
-        pvclock::{write, Clock, WORDS},
+        pvclock::{read, write, Clock, WORDS},
         refresh::deactivate,
     },
     world::gpc::{activate, move_page},
@@ -25,9 +25,14 @@ const AT: usize = 16;
 const STOPPED: u32 = 2 << 8;
 
 fn clocked() -> (Arc<Vm>, Arc<Gpc>) {
+    clocked_by(8)
+}
+
+/// What is cached begins there in the page.
+fn clocked_by(offset: usize) -> (Arc<Vm>, Arc<Gpc>) {
     let vm = vm_with(npt(), memory(), Level::PG_4K, Options::default());
     let cache = Gpc::new(&vm);
-    let address = Address::Guest(frame(0).addr() + 8);
+    let address = Address::Guest(frame(0).addr() + offset as u64);
     activate(&cache, address, AT - 8 + 4 * WORDS).expect("there is a page");
     (vm, cache)
 }
@@ -37,7 +42,11 @@ fn pfn(vm: &Vm) -> Pfn {
 }
 
 fn update(vm: &Vm, cache: &Gpc) -> Option<Clock> {
-    let mut clock = [9, 1, 2, 3, 4, 5, 6, 7].map(PackedWord);
+    update_flags(vm, cache, 7)
+}
+
+fn update_flags(vm: &Vm, cache: &Gpc, flags: u32) -> Option<Clock> {
+    let mut clock = [9, 1, 2, 3, 4, 5, 6, flags].map(PackedWord);
     write(cache, &mut SlotsHeld::new(vm), AT - 8, &mut clock).then_some(clock)
 }
 
@@ -87,6 +96,8 @@ fn the_guest_alone_forgets_that_it_was_stopped() {
         update(&vm, &cache).expect("it is valid")[7],
         PackedWord(STOPPED | 7)
     );
+    let again = update_flags(&vm, &cache, STOPPED | 7).expect("it is valid");
+    assert_eq!(again[7], PackedWord(STOPPED | 7), "it was stopped twice");
     vm.caches.memory.set_word(pfn(&vm), AT + 28, 7);
     assert_eq!(update(&vm, &cache).expect("it is valid")[7], PackedWord(7));
     deactivate(&cache);
@@ -100,6 +111,18 @@ fn the_clock_is_written_to_where_the_page_is_now() {
     assert_eq!(seen(&vm), clock);
     deactivate(&cache);
     assert_eq!(update(&vm, &cache), None, "it is not in use");
+}
+
+#[test]
+fn a_clock_may_be_the_last_of_its_page() {
+    let (vm, cache) = clocked_by(PAGE_SIZE - (AT - 8) - 4 * WORDS);
+    for _ in 0..2 {
+        let clock = update(&vm, &cache).expect("it fits");
+        let found = read(&cache, &mut SlotsHeld::new(&vm), AT - 8);
+        assert_eq!(found, Some(clock));
+        move_page(&vm, frame(0));
+    }
+    deactivate(&cache);
 }
 
 #[test]

@@ -126,6 +126,7 @@ fn a_timer_is_set_and_stopped() {
     let soon = (100_000_100, Some(100_005_000));
     assert_eq!((sets(u64::MAX), world.due()), (Some(Ok(0)), soon));
     assert_eq!((sets(0), world.due()), (Some(Ok(0)), (0, None)));
+    assert!(!world.bit(frame(0), 0x800, 70), "it was stopped");
     assert_eq!(sets(50), Some(Ok(0)));
     assert!(world.bit(frame(0), 0x800, 70), "it was due already");
 }

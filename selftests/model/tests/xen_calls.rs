@@ -129,6 +129,8 @@ fn a_deadline_is_never_that_of_a_stopped_timer() {
     let (beyond, soon) = (u64::MAX - 9, 100_000_000);
     let deadline = Deadline::new(0, beyond, Setter::Other);
     assert_eq!((deadline.guest, deadline.left), (1, Some(10)));
+    let past = Deadline::new(0, 100, Setter::SetTimerOp);
+    assert_eq!((past.guest, past.left), (1, None), "it has not overflowed");
     let wrapped = Deadline::new(u64::MAX, 0u64.wrapping_sub(soon), Setter::SetTimerOp);
     assert_eq!((wrapped.guest, wrapped.left), (1, Some(soon)));
 }
