@@ -13,7 +13,7 @@ import posixpath
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
 
 from ..base import lock, paths, proc, ui
 from ..base.errors import KvmrsError
@@ -68,6 +68,10 @@ class Survivor(NamedTuple):
     column: int
     mutation: str
 
+    def kind(self) -> "Survivor":
+        """All that are like it in the file."""
+        return Survivor(self.file, "", 0, self.mutation.split(" in ")[0])
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--shard", type=_part, metavar="K/N", help="part K of N, from 0 on")
@@ -87,13 +91,26 @@ def main(options: Namespace) -> int:
     if code not in (0, SOME_MISSED, SOME_TIMED_OUT):
         raise KvmrsError(f"cargo-mutants failed (exit {code})", "it says why above")
     print("mutants: " + ", ".join(f"{len(_listed(name))} {what}" for what, name in OUTCOMES.items()))
-    explained = set(_explained(DOCUMENT.read_text()))
-    fresh = [(number, found) for number, found in _survivors() if found not in explained]
-    if fresh:
-        print(f"not explained in {DOCUMENT.name}:")
-    for number, found in fresh:
-        print(_row(number, found))
-    return 1 if fresh else 0
+    return _verdict(set(_explained(DOCUMENT.read_text())))
+
+
+def _verdict(explained: Set[Survivor]) -> int:
+    """Prints survivors without a row, and rows without their line."""
+    survivors = [(number, found, {found, found.kind()}) for number, found in _survivors()]
+    fresh = [_row(number, found) for number, found, rows in survivors if not rows & explained]
+    stale = [f"{row.file}: {row.line}" for row in sorted(explained) if not _is_there(row)]
+    for what, lines in (("not explained in", fresh), ("without code, in rows of", stale)):
+        if lines:
+            print(f"{what} {DOCUMENT.name}:", *lines, sep="\n")
+    return 1 if fresh or stale else 0
+
+
+def _is_there(row: Survivor) -> bool:
+    """Whether the file still has the row's line."""
+    file = paths.REPO / row.file
+    if not file.exists():
+        return False
+    return not row.line or row.line in map(str.strip, file.read_text().splitlines())
 
 
 def _part(word: str) -> str:
@@ -213,13 +230,13 @@ def _original(name: str) -> str:
     return name if name.startswith(CORE) else TRUSTED + name
 
 
-_ROW = re.compile(r"^\| (\S+\.rs):\d+:(\d+) \| `([^`]*)` \| `([^`]*)` \|", re.MULTILINE)
+_ROW = re.compile(r"^\| (\S+\.rs)(?::\d+:(\d+))? \| (?:`([^`]*)` )?\| `([^`]*)` \|", re.MULTILINE)
 
 
 def _explained(document: str) -> Iterator[Survivor]:
-    """The survivors that the document lists."""
+    """The survivors that the document lists, and the kinds."""
     for file, column, line, mutation in _ROW.findall(document.replace("\\|", "\0")):
-        yield Survivor(file, line.replace("\0", "|"), int(column), mutation.replace("\0", "|"))
+        yield Survivor(file, line.replace("\0", "|"), int(column or 0), mutation.replace("\0", "|"))
 
 
 def _row(number: int, found: Survivor) -> str:
