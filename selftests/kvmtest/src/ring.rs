@@ -86,6 +86,13 @@ impl Ring {
         Ok(Some((slot, page)))
     }
 
+    /// Whether KVM has reset the entry that was collected so many entries ago: 1 is the last one.
+    pub fn is_reset(&self, ago: u64) -> Result<bool> {
+        let entry = (self.next - ago) % self.entries * ENTRY;
+        let flags = entry as usize + offset_of!(kvm_dirty_gfn, flags);
+        Ok(self.slice().load::<u32>(flags, Acquire)? != RESET)
+    }
+
     fn slice(&self) -> VolatileSlice<'_> {
         let length = (self.entries * ENTRY) as usize;
         // SAFETY: the mapping lives as long as `self`, and the kernel, which writes to it as well, is what

@@ -3,17 +3,18 @@
 //! Dirty rings: a page that was taken out is there again after the guest's next write to it, whatever came between.
 
 use super::test;
-use crate::clock::wait_for;
 use crate::harness::Test;
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvmtest::cpu;
+use kvmtest::interrupt::Thread;
 use kvmtest::memory::{Backing, Memory, PAGE_4K};
 use kvmtest::ring::{self, Ring};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{Slot, Vm};
-use std::io::Error;
-use std::mem;
-use std::ptr;
+use std::hint;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
 
 pub const TESTS: &[Test] = &[
     test("dirty_ring_interrupted", interrupted),
@@ -24,9 +25,9 @@ pub const TESTS: &[Test] = &[
 const PAGES: u64 = 10_007;
 const ENTRIES: u64 = 1 << 14;
 /// Resets that a signal has to end in the middle. Each loses a page on a kernel that does so.
-const INTERRUPTED: u32 = 10;
-/// Microseconds until the first signal comes: time to begin a reset, but not to end it.
-const FIRST: i64 = 20;
+const INTERRUPTED: u32 = 3;
+/// A busy machine may bring a signal when the reset is over.
+const ROUNDS: u32 = 100;
 
 /// A VM whose vCPU has a ring.
 struct Ringed {
@@ -54,6 +55,38 @@ impl Ringed {
         })
     }
 
+    /// Resets all. As soon as each reset has begun, somebody `elsewhere` sends `this` a signal. Says how many ended in
+    /// the middle.
+    fn reset_under_signals(&self, this: Thread, elsewhere: usize) -> Result<u32> {
+        let (mut left, mut ended_early) = (PAGES, 0);
+        while left > 0 {
+            let (watched, over) = (AtomicBool::new(false), AtomicBool::new(false));
+            let signal = || {
+                let stays = cpu::stay_on(elsewhere);
+                watched.store(true, SeqCst);
+                stays?;
+                while !self.ring.is_reset(left)? && !over.load(SeqCst) {
+                    hint::spin_loop();
+                }
+                this.interrupt()
+            };
+            let done = thread::scope(|scope| {
+                let signal = scope.spawn(signal);
+                // A thread takes longer to begin than a reset to end.
+                while !watched.load(SeqCst) {
+                    hint::spin_loop();
+                }
+                let done = ring::reset(&self.vm);
+                over.store(true, SeqCst);
+                signal.join().expect("no panic").and(done)
+            })?;
+            ensure!(done <= left, "{done} of {left} pages were reset");
+            left -= done;
+            ended_early += u32::from(done > 0 && left > 0);
+        }
+        Ok(ended_early)
+    }
+
     /// The guest writes to these pages, which are then in the ring, and no others.
     fn write(&mut self, pages: u64, round: u32) -> Result<()> {
         let range = self.slot.gpa..self.slot.gpa + pages * PAGE_4K;
@@ -72,80 +105,25 @@ impl Ringed {
     }
 }
 
-/// A signal ends the reset of a ring in the middle, and it is begun again. This is done until there were enough.
+/// Signals end the reset of a ring in the middle, and it is begun again. This is done until there were enough.
 fn interrupted(backend: &str) -> Result<()> {
     let mut guest = Ringed::new(backend)?;
-    let _handled = Handled::new()?;
+    let (this, cpus) = (Thread::this()?, cpu::allowed()?);
+    let [here, elsewhere, ..] = cpus[..] else {
+        bail!("a signal that comes in the middle needs two processors");
+    };
+    cpu::stay_on(here)?;
     let (mut ended_early, mut round) = (0, 0);
-    wait_for("signals end resets in the middle", || {
+    while ended_early < INTERRUPTED {
+        ensure!(round < ROUNDS, "{ended_early} resets have ended early");
         round += 1;
         let written = guest.write(PAGES, round);
         written.with_context(|| format!("after {ended_early} resets that a signal has ended"))?;
-        ended_early += reset_under_signals(&guest.vm)?;
-        Ok(ended_early >= INTERRUPTED)
-    })?;
+        ended_early += guest.reset_under_signals(this, elsewhere)?;
+    }
     println!("# {ended_early} of them, in {round} rounds");
     guest.write(PAGES, round + 1)
 }
-
-/// Resets all, and says how often that ended in the middle. The next signal comes later if one was too early.
-fn reset_under_signals(vm: &Vm) -> Result<u32> {
-    let (mut left, mut ended_early, mut time) = (PAGES, 0, FIRST);
-    while left > 0 {
-        signal_after(time)?;
-        let done = ring::reset(vm)?;
-        ensure!(done <= left, "{done} of {left} pages were reset");
-        left -= done;
-        ended_early += u32::from(done > 0 && left > 0);
-        if done == 0 {
-            time *= 2;
-        }
-    }
-    signal_after(0).map(|()| ended_early)
-}
-
-/// Sends this process a signal after so many microseconds, and none for 0.
-fn signal_after(micros: i64) -> Result<()> {
-    let at = |micros| libc::timeval {
-        tv_sec: micros / 1_000_000,
-        tv_usec: micros % 1_000_000,
-    };
-    let once = libc::itimerval {
-        it_interval: at(0),
-        it_value: at(micros),
-    };
-    // SAFETY: the kernel reads the time. There is a handler for the signal.
-    let failed = unsafe { libc::setitimer(libc::ITIMER_REAL, &once, ptr::null_mut()) };
-    ensure!(failed == 0, "setitimer: {}", Error::last_os_error());
-    Ok(())
-}
-
-/// As long as it lives, a signal does nothing but to end what its thread waits for.
-struct Handled(libc::sigaction);
-
-impl Handled {
-    fn new() -> Result<Self> {
-        let handler: extern "C" fn(i32) = on_signal;
-        // SAFETY: all bytes 0 are no flags, no handler and no signals blocked.
-        let mut action: libc::sigaction = unsafe { mem::zeroed() };
-        action.sa_sigaction = handler as usize;
-        let mut old = action;
-        // SAFETY: the handler has the type that goes without flags, and does nothing.
-        let failed = unsafe { libc::sigaction(libc::SIGALRM, &action, &mut old) };
-        ensure!(failed == 0, "sigaction: {}", Error::last_os_error());
-        Ok(Self(old))
-    }
-}
-
-impl Drop for Handled {
-    fn drop(&mut self) {
-        signal_after(0).expect("a timer can be stopped");
-        // SAFETY: this is what was there before.
-        unsafe { libc::sigaction(libc::SIGALRM, &self.0, ptr::null_mut()) };
-    }
-}
-
-extern "C" fn on_signal(_: i32) {}
 
 /// A page of a slot that is no more was not taken out when a smaller slot with its number came. It is near a page of the
 /// new slot, which must not suffer from it.
