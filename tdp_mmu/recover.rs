@@ -90,16 +90,18 @@ impl Recover<'_> {
     /// Whether slot and host permit a huge page there. A page that starts before the slot is not
     /// looked up at all: the slot has no information on it. Nor is private memory, which is not the
     /// host's to map: its tables are left from before it was made private, and map nothing.
+    ///
+    /// Invalidations are asked about last, for most tables fail before: the answer is the same during a hold of the lock.
     #[inline(always)]
     fn could_be_huge(&self, link: &Link<'_, Shared>) -> bool {
         let (cx, gfn) = (link.cx(), link.gfn());
         self.slot.range().contains(gfn)
-            && !cx.is_invalidating(GfnRange::sized(gfn, link.level().pages()))
             && !cx.vm().is_private(gfn)
             && cx
                 .vm()
                 .max_mapping_level(self.slot, gfn)
                 .is_some_and(|max| max >= link.level())
+            && !cx.is_invalidating(GfnRange::sized(gfn, link.level().pages()))
     }
 }
 

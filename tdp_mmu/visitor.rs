@@ -23,6 +23,17 @@ pub enum GiveWay {
     Never,
 }
 
+impl GiveWay {
+    /// The frame behind which a walk from `start` on may give way.
+    #[inline(always)]
+    pub(super) fn behind(self, start: Gfn) -> Gfn {
+        match self {
+            Self::WhenAsked => start,
+            Self::Never => Gfn::new(u64::MAX),
+        }
+    }
+}
+
 /// How a walk goes on after a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

@@ -58,7 +58,8 @@ struct Pass<'p, 'vm, 'r, M: Mode, V> {
     cx: Context<'r, M>,
     range: GfnRange,
     min_level: Level,
-    give_way: GiveWay,
+    /// It gives way at frames behind this one: behind the first of the range, or nowhere.
+    gives_way_behind: Gfn,
     visitor: &'p mut V,
     flush: &'p mut PendingFlush<'vm>,
     /// What the visitor wants next, if it picks frames, from some frame on that was passed.
@@ -207,7 +208,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Whether the walk may give way at the entry for `gfn`: not where it has just begun.
     #[inline(always)]
     fn may_give_way(&self, gfn: Gfn) -> bool {
-        self.give_way == GiveWay::WhenAsked && gfn > self.range.start
+        gfn > self.gives_way_behind
     }
 
     /// Whether it may and should.
@@ -232,44 +233,43 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     #[inline(always)]
     fn visit_entry(&mut self, table: Table<'r>, entry: Entry<'r, M>) -> Result<(), Halt> {
         let gfn = entry.gfn();
-        if self.visit_once(entry)? {
-            return self.visit_again(table, gfn);
+        match self.visit_once(entry) {
+            Step::Next => Ok(()),
+            // Visitors that say no more than these two carry nothing along for another visit.
+            Step::Stop => Err(Halt::Stop),
+            step => self.visit_again(step, table, gfn),
         }
-        Ok(())
     }
 
-    /// Visits an entry that has changed since, until it wants no more. That is rare, and kept out of the way.
+    /// Goes on after a visit that was not the last one of its entry. That is rare, and kept out of the way.
     #[cold]
     #[inline(never)]
-    fn visit_again(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
+    fn visit_again(&mut self, mut step: Step, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
         loop {
+            match step {
+                Step::Next => return Ok(()),
+                Step::Again => {}
+                Step::Stop => return Err(Halt::Stop),
+                Step::Sleep => return Err(Halt::Sleep(gfn.max(self.range.start))),
+            }
             if self.should_give_way(gfn) {
                 return Err(Halt::GiveWay(gfn));
             }
             let Some(entry) = present(Entry::read(self.cx, table, gfn)) else {
                 return Ok(());
             };
-            if !self.visit_once(entry)? {
-                return Ok(());
-            }
+            step = self.visit_once(entry);
         }
     }
 
-    /// Returns whether the entry is to be visited again.
     #[inline(always)]
-    fn visit_once(&mut self, entry: Entry<'r, M>) -> Result<bool, Halt> {
-        let gfn = entry.gfn();
+    fn visit_once(&mut self, entry: Entry<'r, M>) -> Step {
         let mut context = VisitContext {
-            may_give_way: self.may_give_way(gfn),
+            may_give_way: self.may_give_way(entry.gfn()),
             vm: self.cx.vm(),
             flush: self.flush,
         };
-        match self.visitor.visit(entry, &mut context) {
-            Step::Next => Ok(false),
-            Step::Again => Ok(true),
-            Step::Stop => Err(Halt::Stop),
-            Step::Sleep => Err(Halt::Sleep(gfn.max(self.range.start))),
-        }
+        self.visitor.visit(entry, &mut context)
     }
 
     /// Walks the whole range below the root's `table`.
@@ -324,7 +324,7 @@ pub fn walk<M: Locked, V: Visitor<M>>(
             cx,
             range,
             min_level: visitor.min_level(),
-            give_way,
+            gives_way_behind: give_way.behind(range.start),
             wanted: visitor.next_wanted(range.start),
             visitor: &mut *visitor,
             flush: &mut *flush,
@@ -388,7 +388,7 @@ fn once<M: Mode, V: Visitor<M>>(
         cx,
         range,
         min_level: visitor.min_level(),
-        give_way: GiveWay::Never,
+        gives_way_behind: GiveWay::Never.behind(range.start),
         wanted: visitor.next_wanted(range.start),
         visitor,
         flush,

@@ -46,7 +46,7 @@ impl Vm {
     ///
     /// Not to be asked about [private](Self::is_private) memory: C warns, as only a fault has what
     /// guest_memfd says.
-    #[inline]
+    #[inline(always)]
     pub fn max_mapping_level(&self, slot: &MemSlot, gfn: Gfn) -> Option<Level> {
         if !slot.range().contains(gfn) {
             self.bug();
