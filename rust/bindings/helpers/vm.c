@@ -69,10 +69,12 @@ __kvmrs_helper void kvmrs_slot_take_log(struct kvm_memory_slot *slot, unsigned l
 {
 	unsigned long len = slot->dirty_bitmap ? BITS_TO_LONGS(slot->npages) : 0;
 	unsigned long logged = first < len ? min(nr, len - first) : 0;
+	/* It stays while slots_lock is held, which the compiler cannot know. */
+	unsigned long *log = slot->dirty_bitmap + first;
 	unsigned long i;
 
 	for (i = 0; i < logged; i++) {
-		unsigned long *word = &slot->dirty_bitmap[first + i];
+		unsigned long *word = &log[i];
 		unsigned long wanted = all ? ~0ul : words[i];
 
 		/* Most words have nothing. They cost no locked instruction. */
