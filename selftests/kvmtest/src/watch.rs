@@ -25,7 +25,8 @@ global_asm!(
     .pushsection .rodata.watch, "a"
     .code32
 
-    // Copies the clock at esi to edi, a time stamp behind it, and the states at ebx behind that.
+    // Copies the clock at esi to edi, a time stamp behind it, and the states at ebx behind that. States are the
+    // same before and after an update if no time has passed: so the copy must not have the mark of one either.
     .globl kvmrs_watch
 kvmrs_watch:
 1:  mov (%esi), %ecx
@@ -50,6 +51,8 @@ kvmrs_watch:
     mov %eax, (40 + \word)(%edi)
     .endr
     cmp %ecx, 8(%ebx)
+    jne 2b
+    cmp %ecx, (40 + 8)(%edi)
     jne 2b
     cmp %edx, 4(%ebx)
     jne 2b
