@@ -11,7 +11,7 @@ from typing import Dict, List
 
 from ..build import kernel, kselftest, module
 from ..machine import accel, boot, kvm_modules, preload
-from ..suite import ktap, own_tests
+from ..suite import debug_list, ktap, own_tests
 from ..suite.results import Result, Suite, Summary
 
 NAME = "own-selftests"
@@ -25,6 +25,7 @@ def run(only: List[str], backends: List[str]) -> Summary:
     """Builds, boots, runs, judges; out/own-selftests.json has every result."""
     tree = kernel.ensure()
     program = own_tests.program()
+    debug_list.check()
     known = [*own_tests.listed(program), *own_tests.C_TESTS]
     tests = own_tests.select(known, only, accel.emulated())
     modules = kvm_modules.Modules(tree, module.ensure(tree))

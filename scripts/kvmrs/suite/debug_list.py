@@ -37,6 +37,12 @@ def names() -> List[str]:
     return [*listed["test"], *listed["c"], *listed["own"], "stress", *watchers]
 
 
+def check() -> None:
+    """Refuses a list that names a test which the project's program does not have. Debug kernels are built
+    rarely: who renames a test has to hear of it before."""
+    _own(testlist.read(FILE)["own"])
+
+
 def plan(flavor: str, suite: List[str], backend: str) -> Plan:
     """Everything for one flavor and one backend; `suite` are the kernel's tests by name."""
     listed = testlist.read(FILE)
