@@ -14,7 +14,15 @@ from unittest import mock
 from kvmrs.base.errors import KvmrsError
 from kvmrs.build import kernel
 from kvmrs.commands import bench as command
-from kvmrs.suite import bench, bench_holds, bench_hooks, bench_memory, bench_nodes, bench_page
+from kvmrs.suite import (
+    bench,
+    bench_faults,
+    bench_holds,
+    bench_hooks,
+    bench_memory,
+    bench_nodes,
+    bench_page,
+)
 
 
 def events(scale: int, costs: Dict[str, float], rounds: int = 2) -> List[Dict[str, object]]:
@@ -216,6 +224,30 @@ class NodesTest(unittest.TestCase):
     def test_counts_are_for_a_million_writes(self) -> None:
         table = bench_page.nodes_table(list(self.rows(4, 10).values()))
         self.assertIn("| faults tried again | 25.0 | 2.0 |", table)
+
+
+class FaultsTest(unittest.TestCase):
+    """Made-up faults beside a harvest."""
+
+    def rows(self, rate: float, worst: float) -> List[bench_faults.Row]:
+        alone = {"rate": 200, "worst": 5}
+        return bench_faults.collect(
+            [
+                {"backend": "c", "beside": {"rate": 1, "worst": 1000}, "alone": alone},
+                {"backend": "rust", "beside": {"rate": rate, "worst": worst}, "alone": alone},
+            ]
+        )
+
+    def test_most_faults_must_be_left_on_rust(self) -> None:
+        self.assertEqual([row.wrong for row in self.rows(180, 100)], ["", ""])
+        self.assertEqual([row.wrong for row in self.rows(179, 100)], ["", "less than 90%"])
+
+    def test_the_slowest_is_compared_with_the_slowest_on_c(self) -> None:
+        self.assertEqual(self.rows(180, 101)[1].wrong, "the slowest takes more than 10% of C's")
+
+    def test_the_page_has_all_of_it(self) -> None:
+        table = bench_page.faults_table(self.rows(180, 100))
+        self.assertIn("| c | 1 | 200 | 0.005 | 1000.0 | 5.0 |", table)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ fails the run is in suite/bench.py. --save makes this run the reference of later
 that docs/performance.md shows. Figures that fail the run are not saved, unless --save-red says so.
 
 --hooks compares VMs on C with themselves instead: on Linux without the patches, with them, and with
-the module loaded too. --memory compares what VMs on C and on Rust hold of the host's memory, and --nodes
-what they do where the host has two nodes and moves and merges their pages.
+the module loaded too. --memory compares what VMs on C and on Rust hold of the host's memory, --nodes
+what they do where the host has two nodes and moves and merges their pages, and --faults how many faults
+are left to a vCPU while the dirty log of another slot is harvested.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -35,13 +36,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     others.add_argument("--hooks", action="store_true", help="what the patches cost VMs on C")
     others.add_argument("--memory", action="store_true", help="what VMs hold of the host's memory")
     others.add_argument("--nodes", action="store_true", help="what moved and merged pages cost VMs")
+    others.add_argument("--faults", action="store_true", help="faults beside a harvest of a dirty log")
     words.add_only(parser, stage.scenarios())
 
 
 def main(options: Namespace) -> int:
     if (options.save or options.save_red) and (options.only or options.rounds < ROUNDS):
         raise KvmrsError("only a whole run is worth saving", f"leave out --only; --rounds {ROUNDS}")
-    others = {"hooks": _hooks, "memory": _memory, "nodes": _nodes}
+    others = {"hooks": _hooks, "memory": _memory, "nodes": _nodes, "faults": _faults}
     chosen = [work for name, work in others.items() if getattr(options, name)]
     return (chosen or [_backends])[0](options)
 
@@ -110,6 +112,21 @@ def _nodes(options: Namespace) -> int:
     for row in rows:
         cells = "".join(f"{row.counts[backend]:>12.1f}" for backend in bench.BACKENDS)
         print(f"{row.what:<40}{cells}{_note([row.wrong] if row.wrong else [])}")
+    return _exit_code([row.wrong for row in rows], "rows")
+
+
+def _faults(options: Namespace) -> int:
+    _refuse_only(options, "--faults")
+    rows = stage.faults()
+    if _may_save(options, [row.wrong for row in rows]):
+        bench_page.write_faults(rows)
+        ui.say("  saved: docs/performance.md")
+    print(f"\n{'faults':<10}{'beside':>12}{'alone':>12}{'share':>12}{'slowest us':>14}{'alone':>12}")
+    for row in rows:
+        cells = f"{row.beside['rate']:>12.0f}{row.alone['rate']:>12.0f}{row.share():>12.3f}"
+        worst = f"{row.beside['worst']:>14.1f}{row.alone['worst']:>12.1f}"
+        print(f"{row.backend:<10}{cells}{worst}{_note([row.wrong] if row.wrong else [])}")
+    print(f"\nSeconds are {WARNING}.")
     return _exit_code([row.wrong for row in rows], "rows")
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measures what each operation of the TDP MMU costs: on C and on Rust, and on C with and without the
-series. And what VMs hold of the host's memory, and what becomes of them on a host with two nodes.
+series. And what VMs hold of the host's memory, what becomes of them on a host with two nodes, and how their
+faults go on while a dirty log is harvested.
 
-But for the last, the machine runs on an emulator whose clock is its count of instructions, so that figures repeat and
+But for that with two nodes, the machine runs on an emulator whose clock is its count of instructions, so that figures repeat and
 a busy build machine does not matter. A plugin of the emulator counts locked instructions. KVM
 counts the flushes of TLBs.
 """
@@ -15,7 +16,7 @@ from ..base import paths, ui
 from ..base.errors import KvmrsError
 from ..build import crates, kernel, module
 from ..machine import accel, boot, kvm_modules, preload
-from ..suite import bench, bench_hooks, bench_memory, bench_nodes
+from ..suite import bench, bench_faults, bench_hooks, bench_memory, bench_nodes
 
 CRATE = paths.REPO / "selftests" / "bench"
 SCENARIOS = CRATE / "src" / "scenarios.rs"
@@ -100,6 +101,11 @@ def memory() -> List[bench_memory.Row]:
 def nodes() -> List[bench_nodes.Row]:
     """One boot; what becomes of VMs on each backend where the host has two nodes."""
     return bench_nodes.collect(_report("nodes", memory="4G", cpus=2, qemu=_two_nodes()))
+
+
+def faults() -> List[bench_faults.Row]:
+    """One boot; how a vCPU's faults go on beside a harvest on each backend."""
+    return bench_faults.collect(_report("faults", **{**COUNTED, "memory": "6G"}))
 
 
 def _two_nodes() -> List[str]:

@@ -6,7 +6,7 @@ from typing import List, Tuple
 
 from ..base import paths
 from ..base.errors import KvmrsError
-from . import bench, bench_holds, bench_hooks, bench_memory, bench_nodes
+from . import bench, bench_faults, bench_holds, bench_hooks, bench_memory, bench_nodes
 
 PAGE = paths.REPO / "docs" / "performance.md"
 PICTURE = paths.REPO / "docs" / "performance.svg"
@@ -42,6 +42,11 @@ def write_memory(rows: List[bench_memory.Row]) -> None:
 def write_nodes(rows: List[bench_nodes.Row]) -> None:
     """Puts what becomes of VMs on a host with two nodes into the page."""
     PAGE.write_text(replaced(PAGE.read_text(), "nodes", nodes_table(rows)))
+
+
+def write_faults(rows: List[bench_faults.Row]) -> None:
+    """Puts how faults go on beside a harvest into the page."""
+    PAGE.write_text(replaced(PAGE.read_text(), "faults", faults_table(rows)))
 
 
 def replaced(page: str, what: str, text: str) -> str:
@@ -108,6 +113,20 @@ def nodes_table(rows: List[bench_nodes.Row]) -> str:
 def _nodes_line(row: bench_nodes.Row) -> str:
     counts = [f"{row.counts[backend]:.1f}" for backend in bench.BACKENDS]
     return f"| {' | '.join([row.what, *counts])} |\n"
+
+
+def faults_table(rows: List[bench_faults.Row]) -> str:
+    head = (
+        "\n| | faults in a second | undisturbed | share | slowest, in microseconds | undisturbed |\n"
+        "|---|---|---|---|---|---|\n"
+    )
+    return head + "".join(_faults_line(row) for row in rows) + "\n"
+
+
+def _faults_line(row: bench_faults.Row) -> str:
+    rates = [f"{faults['rate']:.0f}" for faults in (row.beside, row.alone)]
+    worst = [f"{faults['worst']:.1f}" for faults in (row.beside, row.alone)]
+    return f"| {' | '.join([row.backend, *rates, f'{row.share():.3f}', *worst])} |\n"
 
 
 def _picture(ops: List[bench.Op]) -> str:

@@ -9,12 +9,14 @@
 //!
 //!     kvmrs-bench BACKEND[,BACKEND] ROUNDS [SCENARIO]...
 //!
-//! Or it reports what VMs hold of the host's memory, or what they do where the host has two nodes and
-//! moves and merges their pages:
+//! Or it reports what VMs hold of the host's memory, what they do where the host has two nodes and
+//! moves and merges their pages, or how their faults go on beside a harvest of a dirty log:
 //!
 //!     kvmrs-bench BACKEND[,BACKEND] memory
 //!     kvmrs-bench BACKEND[,BACKEND] nodes
+//!     kvmrs-bench BACKEND[,BACKEND] faults
 
+mod faults;
 mod held;
 mod memory;
 mod nodes;
@@ -27,7 +29,7 @@ use anyhow::{bail, Context, Result};
 use sample::Samples;
 use scenarios::{Scenario, SCENARIOS};
 
-const USAGE: &str = "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS|memory|nodes [SCENARIO]...";
+const USAGE: &str = "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS|memory|nodes|faults [SCENARIO]...";
 /// Memory grows by these factors.
 const SCALES: [u64; 3] = [1, 2, 4];
 
@@ -38,6 +40,7 @@ fn main() -> Result<()> {
     match words.next().context(USAGE)?.as_str() {
         "memory" => memory::report(&backends),
         "nodes" => nodes::report(&backends),
+        "faults" => faults::report(&backends),
         rounds => {
             let rounds = rounds.parse().context("ROUNDS is a number")?;
             measure(&backends, rounds, &words.collect::<Vec<_>>())
