@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Checks of the Rust files: format, lints, where `unsafe` may be, documents, the model's tests."""
 
-import re
 import shutil
-from pathlib import Path
 from typing import List
 
 from ..base import lock, paths, proc, ui
@@ -49,7 +47,7 @@ def unsafe_confined() -> None:
             wrong += rust_text.uses_of("bindings", path)
     for name in SAFE:
         root = paths.REPO / name / "mod.rs"
-        if not _forbids_unsafe(root):
+        if not root.exists() or not rust_text.forbids_unsafe(rust_text.code(root.read_text())):
             wrong.append(f"{name}/mod.rs: #![forbid(unsafe_code)] is missing")
     if wrong:
         raise KvmrsError("unsafe code or raw bindings outside rust/", details="\n".join(wrong))
@@ -97,8 +95,3 @@ def _rustfmt(options: List[str]) -> None:
             shown,
             hint="make fmt",
         )
-
-
-def _forbids_unsafe(root: Path) -> bool:
-    text = rust_text.code(root.read_text()) if root.exists() else ""
-    return bool(re.search(r"#!\[forbid\([^)]*\bunsafe_code\b", text))

@@ -38,6 +38,11 @@ def code(text: str) -> str:
     return _NOT_CODE.sub(lambda found: "\n" * found.group().count("\n") + " ", text)
 
 
+def forbids_unsafe(text: str) -> bool:
+    """Whether a file with this text, without comments, may have no `unsafe`, nor what lies below it."""
+    return bool(re.search(r"#!\[forbid\([^)]*\bunsafe_code\b", text))
+
+
 def uses_of(word: str, path: Path) -> Iterator[str]:
     """file:line of each use of an identifier as code."""
     for number, line in enumerate(code(path.read_text()).splitlines(), 1):

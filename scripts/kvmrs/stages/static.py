@@ -18,6 +18,7 @@ from ..checks import (
     python_imports,
     rust,
     rust_imports,
+    safe_files,
     scripts,
     sizes,
 )
@@ -36,6 +37,7 @@ class Result:
 CHECKS: Sequence[Tuple[str, Callable[[], object]]] = (
     ("rustfmt", rust.formatted),
     ("unsafe only in rust/", rust.unsafe_confined),
+    ("files without unsafe forbid it", safe_files.say_so),
     ("checkpatch of the series", kernel_style.patches),
     ("checkpatch of C files", kernel_style.c_files),
     ("clippy", rust.clippy),

@@ -2,6 +2,8 @@
 
 //! Outcomes of faults as C's numbers.
 
+#![forbid(unsafe_code)]
+
 use crate::kvm::fault::outcome::Outcome;
 use kernel::{
     bindings::{EAGAIN, EFAULT},
