@@ -42,7 +42,6 @@ pub use fault::{
 pub use lock::{
     Exclusive,
     Flush,
-    Flushed,
     Locked,
     Lockless,
     MmuLock,
@@ -59,6 +58,7 @@ pub use memory::{
     Announced,
     AnySlots,
     AnyVm,
+    Flushed,
     MemSlot,
     SlotRange,
     SlotsHeld,

@@ -10,10 +10,13 @@
 #![forbid(unsafe_code)]
 
 use crate::kvm::{
-    memory::{MemSlot, Vm},
+    memory::{Flushed, MemSlot, Vm},
     types::{Gfn, Level}, //
 };
-use core::ptr;
+use core::{
+    mem,
+    ptr, //
+};
 
 /// Evidence that a change made a TLB flush necessary.
 ///
@@ -96,21 +99,18 @@ impl<'vm> PendingFlush<'vm> {
     /// Flushes the VM's TLBs on all CPUs, if that is owed.
     #[inline(always)]
     pub fn flush(&mut self) {
-        if core::mem::take(&mut self.owed) {
-            match self.slot {
-                Some(slot) => self.vm.flush_remote_tlbs_slot(slot),
-                None => self.vm.flush_remote_tlbs(),
-            }
-        }
+        self.carry_out();
     }
 
     /// As [`flush`](Self::flush), and nothing is added afterwards. `None` if nothing was owed.
     #[inline(always)]
     pub fn finish(mut self) -> Option<Flushed<'vm>> {
-        let (vm, slot) = (self.vm, self.slot);
-        let owed = self.owed;
-        self.flush();
-        owed.then_some(Flushed { vm, slot })
+        self.carry_out()
+    }
+
+    #[inline(always)]
+    fn carry_out(&mut self) -> Option<Flushed<'vm>> {
+        mem::take(&mut self.owed).then(|| Flushed::now(self.vm, self.slot))
     }
 
     /// As [`flush`](Self::flush), before a hold of the `mmu_lock` of `vm` ends. What is owed to
@@ -127,24 +127,7 @@ impl<'vm> PendingFlush<'vm> {
     /// Hands the duty to C's caller, which flushes before it drops `mmu_lock`.
     #[inline(always)]
     pub fn into_caller(mut self) -> bool {
-        core::mem::take(&mut self.owed)
-    }
-}
-
-/// Evidence that TLBs were flushed: a VM's, or of one slot's frames.
-///
-/// # Invariants
-///
-/// Made by a flush alone.
-pub struct Flushed<'vm> {
-    vm: &'vm Vm,
-    slot: Option<&'vm MemSlot>,
-}
-
-impl Flushed<'_> {
-    /// Whether `slot` of `vm` was flushed.
-    pub(in crate::kvm) fn covers(&self, vm: &Vm, slot: &MemSlot) -> bool {
-        ptr::eq(self.vm, vm) && self.slot.is_none_or(|flushed| ptr::eq(flushed, slot))
+        mem::take(&mut self.owed)
     }
 }
 

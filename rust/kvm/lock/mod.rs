@@ -13,7 +13,6 @@ mod raw;
 
 pub use flush::{
     Flush,
-    Flushed,
     PendingFlush,
     Waiver, //
 };

@@ -23,13 +23,14 @@
 #![forbid(unsafe_code)]
 
 use super::{
+    flushed::Flushed,
     memslot::MemSlot,
     raw::Vm,
     slots::SlotsLocked, //
 };
-use crate::kvm::{
-    lock::Flushed,
-    types::{Gfn, GfnRange}, //
+use crate::kvm::types::{
+    Gfn,
+    GfnRange, //
 };
 
 /// Bits of a word of the log.

@@ -2,10 +2,12 @@
 
 //! The VM, what the module keeps for it, and its memory slots.
 //!
-//! The model compiles `changes.rs`, `invalidations.rs`, `log.rs` and `vm.rs`, and has VMs and slots of its own.
+//! The model compiles `changes.rs`, `flushed.rs`, `invalidations.rs`, `log.rs` and `vm.rs`, and has VMs and slots
+//! of its own.
 
 mod any_vm;
 mod changes;
+mod flushed;
 pub mod host;
 mod invalidations;
 pub mod log;
@@ -20,6 +22,7 @@ pub use any_vm::{
     AnyVm, //
 };
 pub use changes::Announced;
+pub use flushed::Flushed;
 pub use invalidations::{
     Invalidations,
     Start, //

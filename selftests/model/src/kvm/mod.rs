@@ -16,11 +16,12 @@ pub mod xen;
 
 pub use fault::{Counted, Current, HostFrame, Outcome, PageFault, Resolved, Snapshot, Vcpu};
 pub use lock::{
-    Exclusive, Flush, Flushed, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced,
-    Shared, Waiver,
+    Exclusive, Flush, Locked, Lockless, MmuLock, Mode, PagesLock, PendingFlush, Raced, Shared,
+    Waiver,
 };
 pub use memory::{
-    host, log, Announced, AnySlots, AnyVm, MemSlot, SlotRange, SlotsHeld, SlotsLocked, Start, Vm,
+    host, log, Announced, AnySlots, AnyVm, Flushed, MemSlot, SlotRange, SlotsHeld, SlotsLocked,
+    Start, Vm,
 };
 pub use roots::{Root, RootFilter};
 pub use spte::{LeafSpte, Spte};

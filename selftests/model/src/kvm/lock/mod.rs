@@ -14,7 +14,7 @@ mod mmu_lock;
 mod mode;
 mod raw;
 
-pub use flush::{Flush, Flushed, PendingFlush, Waiver};
+pub use flush::{Flush, PendingFlush, Waiver};
 pub use invalidation::Begun;
 pub use mode::{Exclusive, Locked, Lockless, MayWrite, Mode, Raced, Shared};
 pub use raw::{MmuGuard, MmuLock, PagesLock};

@@ -5,6 +5,8 @@
 mod any_vm;
 #[path = "../../../../../rust/kvm/memory/changes.rs"]
 mod changes;
+#[path = "../../../../../rust/kvm/memory/flushed.rs"]
+mod flushed;
 pub mod host;
 #[path = "../../../../../rust/kvm/memory/invalidations.rs"]
 mod invalidations;
@@ -18,6 +20,7 @@ mod vm;
 
 pub use any_vm::{AnySlots, AnyVm};
 pub use changes::Announced;
+pub use flushed::Flushed;
 pub use invalidations::{Invalidations, Start};
 pub use memslot::{frames, MemSlot, SlotRange, SlotState};
 pub use raw::{Counter, Setup, Stats, Vm};
