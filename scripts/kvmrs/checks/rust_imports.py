@@ -18,6 +18,8 @@ FOLDERS = ("rust/kvm", "rust/mm", "rust/sync", "rust/backend", "pfncache", "tdp_
 Name = Tuple[str, ...]
 Sources = Dict[Name, Tuple[str, str]]
 """File and text without comments of each module."""
+Imports = Dict[str, Set[str]]
+"""A file, and those that it imports."""
 
 _VISIBILITY = re.compile(r"\bpub\([^)]*\)")
 _USE = re.compile(r"\b(pub\s+)?use\s+([^;]+);")
@@ -38,7 +40,12 @@ def no_circles() -> None:
 
 def cycles() -> List[List[str]]:
     """The circles of imports between files of the crate, each once; there should be none."""
-    return _circles(_graph(_sources()))
+    return _circles(imports())
+
+
+def imports() -> Imports:
+    """What each file of the crate imports from it."""
+    return _graph(_sources())
 
 
 def check_itself() -> None:
@@ -78,8 +85,8 @@ def _without_inner_modules(text: str) -> str:
     return text
 
 
-def _graph(sources: Sources) -> Dict[str, Set[str]]:
-    graph: Dict[str, Set[str]] = {file: set() for file, _ in sources.values()}
+def _graph(sources: Sources) -> Imports:
+    graph: Imports = {file: set() for file, _ in sources.values()}
     for module, (file, text) in sources.items():
         for path in _imports(text):
             target = _definition(sources, module, path)
@@ -139,7 +146,7 @@ def _definition(sources: Sources, module: Name, path: Name) -> Optional[str]:
     return file
 
 
-def _circles(graph: Dict[str, Set[str]]) -> List[List[str]]:
+def _circles(graph: Imports) -> List[List[str]]:
     """Groups of files that all reach each other, for each group its files in order."""
     reach = {file: _reached(graph, file) for file in graph}
     groups = {
@@ -150,7 +157,7 @@ def _circles(graph: Dict[str, Set[str]]) -> List[List[str]]:
     return [list(group) for group in sorted(groups)]
 
 
-def _reached(graph: Dict[str, Set[str]], file: str) -> Set[str]:
+def _reached(graph: Imports, file: str) -> Set[str]:
     found: Set[str] = set()
     left = list(graph[file])
     while left:
