@@ -28,6 +28,11 @@ use crate::{
     sync::rcu, //
 };
 
+/// What a walk is for, as the parameter of [`Age`]: accessed leaves become old.
+const MAKE_OLD: bool = false;
+/// As above: they stay as they are, as the question is only whether there are any.
+const TEST: bool = true;
+
 /// Looks for accessed leaves, and makes them old unless the question was only whether there are.
 struct Age<const TEST_ONLY: bool> {
     young: bool,
@@ -72,10 +77,10 @@ fn walk_roots<const TEST_ONLY: bool>(vm: &Vm, range: SlotRange) -> bool {
 
 /// Makes the range old. Returns whether any of it was accessed (`kvm_tdp_mmu_age_gfn_range`).
 pub fn age_range(vm: &Vm, range: SlotRange) -> bool {
-    walk_roots::<false>(vm, range)
+    walk_roots::<MAKE_OLD>(vm, range)
 }
 
 /// Whether any of the range was accessed (`kvm_tdp_mmu_test_age_gfn`).
 pub fn test_age_range(vm: &Vm, range: SlotRange) -> bool {
-    walk_roots::<true>(vm, range)
+    walk_roots::<TEST>(vm, range)
 }

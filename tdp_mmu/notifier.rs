@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     kvm::{
-        host,
+        host::{self, Aging},
         AnySlots,
         GfnRange,
         MemSlot,
@@ -62,7 +62,7 @@ fn unmap(vm: &Vm, slots: &AnySlots<'_>, range: HostRange, give_way: GiveWay) -> 
     let begun = lock.begin(range, all);
     let mut flush = PendingFlush::none(vm);
     for (slot, frames) in slots.in_host_range(range) {
-        let range = in_slot(slot, frames, give_way == GiveWay::WhenAsked);
+        let range = in_slot(slot, frames, give_way);
         lock.unmap_shadow(&begun, slots, range, &mut flush);
         flush = unmap_range(&mut lock, range, flush);
         lock.reload_apic_access_page(slot);
@@ -72,11 +72,11 @@ fn unmap(vm: &Vm, slots: &AnySlots<'_>, range: HostRange, give_way: GiveWay) -> 
     true
 }
 
-fn in_slot(slot: &MemSlot, range: GfnRange, may_block: bool) -> SlotRange {
+fn in_slot(slot: &MemSlot, range: GfnRange, give_way: GiveWay) -> SlotRange {
     SlotRange {
         range,
         address_space: slot.address_space(),
-        may_block,
+        may_block: give_way == GiveWay::WhenAsked,
     }
 }
 
@@ -110,8 +110,8 @@ pub fn clear_young(vm: &Vm, range: HostRange) -> bool {
             .in_host_range(range)
             .fold(false, |young, (slot, frames)| {
                 young
-                    | age_range(vm, in_slot(slot, frames, false))
-                    | vm.age_shadow(slot, frames, false)
+                    | age_range(vm, in_slot(slot, frames, GiveWay::Never))
+                    | vm.age_shadow(slot, frames, Aging::MakeOld)
             })
     })
 }
@@ -123,8 +123,8 @@ pub fn test_young(vm: &Vm, address: usize) -> bool {
         slots
             .in_host_range(HostRange::one(address))
             .any(|(slot, frames)| {
-                test_age_range(vm, in_slot(slot, frames, false))
-                    || vm.age_shadow(slot, frames, true)
+                test_age_range(vm, in_slot(slot, frames, GiveWay::Never))
+                    || vm.age_shadow(slot, frames, Aging::Test)
             })
     })
 }

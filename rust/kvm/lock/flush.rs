@@ -67,7 +67,11 @@ impl<'vm> PendingFlush<'vm> {
     /// Nothing is owed yet.
     #[inline(always)]
     pub fn none(vm: &'vm Vm) -> Self {
-        Self::from_caller(vm, false)
+        Self {
+            vm,
+            slot: None,
+            owed: false,
+        }
     }
 
     /// Nothing is owed yet, and all that will be lies within `slot`, whose range is cheaper to
@@ -84,9 +88,8 @@ impl<'vm> PendingFlush<'vm> {
     #[inline(always)]
     pub fn from_caller(vm: &'vm Vm, owed: bool) -> Self {
         Self {
-            vm,
-            slot: None,
             owed,
+            ..Self::none(vm)
         }
     }
 

@@ -3,7 +3,7 @@
 //! What a VM hears from its host, and what it does about it besides its page tables.
 
 use super::{
-    memslot::{raw_range, MemSlot},
+    memslot::{raw_range, MemSlot, ShadowWalk},
     raw::Vm, //
 };
 use crate::{
@@ -59,6 +59,15 @@ pub fn trace_test_age(address: usize) {
     trace::test_age_hva(address);
 }
 
+/// What the host asks about the age of pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Aging {
+    /// Whether they were accessed. From now on they were not.
+    MakeOld,
+    /// Only whether they were.
+    Test,
+}
+
 impl Vm {
     /// Hears of changes of `mm`, which backs the VM's memory, until [`mute`](Self::mute).
     ///
@@ -98,14 +107,15 @@ impl Vm {
         unsafe { bindings::kvm_arch_flush_shadow_all(self.as_ptr()) };
     }
 
-    /// Makes old what the shadow MMU maps of `frames`, which lie in `slot`, unless the question is
-    /// only whether they were accessed. Returns that. Frames outside of the slot mark the VM as broken.
+    /// Returns whether what the shadow MMU maps of `frames`, which lie in `slot`, was accessed. Frames outside of
+    /// the slot mark the VM as broken.
     #[inline]
-    pub fn age_shadow(&self, slot: &MemSlot, frames: GfnRange, test_only: bool) -> bool {
-        let Some(mut range) = raw_range(slot, frames, false, true) else {
+    pub fn age_shadow(&self, slot: &MemSlot, frames: GfnRange, aging: Aging) -> bool {
+        let Some(mut range) = raw_range(slot, frames, ShadowWalk::Lockless) else {
             self.bug();
             return false;
         };
+        let test_only = aging == Aging::Test;
         // SAFETY: The VM is alive, the slot too, and the frames lie in it.
         unsafe { bindings::kvm_shadow_mmu_age_gfn_range(self.as_ptr(), &raw mut range, test_only) }
     }

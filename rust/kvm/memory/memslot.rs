@@ -161,6 +161,15 @@ impl SlotRange {
     }
 }
 
+/// How C's walk of the shadow MMU excludes others.
+#[derive(Clone, Copy)]
+pub(in crate::kvm) enum ShadowWalk {
+    /// By `mmu_lock`, which is held for write, and which it drops for a while if it may block.
+    Locked { may_block: bool },
+    /// Not by `mmu_lock`.
+    Lockless,
+}
+
 /// What C's functions take for `frames` of `slot` that the host changes. Private memory is not the
 /// host's.
 ///
@@ -170,8 +179,7 @@ impl SlotRange {
 pub(in crate::kvm) fn raw_range(
     slot: &MemSlot,
     frames: GfnRange,
-    may_block: bool,
-    lockless: bool,
+    walk: ShadowWalk,
 ) -> Option<bindings::kvm_gfn_range> {
     let inside = !frames.is_empty() && slot.range().covers(frames);
     inside.then(|| bindings::kvm_gfn_range {
@@ -180,7 +188,7 @@ pub(in crate::kvm) fn raw_range(
         end: frames.end.raw(),
         arg: bindings::kvm_mmu_notifier_arg { attributes: 0 },
         attr_filter: bindings::kvm_gfn_range_filter_KVM_FILTER_SHARED,
-        may_block,
-        lockless,
+        may_block: matches!(walk, ShadowWalk::Locked { may_block: true }),
+        lockless: matches!(walk, ShadowWalk::Lockless),
     })
 }

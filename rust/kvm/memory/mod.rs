@@ -27,7 +27,10 @@ pub use invalidations::{
     Invalidations,
     Start, //
 };
-pub(in crate::kvm) use memslot::raw_range;
+pub(in crate::kvm) use memslot::{
+    raw_range,
+    ShadowWalk, //
+};
 pub use memslot::{
     MemSlot,
     SlotRange, //

@@ -130,6 +130,7 @@ impl PageFault<'_> {
     /// whether writes to it are tracked, so that it must not.
     #[inline(always)]
     pub(in crate::kvm::fault) fn is_write_tracked(&self, slot: &MemSlot, gfn: Gfn) -> bool {
+        let synchronizing = false;
         // SAFETY: All are alive. `must_write_protect()` has seen that the slot counts who tracks `gfn`,
         // and `mmu_lock` is held for as long as there is a `Current`.
         unsafe {
@@ -137,7 +138,7 @@ impl PageFault<'_> {
                 self.vcpu.vm().as_ptr(),
                 slot.as_ptr(),
                 gfn.raw(),
-                false,
+                synchronizing,
                 self.raw.prefetch,
             ) != 0
         }

@@ -105,8 +105,9 @@ impl Vcpu {
     /// Fills the caches that [`alloc_table`](Self::alloc_table) takes from. May sleep.
     #[inline]
     pub fn fill_caches(&self) -> Result<(), Outcome> {
+        let maybe_indirect = false;
         // SAFETY: The caches are the vCPU's own.
-        go_on(unsafe { bindings::mmu_topup_memory_caches(self.as_ptr(), false) })
+        go_on(unsafe { bindings::mmu_topup_memory_caches(self.as_ptr(), maybe_indirect) })
     }
 
     /// Takes `mmu_lock` for read, and counts for how long that takes.

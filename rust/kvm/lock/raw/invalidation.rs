@@ -5,7 +5,7 @@
 use super::mmu_lock::MmuLock;
 use crate::kvm::{
     lock::mode::Exclusive,
-    memory::{raw_range, MemSlot},
+    memory::{raw_range, MemSlot, ShadowWalk},
     types::GfnRange, //
 };
 use kvm_bindings as bindings;
@@ -39,7 +39,8 @@ impl MmuLock<'_, Exclusive> {
         frames: GfnRange,
         may_block: bool,
     ) -> bool {
-        let Some(mut range) = raw_range(slot, frames, may_block, false) else {
+        let walk = ShadowWalk::Locked { may_block };
+        let Some(mut range) = raw_range(slot, frames, walk) else {
             return false;
         };
         // SAFETY: The VM is alive, the slot too, and the frames lie in it. The lock is held for write.

@@ -138,8 +138,9 @@ impl<'a> Caller<'a> {
 
     /// Lets other vCPUs have the CPU that may be what this one waits for.
     pub fn give_way(&self) {
+        let yield_to_kernel_mode = true;
         // SAFETY: The vCPU is loaded. The guest's kernel has called.
-        unsafe { bindings::kvm_vcpu_on_spin(self.as_ptr(), true) };
+        unsafe { bindings::kvm_vcpu_on_spin(self.as_ptr(), yield_to_kernel_mode) };
     }
 
     /// Sleeps until somebody wakes the vCPU, or until so many nanoseconds have passed, if there is a

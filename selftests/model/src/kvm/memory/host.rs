@@ -48,6 +48,15 @@ impl Default for Host {
     }
 }
 
+/// What the host asks about the age of pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Aging {
+    /// Whether they were accessed. From now on they were not.
+    MakeOld,
+    /// Only whether they were.
+    Test,
+}
+
 /// An event.
 pub fn trace_unmap(_range: HostRange) {}
 
@@ -86,7 +95,7 @@ impl Vm {
     }
 
     /// There is no shadow MMU.
-    pub fn age_shadow(&self, _slot: &MemSlot, _frames: GfnRange, _test_only: bool) -> bool {
+    pub fn age_shadow(&self, _slot: &MemSlot, _frames: GfnRange, _aging: Aging) -> bool {
         false
     }
 
