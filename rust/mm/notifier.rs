@@ -146,7 +146,7 @@ pub struct Registration<T: Notifier> {
 
 // SAFETY: It may be dropped by any task, and the notifier is `Send`.
 unsafe impl<T: Notifier> Send for Registration<T> {}
-// SAFETY: There is nothing to be done with a reference.
+// SAFETY: No function takes a reference. C's callbacks have one to the notifier, which is `Sync`.
 unsafe impl<T: Notifier> Sync for Registration<T> {}
 
 impl<T: Notifier> Registration<T> {

@@ -30,14 +30,14 @@ pub fn disable() -> Guard {
 /// The current task must have forgotten a guard, for each call one.
 #[inline(always)]
 pub unsafe fn enable() {
-    // SAFETY: Preemption was switched off for the guard.
+    // SAFETY: By the section above a guard was forgotten, for which preemption was switched off.
     unsafe { bindings::kvmrs_preempt_enable() };
 }
 
 impl Drop for Guard {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant.
+        // SAFETY: By the type's invariant preemption was switched off for the value, which ends without another call.
         unsafe { enable() };
     }
 }

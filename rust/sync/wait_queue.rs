@@ -44,7 +44,7 @@ impl WaitQueue {
         // SAFETY: The entry is initialised here, and leaves the queue before it goes.
         unsafe { bindings::init_wait(entry.get()) };
         let finished = loop {
-            // SAFETY: Both are initialised.
+            // SAFETY: `new()` has initialised the queue, and `init_wait()` the entry.
             unsafe {
                 bindings::prepare_to_wait(
                     self.raw.get(),
@@ -60,10 +60,10 @@ impl WaitQueue {
             if unsafe { kvm_bindings::kvmrs_is_being_killed() } {
                 break false;
             }
-            // SAFETY: The task may sleep.
+            // SAFETY: No requirements: of a task that must not sleep the kernel complains.
             unsafe { bindings::schedule() };
         };
-        // SAFETY: As above.
+        // SAFETY: Both are initialised, as above.
         unsafe { bindings::finish_wait(self.raw.get(), entry.get()) };
         finished
     }

@@ -45,18 +45,18 @@ pub(in crate::backend) unsafe extern "C" fn open(
 /// # Safety
 ///
 /// `kvm` is any VM, `reader` was made by [`open`], and nobody else uses it meanwhile. `buf` has
-/// `size` initialised bytes. No lock is held.
+/// `size` initialised bytes, which are the task's alone. No lock is held.
 pub(in crate::backend) unsafe extern "C" fn read(
     kvm: *mut bindings::kvm,
     reader: *mut c_void,
     buf: *mut c_char,
     size: usize,
 ) -> isize {
-    // SAFETY: The VM is alive during the call, and has a TDP MMU without mirror roots.
+    // SAFETY: Any VM is alive during the call, and has a TDP MMU without mirror roots.
     let vm = unsafe { AnyVm::from_raw(kvm) };
-    // SAFETY: `open()` made the reader, and nobody else uses it.
+    // SAFETY: By the section above `open()` made the reader, and nobody else uses it.
     let reader = unsafe { &mut *reader.cast::<Reader>() };
-    // SAFETY: The bytes are initialised, and the caller's own.
+    // SAFETY: By the section above the bytes are initialised, and the task's alone.
     let mut text = Text::new(unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), size) });
     match (reader.read(vm, &mut text), text.len()) {
         (Progress::More, 0) => EAGAIN.to_errno() as isize,
@@ -70,6 +70,6 @@ pub(in crate::backend) unsafe extern "C" fn read(
 ///
 /// `reader` was made by [`open`], and nobody uses it any more.
 pub(in crate::backend) unsafe extern "C" fn release(reader: *mut c_void) {
-    // SAFETY: `open()` made the reader, and it is given up here.
+    // SAFETY: By the section above `open()` made the reader, and nobody uses it any more.
     drop(unsafe { KBox::<Reader>::from_raw(reader.cast()) });
 }

@@ -52,7 +52,7 @@ pub(in crate::backend) unsafe extern "C" fn activate(
     uhva: c_ulong,
     len: c_ulong,
 ) -> c_int {
-    // SAFETY: It is a cache.
+    // SAFETY: `gpc` is a cache, as the section above says.
     let cache = unsafe { Gpc::from_raw(gpc) };
     let address = match gpa {
         bindings::INVALID_GPA => Address::Host(uhva),
@@ -74,7 +74,7 @@ pub(in crate::backend) unsafe extern "C" fn refresh(
     gpc: *mut bindings::gfn_to_pfn_cache,
     len: c_ulong,
 ) -> c_int {
-    // SAFETY: It is a cache.
+    // SAFETY: `gpc` is a cache, as the section above says.
     let cache = unsafe { Gpc::from_raw(gpc) };
     from_result(|| sleeping(cache.vm(), |task| refresh::refresh(cache, len, task)))
 }
@@ -85,7 +85,7 @@ pub(in crate::backend) unsafe extern "C" fn refresh(
 ///
 /// `gpc` is a cache, in use or not. May sleep.
 pub(in crate::backend) unsafe extern "C" fn deactivate(gpc: *mut bindings::gfn_to_pfn_cache) {
-    // SAFETY: It is a cache.
+    // SAFETY: `gpc` is a cache, as the section above says.
     refresh::deactivate(unsafe { Gpc::from_raw(gpc) });
 }
 
@@ -98,12 +98,12 @@ pub(in crate::backend) unsafe extern "C" fn pin(
     gpc: *mut bindings::gfn_to_pfn_cache,
     len: c_ulong,
 ) -> *mut c_void {
-    // SAFETY: It is a cache.
+    // SAFETY: `gpc` is a cache, as the section above says.
     let cache = unsafe { Gpc::from_raw(gpc) };
     // SAFETY: `kvm->srcu` is held.
     let slots = unsafe { SlotsHeld::assume(cache.vm()) };
     let page = GuestPage::pin(cache, &slots, len);
-    // SAFETY: C calls `unpin`, and does not use the address after that.
+    // SAFETY: By the section above C calls `unpin`. The contract of the hook is not to use the address after that.
     page.map_or(ptr::null_mut(), |page| unsafe { page.into_raw() })
 }
 
@@ -113,7 +113,7 @@ pub(in crate::backend) unsafe extern "C" fn pin(
 ///
 /// The current task got the pin of `gpc` from [`pin`], and gives it up.
 pub(in crate::backend) unsafe extern "C" fn unpin(gpc: *mut bindings::gfn_to_pfn_cache) {
-    // SAFETY: It is a cache, and the task's pin of it is given up.
+    // SAFETY: By the section above the current task has a pin of the cache, and gives it up.
     unsafe { GuestPage::end_raw(Gpc::from_raw(gpc)) };
 }
 
@@ -121,17 +121,17 @@ pub(in crate::backend) unsafe extern "C" fn unpin(gpc: *mut bindings::gfn_to_pfn
 ///
 /// # Safety
 ///
-/// `gpc` is a cache, `clock` can be read and written, and `kvm->srcu` is held. May sleep.
+/// `gpc` is a cache, `clock` can be read and written and is the task's alone, and `kvm->srcu` is held. May sleep.
 pub(in crate::backend) unsafe extern "C" fn write_pvclock(
     gpc: *mut bindings::gfn_to_pfn_cache,
     offset: c_uint,
     clock: *mut bindings::pvclock_vcpu_time_info,
 ) -> bool {
-    // SAFETY: It is a cache.
+    // SAFETY: `gpc` is a cache, as the section above says.
     let cache = unsafe { Gpc::from_raw(gpc) };
     // SAFETY: `kvm->srcu` is held.
     let mut slots = unsafe { SlotsHeld::assume(cache.vm()) };
-    // SAFETY: The clock is the caller's alone, and consists of such words.
+    // SAFETY: By the section above the clock is the task's alone. It consists of such words, as the build checks.
     let clock = unsafe { &mut *clock.cast::<pvclock::Clock>() };
     pvclock::write(cache, &mut slots, offset as usize, clock)
 }

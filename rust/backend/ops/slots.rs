@@ -49,7 +49,7 @@ impl<'vm> NamedSlot<'vm> {
 
     #[inline(always)]
     fn slot(&self) -> &MemSlot {
-        // SAFETY: By the type's invariant.
+        // SAFETY: By the type's invariant the slot was found while the slots were held.
         unsafe { self.slots.slot(self.slot) }
     }
 
@@ -65,7 +65,7 @@ impl<'vm> NamedSlot<'vm> {
     /// As for [`MmuLock::assume_held`].
     #[inline(always)]
     unsafe fn lock<M: Locked>(&self) -> MmuLock<'vm, M> {
-        // SAFETY: The lock is held, as the caller of this function knows.
+        // SAFETY: The section above is that of `assume_held()`.
         unsafe { MmuLock::assume_held(self.vm()) }
     }
 
@@ -149,8 +149,8 @@ pub(in crate::backend) unsafe extern "C" fn clear_dirty_pt_masked(
 ///
 /// # Safety
 ///
-/// `kvm` is a live VM, `slot` is held, `slots_lock` is held. `bitmap` has so many words, which are the
-/// task's alone.
+/// `kvm` is a live VM, `slot` is held, `slots_lock` is held. `bitmap` has `nr_words` words, which are
+/// the task's alone.
 pub(in crate::backend) unsafe extern "C" fn harvest_dirty_log(
     kvm: *mut bindings::kvm,
     slot: *mut bindings::kvm_memory_slot,
@@ -163,7 +163,7 @@ pub(in crate::backend) unsafe extern "C" fn harvest_dirty_log(
     let named = unsafe { NamedSlot::new(kvm, slot) };
     // SAFETY: `slots_lock` is held.
     let locked = unsafe { SlotsLocked::assume(named.vm()) };
-    // SAFETY: The words are there, and nobody else's.
+    // SAFETY: By the section above there are so many words, and they are the task's alone.
     let words = unsafe { slice::from_raw_parts_mut(bitmap.cast::<u64>(), nr_words) };
     let wanted = WantedLog::new(&locked, named.slot(), first, words, all);
     tdp_mmu::harvest::harvest(wanted).into_caller();

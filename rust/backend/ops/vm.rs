@@ -16,7 +16,7 @@ use kvm_bindings as bindings;
 /// `kvm` is a VM under construction, and this is the first hook that is called for it.
 pub(in crate::backend) unsafe extern "C" fn create(kvm: *mut bindings::kvm) -> c_int {
     from_result(|| {
-        // SAFETY: Nobody uses the VM yet.
+        // SAFETY: By the section above this is the first hook, so that nobody uses the VM yet, and it has no state.
         unsafe { VmState::attach(kvm)? };
         Ok(0)
     })
@@ -28,6 +28,6 @@ pub(in crate::backend) unsafe extern "C" fn create(kvm: *mut bindings::kvm) -> c
 ///
 /// `kvm` is a VM for which `create` succeeded, and no other hook is called for it any more.
 pub(in crate::backend) unsafe extern "C" fn destroy(kvm: *mut bindings::kvm) {
-    // SAFETY: `create` made the state, and this is the last hook.
+    // SAFETY: By the section above `create` made the state, and this is the last hook.
     unsafe { VmState::detach(kvm) };
 }

@@ -38,7 +38,8 @@ use kvm_bindings as bindings;
 #[repr(transparent)]
 pub struct AnyVm(Opaque<bindings::kvm>);
 
-// SAFETY: Every method, of `Vm` too, takes the locks it needs, or accesses single words.
+// SAFETY: Every method, of `Vm` too, takes the locks it needs, asks for a proof that they are held, or accesses single
+// words or what does not change.
 unsafe impl Sync for AnyVm {}
 
 impl AnyVm {
@@ -226,7 +227,7 @@ impl<'s> Iterator for SlotsFound<'s> {
     #[inline(always)]
     fn next(&mut self) -> Option<&'s MemSlot> {
         let node = self.nodes.next()?;
-        // SAFETY: By the type's invariant.
+        // SAFETY: By the type's invariant the node lies at `place` of a slot, which stays.
         Some(unsafe { &*node.as_ptr().byte_sub(self.place).cast() })
     }
 }

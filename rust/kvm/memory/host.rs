@@ -36,7 +36,7 @@ impl Listener {
     /// The VM.
     #[inline(always)]
     pub fn vm(&self) -> &Vm {
-        // SAFETY: By the type's invariant.
+        // SAFETY: By the type's invariant the VM is alive, and has its state.
         unsafe { self.0.as_ref() }
     }
 }

@@ -56,7 +56,7 @@ impl VmState {
             registration <- new_mutex!(None),
         });
         let state = KBox::pin_init(state, GFP_KERNEL_ACCOUNT)?;
-        // SAFETY: Nobody else uses the VM.
+        // SAFETY: By the section above nobody else uses the VM.
         unsafe { (*kvm).arch.vm_backend_data = state.into_foreign() };
         Ok(())
     }
@@ -68,7 +68,7 @@ impl VmState {
     /// [`attach`](Self::attach) must have succeeded for `kvm`, and nobody may use the VM as a [`Vm`]
     /// any more.
     pub unsafe fn detach(kvm: *mut bindings::kvm) {
-        // SAFETY: `attach()` made the state, and nobody borrows from it.
+        // SAFETY: By the section above `attach()` made the state, and no `Vm` is left by which it could be borrowed.
         unsafe {
             let state = core::mem::replace(&mut (*kvm).arch.vm_backend_data, core::ptr::null_mut());
             drop(Pin::<KBox<Self>>::from_foreign(state));

@@ -21,7 +21,7 @@ use kvm_bindings as bindings;
 ///
 /// `vcpu` is the current vCPU, whose exit the task handles, with its hold of `kvm->srcu`. May sleep.
 pub(in crate::backend) unsafe extern "C" fn hypercall(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-    // SAFETY: The task handles the vCPU's exit.
+    // SAFETY: By the section above the task handles the exit of the vCPU, and holds `kvm->srcu` for it.
     let mut caller = unsafe { Caller::from_raw(vcpu) };
     let said = caller.said();
     match answer(&mut caller, &registers(&said)) {

@@ -45,7 +45,7 @@ pub(in crate::backend) unsafe extern "C" fn set_evtchn(
     xe: *mut bindings::kvm_xen_evtchn,
     kvm: *mut bindings::kvm,
 ) -> c_int {
-    // SAFETY: Both are there.
+    // SAFETY: `xe` is an event of `kvm`, and an event is one of a live VM.
     let (vm, event) = unsafe { (Vm::from_raw(kvm), Event::from_raw(xe)) };
     from_result(|| {
         let (target, port) = place_of(vm, event).ok_or(EINVAL)?;
@@ -63,7 +63,7 @@ pub(in crate::backend) unsafe extern "C" fn set_evtchn_fast(
     xe: *mut bindings::kvm_xen_evtchn,
     kvm: *mut bindings::kvm,
 ) -> c_int {
-    // SAFETY: Both are there.
+    // SAFETY: `xe` is an event of `kvm`, and an event is one of a live VM.
     let (vm, event) = unsafe { (Vm::from_raw(kvm), Event::from_raw(xe)) };
     from_result(|| {
         let (target, port) = place_of(vm, event).ok_or(EINVAL)?;
@@ -78,7 +78,7 @@ pub(in crate::backend) unsafe extern "C" fn set_evtchn_fast(
 ///
 /// `vcpu` is the current vCPU, on its way into the guest. `kvm->srcu` is held. May sleep.
 pub(in crate::backend) unsafe extern "C" fn inject_pending_events(vcpu: *mut bindings::kvm_vcpu) {
-    // SAFETY: The vCPU is the task's.
+    // SAFETY: The vCPU is current, so that its VM is live, and both stay.
     let target = unsafe { Target::from_raw(vcpu) };
     // SAFETY: `kvm->srcu` is held.
     let mut slots = unsafe { SlotsHeld::assume(target.vm()) };
@@ -92,7 +92,7 @@ pub(in crate::backend) unsafe extern "C" fn inject_pending_events(vcpu: *mut bin
 ///
 /// `vcpu` is a vCPU of a live VM. Any context.
 pub(in crate::backend) unsafe extern "C" fn inject_vcpu_vector(vcpu: *mut bindings::kvm_vcpu) {
-    // SAFETY: It is one.
+    // SAFETY: By the section above `vcpu` is a vCPU of a live VM.
     let target = unsafe { Target::from_raw(vcpu) };
     if let Some(vector) = target.upcall_vector() {
         target.interrupt(vector);
@@ -105,7 +105,7 @@ pub(in crate::backend) unsafe extern "C" fn inject_vcpu_vector(vcpu: *mut bindin
 ///
 /// `vcpu` is a vCPU of a live VM. Any context, also of a task that is about to sleep.
 pub(in crate::backend) unsafe extern "C" fn has_interrupt(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-    // SAFETY: It is one.
+    // SAFETY: By the section above `vcpu` is a vCPU of a live VM.
     let target = unsafe { Target::from_raw(vcpu) };
     let pending = target
         .vm()
@@ -117,12 +117,12 @@ pub(in crate::backend) unsafe extern "C" fn has_interrupt(vcpu: *mut bindings::k
 ///
 /// # Safety
 ///
-/// `kvm` is a live VM, and `said` can be read. May sleep.
+/// `kvm` is a live VM, and `said` can be read, and is changed by nobody. May sleep.
 pub(in crate::backend) unsafe extern "C" fn hvm_evtchn_send(
     kvm: *mut bindings::kvm,
     said: *mut bindings::kvm_irq_routing_xen_evtchn,
 ) -> c_int {
-    // SAFETY: The VM is alive, and the event the caller's.
+    // SAFETY: The VM is live, and by the section above `said` can be read, and does not change.
     let (vm, said) = unsafe { (Vm::from_raw(kvm), &*said) };
     from_result(|| {
         if said.port == 0 || said.priority != TWO_LEVELS {
@@ -146,7 +146,7 @@ pub(in crate::backend) unsafe extern "C" fn setup_evtchn(
     xe: *mut bindings::kvm_xen_evtchn,
     said: *const bindings::kvm_irq_routing_xen_evtchn,
 ) -> c_int {
-    // SAFETY: The VM is alive, and both are the caller's.
+    // SAFETY: The VM is live, and by the section above `said` can be read, and nobody else has it.
     let (vm, said) = unsafe { (Vm::from_raw(kvm), &*said) };
     if said.priority != TWO_LEVELS {
         return EINVAL.to_errno();
@@ -154,7 +154,7 @@ pub(in crate::backend) unsafe extern "C" fn setup_evtchn(
     let event = Event::new(said.port, said.vcpu);
     // Looking for it takes long, so it is done here if it can be.
     let _ = event.target(vm);
-    // SAFETY: As above.
+    // SAFETY: By the section above `xe` can be written, and nobody else has it.
     unsafe { event.move_to(xe) };
     0
 }

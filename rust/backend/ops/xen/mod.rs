@@ -58,7 +58,7 @@ pub(in crate::backend) unsafe extern "C" fn update_runstate(
     vcpu: *mut bindings::kvm_vcpu,
     state: c_int,
 ) {
-    // SAFETY: The vCPU is the task's.
+    // SAFETY: By the section above the VM is live, and the current task holds `vcpu->mutex`.
     let runner = unsafe { Runner::from_raw(vcpu) };
     // SAFETY: `kvm->srcu` is held.
     let mut slots = unsafe { SlotsHeld::assume(runner.vm()) };

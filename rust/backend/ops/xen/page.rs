@@ -32,7 +32,7 @@ pub(in crate::backend) unsafe extern "C" fn write_hypercall_page(
     vcpu: *mut bindings::kvm_vcpu,
     data: u64,
 ) -> c_int {
-    // SAFETY: The task handles the vCPU's exit.
+    // SAFETY: By the section above the task handles the exit of the vCPU, and holds `kvm->srcu` for it.
     let caller = unsafe { Caller::from_raw(vcpu) };
     let (number, address) = (data % PAGE_SIZE as u64, data - data % PAGE_SIZE as u64);
     let mode = caller.mode();

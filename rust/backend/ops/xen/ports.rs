@@ -82,6 +82,6 @@ fn assign(vm: &Vm, port: u32, kind: Kind, route: Option<Route>, fd: i32) -> Resu
 ///
 /// `kvm` is a live VM without vCPUs, and nobody else uses it.
 pub(in crate::backend) unsafe extern "C" fn destroy_vm(kvm: *mut bindings::kvm) {
-    // SAFETY: The VM is alive, and nobody else uses it.
+    // SAFETY: The VM is live, and by the section above nobody else uses it.
     unsafe { Vm::from_raw(kvm).free_xen_ports() };
 }

@@ -32,15 +32,15 @@ use kvm_bindings as bindings;
 ///
 /// # Safety
 ///
-/// `vcpu` is a vCPU of a live VM whose `vcpu->mutex` the current task holds, and `data` can be read and written. May
-/// sleep.
+/// `vcpu` is a vCPU of a live VM whose `vcpu->mutex` the current task holds, and `data` can be read and written, and
+/// is the task's alone. May sleep.
 pub(in crate::backend) unsafe extern "C" fn vcpu_get_attr(
     vcpu: *mut bindings::kvm_vcpu,
     data: *mut Attribute,
 ) -> c_int {
-    // SAFETY: The task has the vCPU.
+    // SAFETY: By the section above the VM is live, and the current task holds `vcpu->mutex`.
     let runner = unsafe { Runner::from_raw(vcpu) };
-    // SAFETY: The attribute is the caller's.
+    // SAFETY: By the section above the attribute can be read and written, and is the task's alone.
     let attribute = unsafe { &mut *data };
     let _lock = runner.vm().xen_lock();
     from_result(|| {

@@ -40,14 +40,15 @@ impl From<Implausible> for Error {
 ///
 /// # Safety
 ///
-/// `vcpu` is a vCPU of a live VM whose `vcpu->mutex` the current task holds, and `data` can be read. May sleep.
+/// `vcpu` is a vCPU of a live VM whose `vcpu->mutex` the current task holds, and `data` can be read, and is changed by
+/// nobody. May sleep.
 pub(in crate::backend) unsafe extern "C" fn vcpu_set_attr(
     vcpu: *mut bindings::kvm_vcpu,
     data: *mut Attribute,
 ) -> c_int {
-    // SAFETY: The task has the vCPU.
+    // SAFETY: By the section above the VM is live, and the current task holds `vcpu->mutex`.
     let runner = unsafe { Runner::from_raw(vcpu) };
-    // SAFETY: The attribute is the caller's.
+    // SAFETY: By the section above the attribute can be read, and does not change.
     let attribute = unsafe { &*data };
     let _lock = runner.vm().xen_lock();
     from_result(|| {

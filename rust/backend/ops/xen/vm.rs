@@ -38,12 +38,12 @@ impl From<Invalid> for Error {
 ///
 /// # Safety
 ///
-/// `kvm` is a live VM, and `config` can be read. May sleep.
+/// `kvm` is a live VM, and `config` can be read, and is changed by nobody. May sleep.
 pub(in crate::backend) unsafe extern "C" fn hvm_config(
     kvm: *mut bindings::kvm,
     config: *mut bindings::kvm_xen_hvm_config,
 ) -> c_int {
-    // SAFETY: The VM is alive, and the configuration the caller's.
+    // SAFETY: The VM is live, and by the section above the configuration can be read, and does not change.
     let (vm, said) = unsafe { (Vm::from_raw(kvm), &*config) };
     from_result(|| configure(vm, said).map(|()| 0))
 }
@@ -65,12 +65,12 @@ fn configure(vm: &Vm, said: &bindings::kvm_xen_hvm_config) -> Result {
 ///
 /// # Safety
 ///
-/// `kvm` is a live VM, and `data` can be read. May sleep.
+/// `kvm` is a live VM, and `data` can be read, and is changed by nobody. May sleep.
 pub(in crate::backend) unsafe extern "C" fn hvm_set_attr(
     kvm: *mut bindings::kvm,
     data: *mut Attribute,
 ) -> c_int {
-    // SAFETY: The VM is alive, and the attribute the caller's.
+    // SAFETY: The VM is live, and by the section above the attribute can be read, and does not change.
     let (vm, attribute) = unsafe { (Vm::from_raw(kvm), &*data) };
     from_result(|| set(vm, attribute).map(|()| 0))
 }
@@ -164,12 +164,12 @@ fn set_vector(vm: &Vm, vector: u8) -> Result {
 ///
 /// # Safety
 ///
-/// `kvm` is a live VM, and `data` can be read and written. May sleep.
+/// `kvm` is a live VM, and `data` can be read and written, and is the task's alone. May sleep.
 pub(in crate::backend) unsafe extern "C" fn hvm_get_attr(
     kvm: *mut bindings::kvm,
     data: *mut Attribute,
 ) -> c_int {
-    // SAFETY: The VM is alive, and the attribute the caller's.
+    // SAFETY: The VM is live, and by the section above the attribute is the task's alone.
     let (vm, attribute) = unsafe { (Vm::from_raw(kvm), &mut *data) };
     let _lock = vm.xen_lock();
     from_result(|| get(vm, attribute).map(|()| 0))

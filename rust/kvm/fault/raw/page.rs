@@ -106,7 +106,7 @@ impl PageFault<'_> {
     /// Chooses the levels. Only for [`Current`](crate::kvm::Current): `mmu_lock` is held.
     #[inline(always)]
     pub(in crate::kvm::fault) fn choose_level(&mut self) {
-        // SAFETY: Both are valid, and `mmu_lock` is held.
+        // SAFETY: Both are borrowed. `current()`, which is what asks, has the hold of `mmu_lock`.
         unsafe { bindings::kvm_mmu_hugepage_adjust(self.vcpu.as_ptr(), self.raw) };
     }
 

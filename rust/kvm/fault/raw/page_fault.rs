@@ -69,7 +69,7 @@ impl<'a> PageFault<'a> {
         if self.raw.slot.is_null() {
             return None;
         }
-        // SAFETY: By the type's invariant.
+        // SAFETY: By the type's invariant the slot was found while `slots` were held.
         Some(unsafe { self.slots.slot(self.raw.slot) })
     }
 

@@ -77,7 +77,7 @@ impl GuestPage<'_> {
     #[inline(always)]
     pub unsafe fn end_raw(cache: &Gpc) {
         cache.pins().unpin();
-        // SAFETY: The pin came with preemption off.
+        // SAFETY: By the section above the task has a pin by `into_raw()`, which forgot the guard that came with it.
         unsafe { crate::sync::preempt::enable() };
     }
 }

@@ -121,14 +121,14 @@ impl Gpc {
     /// The generation of the slots that the place comes from. As above.
     #[inline(always)]
     pub(in crate::kvm::gpc) fn generation(&self) -> u64 {
-        // SAFETY: By the type's invariant nobody changes it.
+        // SAFETY: By the type's invariant nobody changes it while the cache is pinned, or `refresh_lock` held.
         unsafe { (*self.as_ptr()).generation }
     }
 
     /// The page's address in the kernel. Only with a pin.
     #[inline(always)]
     pub(in crate::kvm::gpc) fn base(&self) -> *mut u8 {
-        // SAFETY: By the type's invariant nobody changes it.
+        // SAFETY: By the type's invariant nobody changes it while the cache is pinned.
         unsafe { (*self.as_ptr()).base.cast() }
     }
 

@@ -54,14 +54,14 @@ impl FoundPage {
 
     /// Drops the reference to a page that is in use: the notifier takes it away when it has to.
     pub(in crate::kvm::gpc) fn release(self) {
-        // SAFETY: By the type's invariant. The value is given up.
+        // SAFETY: By the type's invariant there is no page, or the value owns a reference to it, which is given up.
         unsafe { bindings::kvm_release_page_clean(ManuallyDrop::new(self).page) };
     }
 }
 
 impl Drop for FoundPage {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant.
+        // SAFETY: By the type's invariant there is no page, or the value owns a reference to it, which ends.
         unsafe { bindings::kvmrs_release_page_unused(self.page) };
     }
 }

@@ -25,7 +25,7 @@ impl Mapping {
     ///
     /// `pfn` must be the frame of a page that was looked up and is still referenced.
     pub(super) unsafe fn new(pfn: u64) -> Option<Self> {
-        // SAFETY: The frame is there.
+        // SAFETY: By the section above the frame is that of a page which is still referenced.
         let base = unsafe { bindings::kvmrs_gpc_map(pfn) };
         // INVARIANT: It was just mapped.
         NonNull::new(base.cast()).map(|base| Self { pfn, base })
@@ -42,6 +42,7 @@ impl Mapping {
     ///
     /// Both must come from [`into_raw`](Self::into_raw), once.
     pub(super) unsafe fn from_raw(pfn: u64, base: NonNull<u8>) -> Self {
+        // INVARIANT: It was that of a mapping which was given up.
         Self { pfn, base }
     }
 
@@ -54,7 +55,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant.
+        // SAFETY: By the type's invariant `pfn` is mapped at `base`, and the value owns the mapping.
         unsafe { bindings::kvmrs_gpc_unmap(self.pfn, self.base.as_ptr().cast()) };
     }
 }

@@ -32,7 +32,8 @@ impl<'vm> BorrowedMm<'vm> {
 
     /// Only for a kernel thread without an address space.
     fn take(vm: &'vm Vm) -> Self {
-        // SAFETY: It is such a thread. The VM's `mm_struct` stays as long as the VM.
+        // SAFETY: `new()`, which is what asks, has seen that the task is such a thread. The VM's `mm_struct` stays as
+        // long as the VM.
         unsafe { kernel::bindings::kthread_use_mm((*vm.as_ptr()).mm) };
         // INVARIANT: It was just taken.
         Self(vm, NotThreadSafe)
@@ -41,7 +42,7 @@ impl<'vm> BorrowedMm<'vm> {
 
 impl Drop for BorrowedMm<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant.
+        // SAFETY: By the type's invariant the thread has the address space for this value alone.
         unsafe { kernel::bindings::kthread_unuse_mm((*self.0.as_ptr()).mm) };
     }
 }

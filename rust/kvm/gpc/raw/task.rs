@@ -46,7 +46,7 @@ impl<'a> Sleeper<'a> {
         // SAFETY: The VM is alive, and its `mm_struct` stays as long as it.
         let mm = unsafe { Mm::from_raw((*vm).mm) };
         let user = own.then(|| mm.mmget_not_zero()).flatten();
-        // INVARIANT: It was looked at, and `SlotsHeld` stays with the task.
+        // INVARIANT: The task has that address space now, and `user` keeps it. `SlotsHeld` stays with the task.
         let mm = user.map(MmWithUser::into_mmput_async);
         let _mm = mm.ok_or(Refused::Foreign)?;
         Ok(Self {

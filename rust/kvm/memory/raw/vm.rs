@@ -51,7 +51,8 @@ impl Vm {
     /// As [`flush_remote_tlbs`](Self::flush_remote_tlbs), for the frames of `slot`.
     #[inline]
     pub fn flush_remote_tlbs_slot(&self, slot: &MemSlot) {
-        // SAFETY: Both are alive. The function asks for `slots_lock` or a slot that cannot go.
+        // SAFETY: Both are alive. C asks for `slots_lock` so that flushes of a slot follow each other. What it reads
+        // of the slot does not change.
         unsafe { bindings::kvm_flush_remote_tlbs_memslot(self.as_ptr(), slot.as_ptr()) };
     }
 

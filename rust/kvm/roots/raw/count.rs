@@ -11,14 +11,14 @@ use kvm_bindings as bindings;
 
 #[inline(always)]
 fn count(page: &ShadowPage) -> *mut kernel::bindings::refcount_t {
-    // SAFETY: The page is alive and a root; this only computes an address.
+    // SAFETY: The page is alive; this only computes the address of a field.
     unsafe { (&raw mut (*page.as_ptr()).__bindgen_anon_2.tdp_mmu_root_count).cast() }
 }
 
 /// Sets the count of a root that nobody else can reach.
 #[inline(always)]
 pub(in crate::kvm::roots) fn set(page: &ShadowPage, references: i32) {
-    // SAFETY: The root is alive, and nobody else uses its count yet.
+    // SAFETY: The page is alive. `insert_root()`, which is what asks, has it for itself.
     unsafe { bindings::kvmrs_refcount_set(count(page), references) };
 }
 
@@ -43,7 +43,8 @@ pub(in crate::kvm::roots) fn put(page: &ShadowPage) -> bool {
 /// Schedules the root for being zapped. The flag belongs to the holder of `slots_lock`.
 #[inline(always)]
 pub(in crate::kvm::roots) fn schedule_zap(page: &ShadowPage, _slots: &SlotsLocked<'_>) {
-    // SAFETY: The page is alive and a root, and the lock is held.
+    // SAFETY: The page is alive. The flag belongs to the holder of `slots_lock`, or to the VM's last user, and
+    // `_slots` says that this is who asks.
     unsafe {
         (*page.as_ptr())
             .__bindgen_anon_1
@@ -57,7 +58,7 @@ pub(in crate::kvm::roots) fn take_scheduled_zap(
     page: &ShadowPage,
     _slots: &SlotsLocked<'_>,
 ) -> bool {
-    // SAFETY: The page is alive and a root. The flag is one byte, and the lock is held.
+    // SAFETY: As in `schedule_zap()`. The flag is one byte.
     unsafe {
         (&raw mut (*page.as_ptr())
             .__bindgen_anon_1

@@ -26,7 +26,7 @@ unsafe fn page_of<'a>(
     if ptr::eq(link, head(vm)) {
         return None;
     }
-    // SAFETY: `link` is not the head, so it lies in a root, which is not freed during `'a`.
+    // SAFETY: `link` is not the head. So by the section above it lies in a root, which is not freed during `'a`.
     Some(unsafe { ShadowPage::from_raw(kernel::container_of!(link, bindings::kvm_mmu_page, link)) })
 }
 
@@ -114,7 +114,7 @@ impl Vm {
     ///
     /// Nobody else may use the VM yet.
     pub unsafe fn init_roots(&self) {
-        // SAFETY: The VM is alive, and nobody else uses it.
+        // SAFETY: The VM is alive, and by the section above nobody else uses it.
         unsafe {
             bindings::kvmrs_list_init(head(self));
             bindings::kvmrs_pages_lock_init(self.as_ptr());

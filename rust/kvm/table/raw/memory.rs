@@ -36,9 +36,9 @@ impl TableMemory {
         sp: NonNull<bindings::kvm_mmu_page>,
         spt: *mut u64,
     ) -> Self {
-        // SAFETY: The caller owns the header.
+        // SAFETY: By the section above the header is owned.
         unsafe { (*sp.as_ptr()).spt = spt };
-        // INVARIANT: Header and page were the caller's, and all entries are absent.
+        // INVARIANT: By the section above both were owned, and all entries are absent.
         Self(sp)
     }
 
@@ -67,21 +67,21 @@ impl TableMemory {
     /// The header.
     #[inline(always)]
     pub(in crate::kvm::table) fn page(&self) -> &ShadowPage {
-        // SAFETY: The value owns the header.
+        // SAFETY: By the type's invariant the value owns the header.
         unsafe { ShadowPage::from_raw(self.0.as_ptr()) }
     }
 
     /// The physical address of the page.
     #[inline(always)]
     pub(in crate::kvm::table) fn pa(&self) -> u64 {
-        // SAFETY: The header is owned, and its page one of the direct map.
+        // SAFETY: By the type's invariant the header is owned, and its page is one of the direct map.
         unsafe { bindings::kvmrs_pa((*self.0.as_ptr()).spt.cast()) }
     }
 
     /// Writes the entry at `index`, which is taken modulo the table's size.
     #[inline(always)]
     pub(in crate::kvm::table) fn write(&mut self, index: usize, spte: Spte) {
-        // SAFETY: The page is owned and has `ENTRIES` entries.
+        // SAFETY: By the type's invariant the page is owned. It has `ENTRIES` entries.
         unsafe {
             (*self.0.as_ptr())
                 .spt
@@ -96,7 +96,8 @@ impl TableMemory {
     /// root: who takes the page out of reach frees it by RCU.
     #[inline(always)]
     pub(in crate::kvm::table) fn publish<'r>(self, _vm: &'r AnyVm) -> &'r ShadowPage {
-        // SAFETY: The caller has an RCU section or a reference that lasts for `'r`.
+        // SAFETY: `Unlinked::linked()` asks, whose context borrows from an RCU section for `'r`, and `insert_root()`,
+        // whose result owns a reference.
         unsafe { ShadowPage::from_raw(ManuallyDrop::new(self).0.as_ptr()) }
     }
 }

@@ -142,7 +142,7 @@ impl ShadowPage {
     pub(super) fn init(&self, parent: Option<&SpteCell>, gfn: Gfn, role: Role) {
         let sp = self.as_ptr();
         let ptep = parent.map_or(core::ptr::null_mut(), SpteCell::as_ptr);
-        // SAFETY: The header is alive, and its table a page of its own. Nobody else can reach them.
+        // SAFETY: `TableMemory`, which is what asks, owns the header and its table, a page of its own.
         unsafe {
             bindings::kvmrs_list_init(&raw mut (*sp).possible_nx_huge_page_link);
             bindings::kvmrs_set_sp_of((*sp).spt.cast(), sp);
@@ -174,8 +174,8 @@ const TDP_MMU: bindings::kvm_mmu_type = bindings::kvm_mmu_type_KVM_TDP_MMU;
 ///
 /// Only for `call_rcu()` in [`ShadowPage::free_by_rcu`].
 unsafe extern "C" fn free_rcu(head: *mut kernel::bindings::callback_head) {
-    // SAFETY: `head` lies in the header that was handed to `call_rcu()`, which nobody else can
-    // reach now.
+    // SAFETY: `head` lies in the header that `free_by_rcu()` handed to `call_rcu()`. Who could still reach it then
+    // has ended its section.
     unsafe {
         let sp = kernel::container_of!(head, bindings::kvm_mmu_page, callback_head);
         free(sp);
@@ -188,7 +188,7 @@ unsafe extern "C" fn free_rcu(head: *mut kernel::bindings::callback_head) {
 ///
 /// `sp` and its table must be reachable by nobody else.
 pub(super) unsafe fn free(sp: *mut bindings::kvm_mmu_page) {
-    // SAFETY: Both came from these allocators.
+    // SAFETY: By the section above nobody else can reach them. All headers and tables come from these allocators.
     unsafe {
         bindings::kvmrs_free_table((*sp).spt.cast());
         bindings::kvmrs_free_sp(sp);

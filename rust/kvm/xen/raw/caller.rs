@@ -33,11 +33,11 @@ impl<'a> Caller<'a> {
     /// `kvm->srcu` for it. That lasts during `'a`.
     #[inline(always)]
     pub unsafe fn from_raw(ptr: *mut bindings::kvm_vcpu) -> Self {
-        // SAFETY: The vCPU stays during `'a`.
+        // SAFETY: By the section above the vCPU is one of a live VM, and stays during `'a`.
         let target = unsafe { Target::from_raw(ptr) };
         // SAFETY: `kvm->srcu` is held during `'a`. `sleep()` gives it up, but nobody borrows from the hold then.
         let slots = unsafe { SlotsHeld::assume(target.vm()) };
-        // INVARIANT: That is what the caller has.
+        // INVARIANT: By the section above the vCPU is loaded, and `slots` is its hold of `kvm->srcu`.
         Self { target, slots }
     }
 
@@ -61,7 +61,7 @@ impl<'a> Caller<'a> {
     /// The vCPU, as the current task has it.
     #[inline(always)]
     pub fn runner(&self) -> &'a Runner {
-        // SAFETY: By the type's invariant the task has loaded the vCPU, which it has the mutex of then.
+        // SAFETY: By the type's invariant the task has loaded the vCPU, for which it holds `vcpu->mutex`.
         unsafe { Runner::from_raw(self.as_ptr()) }
     }
 
@@ -96,7 +96,7 @@ impl<'a> Caller<'a> {
 
     /// Whether KVM has its interrupts, and sends events itself. Only then can it know when to wake the vCPU.
     pub fn may_poll(&self) -> bool {
-        // SAFETY: The vCPU is there.
+        // SAFETY: By the type's invariant the vCPU is loaded.
         let interrupts = unsafe { bindings::kvmrs_lapic_in_kernel(self.as_ptr()) };
         interrupts && self.vm().xen_flags() & bindings::KVM_XEN_HVM_CONFIG_EVTCHN_SEND != 0
     }
@@ -104,7 +104,7 @@ impl<'a> Caller<'a> {
     /// Reads what the guest has at this virtual address of its own. `None` if it has no memory there.
     pub fn read(&self, address: u64, bytes: &mut [u8]) -> Option<()> {
         let to = bytes.as_mut_ptr().cast();
-        // SAFETY: The vCPU is loaded, `kvm->srcu` is held, and all of `bytes` may be written.
+        // SAFETY: By the type's invariant the vCPU is loaded, and `kvm->srcu` held. `bytes` is borrowed to be written.
         let done = unsafe {
             bindings::kvmrs_read_guest_virt(self.as_ptr(), address, to, bytes.len() as u32)
         };
@@ -113,7 +113,7 @@ impl<'a> Caller<'a> {
 
     /// The layout of the mode that the vCPU is in: that of a 64-bit kernel in long mode, compatibility mode included.
     pub fn mode(&self) -> Layout {
-        // SAFETY: The vCPU is loaded.
+        // SAFETY: By the type's invariant the vCPU is loaded.
         match unsafe { bindings::kvmrs_is_long_mode(self.as_ptr()) } {
             true => Layout::Native,
             false => Layout::Compat,
@@ -123,7 +123,7 @@ impl<'a> Caller<'a> {
     /// The instruction by which the guest can call.
     pub fn call_instruction(&self) -> [u8; CALL] {
         let mut instruction = [0; CALL];
-        // SAFETY: The vCPU is there, and the vendor's instruction has that many bytes.
+        // SAFETY: By the type's invariant the vCPU is loaded. Each vendor's instruction has `CALL` bytes.
         unsafe { bindings::kvmrs_patch_hypercall(self.as_ptr(), instruction.as_mut_ptr()) };
         instruction
     }
@@ -131,7 +131,7 @@ impl<'a> Caller<'a> {
     /// Writes to the guest's physical address `address`. `None` if it has no memory there.
     pub fn write(&self, address: u64, bytes: &[u8]) -> Option<()> {
         let (from, len) = (bytes.as_ptr().cast(), bytes.len());
-        // SAFETY: The vCPU is loaded, `kvm->srcu` is held, and all of `bytes` may be read.
+        // SAFETY: By the type's invariant the vCPU is loaded, and `kvm->srcu` held. `bytes` is borrowed to be read.
         let failed = unsafe { bindings::kvm_vcpu_write_guest(self.as_ptr(), address, from, len) };
         (failed == 0).then_some(())
     }
@@ -139,7 +139,7 @@ impl<'a> Caller<'a> {
     /// Lets other vCPUs have the CPU that may be what this one waits for.
     pub fn give_way(&self) {
         let yield_to_kernel_mode = true;
-        // SAFETY: The vCPU is loaded. The guest's kernel has called.
+        // SAFETY: By the type's invariant the vCPU is loaded.
         unsafe { bindings::kvm_vcpu_on_spin(self.as_ptr(), yield_to_kernel_mode) };
     }
 

@@ -33,7 +33,7 @@ impl Runner {
     /// This moment.
     pub fn moment(&self) -> Moment {
         let mut tsc = 0;
-        // SAFETY: The vCPU is there.
+        // SAFETY: By the type's invariant the vCPU is there.
         let host = unsafe { bindings::kvmrs_host_clock(self.as_ptr(), &raw mut tsc) };
         Moment {
             host: host as u64,

@@ -51,9 +51,9 @@ impl Event {
     ///
     /// # Safety
     ///
-    /// `to` must be the caller's to write.
+    /// `to` must be valid for writes.
     pub unsafe fn move_to(self, to: *mut bindings::kvm_xen_evtchn) {
-        // SAFETY: It is the caller's, and the event is this value's.
+        // SAFETY: By the section above `to` is valid for writes. The event is this value's own.
         unsafe { to.write(self.0.get().read()) };
     }
 
@@ -67,7 +67,8 @@ impl Event {
     /// Its vCPU, if there is one by now.
     #[inline]
     pub fn target<'vm>(&self, vm: &'vm Vm) -> Option<&'vm Target> {
-        // SAFETY: Both are there.
+        // SAFETY: The VM is alive, and by the type's invariant the event is there. The function accesses `vcpu_idx` as
+        // one word.
         let vcpu = unsafe { bindings::kvmrs_xen_target(vm.as_ptr(), self.0.get()) };
         // SAFETY: A vCPU that was found stays as long as its VM.
         (!vcpu.is_null()).then(|| unsafe { Target::from_raw(vcpu) })

@@ -38,7 +38,7 @@ impl EventFd {
 
 impl Drop for EventFd {
     fn drop(&mut self) {
-        // SAFETY: By the type's invariant.
+        // SAFETY: By the type's invariant the value owns a reference, which ends with it.
         unsafe { kernel::bindings::eventfd_ctx_put(self.0.as_ptr()) };
     }
 }

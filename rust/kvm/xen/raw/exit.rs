@@ -24,14 +24,14 @@ impl Caller<'_> {
     pub fn said(&self) -> Said {
         let vcpu = self.as_ptr();
         let (mut input, mut params) = (0, [0; 6]);
-        // SAFETY: The vCPU is loaded. The function writes what it is given.
+        // SAFETY: By the type's invariant the vCPU is loaded. The function writes a number and six parameters.
         let (wide, cpl) = unsafe {
             (
                 bindings::kvmrs_xen_registers(vcpu, &raw mut input, params.as_mut_ptr()),
                 bindings::kvmrs_cpl(vcpu),
             )
         };
-        // SAFETY: The event reads as many parameters as there are.
+        // SAFETY: The event reads six parameters.
         unsafe { bindings::kvmrs_trace_xen_hypercall(cpl, input, params.as_ptr()) };
         Said {
             wide,
@@ -43,7 +43,7 @@ impl Caller<'_> {
 
     /// The guest goes on behind its call, with `result`. Returns what the handler of an exit does.
     pub fn go_on(&self, result: u64) -> c_int {
-        // SAFETY: The vCPU is loaded, and its exit is that of a call.
+        // SAFETY: By the type's invariant the vCPU is loaded, and the task handles its exit.
         unsafe {
             bindings::kvmrs_set_rax(self.as_ptr(), result);
             bindings::kvm_skip_emulated_instruction(self.as_ptr())
@@ -53,9 +53,9 @@ impl Caller<'_> {
     /// Userspace answers. Returns what the handler of an exit does.
     pub fn to_userspace(&self, said: &Said) -> c_int {
         let vcpu = self.as_ptr();
-        // SAFETY: The vCPU is loaded, and nobody else uses `run`'s part for the exit. Userspace may write to it at
-        // any time, so it is only written to. C calls the function with the vCPU loaded, and with a reference to
-        // the module, which the VM has.
+        // SAFETY: By the type's invariant the vCPU is loaded, and nobody else uses `run`'s part for the exit. Userspace
+        // may write to it at any time, so it is only written to. C calls the function with the vCPU loaded, and with
+        // a reference to the module, which the VM has.
         unsafe {
             bindings::kvmrs_xen_exit(vcpu, said.wide, said.cpl, said.input, said.params.as_ptr());
             (*vcpu).arch.complete_userspace_io = Some(complete);
@@ -65,14 +65,15 @@ impl Caller<'_> {
 
     /// What userspace has answered.
     fn userspace_result(&self) -> u64 {
-        // SAFETY: The vCPU is loaded. Userspace may write to `run` at any time.
+        // SAFETY: By the type's invariant the vCPU is loaded. The function reads a word of `run` once, as userspace may
+        // write to it.
         unsafe { bindings::kvmrs_xen_result(self.as_ptr()) }
     }
 
     /// Whether the guest is still where it called.
     fn is_at_call(&self) -> bool {
         let vcpu = self.as_ptr();
-        // SAFETY: The vCPU is loaded.
+        // SAFETY: By the type's invariant the vCPU is loaded.
         unsafe { bindings::kvm_is_linear_rip(vcpu, (*vcpu).arch.xen.hypercall_rip as usize) }
     }
 }
@@ -83,7 +84,8 @@ impl Caller<'_> {
 ///
 /// The current task must have loaded `vcpu`, a vCPU of a live VM of this backend, and hold `kvm->srcu` for it.
 unsafe extern "C" fn complete(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-    // SAFETY: That is what the caller has. Nothing is left that an exit has to do before.
+    // SAFETY: By the section above the task has loaded the vCPU, and holds `kvm->srcu` for it. C calls this before
+    // the guest is entered again, so that the exit is still being handled.
     let caller = unsafe { Caller::from_raw(vcpu) };
     if !caller.is_at_call() {
         return 1;

@@ -40,7 +40,7 @@ impl<'vm> XenLock<'vm> {
     /// What the port of that number leads to.
     pub fn assigned(&self, number: u32) -> Option<&Assigned> {
         find(self.vm(), number).map(|entry| {
-            // SAFETY: The lock is held, so that the entry stays.
+            // SAFETY: The lock is held for as long as `self` is borrowed. Nobody takes the entry away without it.
             unsafe { &(*entry.as_ptr()).assigned }
         })
     }
@@ -48,12 +48,12 @@ impl<'vm> XenLock<'vm> {
     /// The port of that number leads to `to` from now on. `EEXIST` if it leads somewhere.
     pub fn assign(&self, number: u32, to: Assigned) -> Result {
         let entry = KBox::into_raw(Entry::new(to)?);
-        // SAFETY: The VM is alive, and the lock held.
+        // SAFETY: The VM is alive, and `self` is a hold of the lock.
         let added = unsafe {
             bindings::kvmrs_xen_port_add(self.vm().as_ptr(), number as c_int, entry.cast())
         };
         if added < 0 {
-            // SAFETY: The table has not taken it.
+            // SAFETY: It came from `into_raw()` above, and the table has refused it.
             drop(unsafe { KBox::from_raw(entry) });
         }
         match to_result(added) {
@@ -70,8 +70,8 @@ impl<'vm> XenLock<'vm> {
         let vm = self.vm().as_ptr();
         let entry = Entry::new(to)?;
         let old = find(self.vm(), number).ok_or(ENOENT)?;
-        // SAFETY: The VM is alive, and the lock held. There is something to replace, which is a box that the table
-        // has no more then. `free_xen_ports()` waits for what frees it.
+        // SAFETY: The VM is alive, and `self` is a hold of the lock. There is something to replace, which is a box
+        // that the table has no more then. `free_xen_ports()` waits for what frees it.
         unsafe {
             let entry = KBox::into_raw(entry).cast();
             bindings::kvmrs_xen_port_replace(vm, number as c_int, entry);
@@ -85,7 +85,8 @@ impl<'vm> XenLock<'vm> {
     pub fn remove(self, number: u32) -> Result {
         let vm = self.vm();
         let old = find(vm, number).ok_or(ENOENT)?;
-        // SAFETY: The VM is alive, and the lock held. The entry is there, and is a box.
+        // SAFETY: The VM is alive, and `self` is a hold of the lock, with which the entry was found. All entries are
+        // boxes.
         let old = unsafe {
             bindings::kvmrs_xen_port_remove(vm.as_ptr(), number as c_int);
             KBox::from_raw(old.as_ptr())
@@ -102,7 +103,8 @@ impl<'vm> XenLock<'vm> {
         let mut old = KVec::with_capacity(self.count(), GFP_KERNEL_ACCOUNT)?;
         let mut number = 0;
         while let Some(entry) = next(vm, &mut number) {
-            // SAFETY: The VM is alive, and the lock held. The entry is there, and is a box.
+            // SAFETY: The VM is alive, and `self` is a hold of the lock, with which the entry was found. All entries
+            // are boxes.
             let entry = unsafe {
                 bindings::kvmrs_xen_port_remove(vm.as_ptr(), number);
                 KBox::from_raw(entry.as_ptr())
@@ -130,7 +132,8 @@ impl<'vm> XenLock<'vm> {
 /// What the port of that number leads to, for a task that holds the VM's slots by `kvm->srcu`.
 pub(super) fn find_assigned<'s>(slots: &'s SlotsHeld<'_>, number: u32) -> Option<&'s Assigned> {
     find(slots.vm(), number).map(|entry| {
-        // SAFETY: The task holds `kvm->srcu` for as long as `slots` is borrowed.
+        // SAFETY: `Caller` is what asks. By its invariant the task holds `kvm->srcu` for as long as `slots` is
+        // borrowed. What was taken away is freed after that.
         unsafe { &(*entry.as_ptr()).assigned }
     })
 }
@@ -143,11 +146,11 @@ impl Vm {
     /// Nobody else may use the VM.
     pub unsafe fn free_xen_ports(&self) {
         // What frees entries is code of this module, which may go with the VM.
-        // SAFETY: The VM is there.
+        // SAFETY: The VM is alive.
         unsafe { kernel::bindings::srcu_barrier(&raw mut (*self.as_ptr()).srcu) };
         let mut number = 0;
         while let Some(entry) = next(self, &mut number) {
-            // SAFETY: The VM is there, and nobody else uses the table. What is in it was a box.
+            // SAFETY: The VM is alive, and by the section above nobody else uses it. All entries are boxes.
             unsafe {
                 bindings::kvmrs_xen_port_remove(self.as_ptr(), number);
                 drop(KBox::from_raw(entry.as_ptr()));
@@ -162,7 +165,7 @@ impl Vm {
 ///
 /// `head` must be that of a boxed entry, which is given up.
 unsafe extern "C" fn free(head: *mut kernel::bindings::callback_head) {
-    // SAFETY: The entry begins with it, and is the caller's.
+    // SAFETY: By the section above `head` is that of a boxed entry, which is given up. The entry begins with it.
     drop(unsafe { KBox::from_raw(head.cast::<Entry>()) });
 }
 
@@ -180,7 +183,7 @@ fn find(vm: &Vm, number: u32) -> Option<NonNull<Entry>> {
 
 /// The first entry from `number` on, which becomes its number.
 fn next(vm: &Vm, number: &mut c_int) -> Option<NonNull<Entry>> {
-    // SAFETY: The VM is alive. The caller keeps others from changing the table.
+    // SAFETY: The VM is alive. A `XenLock` is what asks, or the VM's last user: nobody else changes the table.
     let entry = unsafe { bindings::kvmrs_xen_port_next(vm.as_ptr(), number) };
     NonNull::new(entry.cast())
 }

@@ -27,13 +27,13 @@ impl Runner {
 
     /// The vector that tells the vCPU of events, or 0.
     pub fn set_upcall_vector(&self, vector: u8) {
-        // SAFETY: The vCPU is there. Others read the byte at the same time.
+        // SAFETY: By the type's invariant the vCPU is there. Others read the byte at the same time.
         unsafe { (&raw mut (*self.xen()).upcall_vector).write_volatile(vector) };
     }
 
     /// The guest is to be told of its clock anew, before the vCPU enters it.
     pub fn renew_clock(&self) {
-        // SAFETY: The vCPU is there.
+        // SAFETY: By the type's invariant the vCPU is there.
         unsafe { bindings::kvmrs_renew_clock(self.as_ptr()) };
     }
 }

@@ -83,7 +83,7 @@ impl Target {
     /// Notes that `word` is to be written to its `vcpu_info`. Returns whether that is new.
     #[inline]
     pub fn owe(&self, word: Word) -> bool {
-        // SAFETY: The vCPU is there, and a word's index is below 64.
+        // SAFETY: By the type's invariant the vCPU is there, and a word's index is below 64.
         let old = unsafe {
             let owed = &raw mut (*self.xen()).evtchn_pending_sel;
             bindings::kvmrs_test_and_set_bit(word.index(), owed)
@@ -94,28 +94,28 @@ impl Target {
     /// What was noted.
     #[inline(always)]
     pub fn owed(&self) -> u64 {
-        // SAFETY: The vCPU is there, and the field is one word.
+        // SAFETY: By the type's invariant the vCPU is there, and the field is one word.
         unsafe { (&raw const (*self.xen()).evtchn_pending_sel).read_volatile() as u64 }
     }
 
     /// These words are no longer to be written.
     #[inline]
     pub fn forget_owed(&self, words: u64) {
-        // SAFETY: The vCPU is there.
+        // SAFETY: By the type's invariant the vCPU is there.
         unsafe { bindings::kvmrs_clear_bits(words, &raw mut (*self.xen()).evtchn_pending_sel) };
     }
 
     /// What it polls for. C does not use the field.
     #[inline(always)]
     pub fn poll_word(&self) -> &Atomic<i32> {
-        // SAFETY: The vCPU is there, and all access to the field is atomic.
+        // SAFETY: By the type's invariant the vCPU is there, and all access to the field is atomic.
         unsafe { Atomic::from_ptr(&raw mut (*self.xen()).poll_evtchn) }
     }
 
     /// The vector that tells it of events, if it has one of its own. Another task may change it.
     #[inline(always)]
     pub fn upcall_vector(&self) -> Option<u8> {
-        // SAFETY: The vCPU is there, and the field is one byte.
+        // SAFETY: By the type's invariant the vCPU is there, and the field is one byte.
         match unsafe { (&raw const (*self.xen()).upcall_vector).read_volatile() } {
             0 => None,
             vector => Some(vector),
@@ -131,13 +131,13 @@ impl Target {
 
     /// Interrupts it by that vector. Any context.
     pub fn interrupt(&self, vector: u8) {
-        // SAFETY: The vCPU is there.
+        // SAFETY: By the type's invariant the vCPU is there.
         unsafe { bindings::kvmrs_xen_interrupt(self.as_ptr(), vector) };
     }
 
     /// It goes on, if it sleeps, and enters its guest anew. Any context.
     pub fn wake(&self) {
-        // SAFETY: The vCPU is there.
+        // SAFETY: By the type's invariant the vCPU is there.
         unsafe { bindings::kvmrs_unblock(self.as_ptr()) };
     }
 }

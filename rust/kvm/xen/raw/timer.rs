@@ -31,7 +31,7 @@ impl Timer {
     /// When it is due, on the guest's clock. 0 if it is stopped.
     #[inline(always)]
     pub fn due(&self) -> &Atomic<u64> {
-        // SAFETY: The vCPU is there, and all access to the field is atomic.
+        // SAFETY: By the type's invariant the vCPU is there, and all access to the field is atomic.
         unsafe { Atomic::from_ptr(&raw mut (*self.0.get()).timer_expires) }
     }
 
@@ -45,7 +45,7 @@ impl Timer {
     /// The number of its port, or 0 if it has none.
     #[inline(always)]
     pub fn port(&self) -> u32 {
-        // SAFETY: The vCPU is there, and the field is one word.
+        // SAFETY: By the type's invariant the vCPU is there, and the field is one word.
         unsafe { (&raw const (*self.0.get()).timer_virq).read_volatile() }
     }
 
