@@ -4,18 +4,21 @@
 
 mod common;
 
-use common::{frame, leaf::with_current, memory, vcpu, vm, vm_with, Options};
+use common::{
+    entry::{leaf, link, with_entry},
+    frame,
+    leaf::with_current,
+    memory, vcpu, vm, vm_with, Options,
+};
 use kvmrs_model::{
     kvm::{
         fault::{error, Request},
         spte::masks,
-        table::{Leaf, Link},
         types::Pfn,
-        Context, Entry, Exclusive, LeafBits, LeafSpte, Level, Locked, MmuLock, Outcome, PageFault,
-        PendingFlush, Shared, Spte, State, Vcpu, Vm,
+        Exclusive, LeafBits, LeafSpte, Level, Outcome, PageFault, PendingFlush, Shared, Spte, Vcpu,
+        Vm,
     },
     machine::{ept, npt, Masks},
-    sync::rcu,
     tdp_mmu,
     world::{cpu::Access, kvm, view::Tree},
 };
@@ -39,41 +42,6 @@ fn clean_page(format: Masks) -> (Arc<Vm>, Vcpu) {
     let leaf = spte(&vcpu);
     assert!(leaf.is_writable() && !leaf.has(masks::dirty()), "{leaf:?}");
     (vm, vcpu)
-}
-
-/// Calls `f` with the entry of `level` on the way to the frame.
-fn with_entry<M: Locked, R>(
-    vcpu: &Vcpu,
-    lock: &MmuLock<'_, M>,
-    level: Level,
-    f: impl for<'r> Fn(Context<'r, M>, &dyn Fn() -> Entry<'r, M>) -> R,
-) -> R {
-    let rcu = rcu::read_lock();
-    let root = vcpu.root().expect("a root");
-    let (cx, mut table) = Context::enter(lock, &rcu, &root).expect("its own VM");
-    while table.level() > level {
-        match Entry::read(cx, table, frame(0)).map(Entry::state) {
-            Some(State::Link(link)) => table = link.table(),
-            _ => panic!("no table"),
-        }
-    }
-    f(cx, &|| {
-        Entry::read(cx, table, frame(0)).expect("in the table")
-    })
-}
-
-fn leaf<M: Locked>(entry: Entry<'_, M>) -> Leaf<'_, M> {
-    match entry.state() {
-        State::Leaf(leaf) => leaf,
-        _ => panic!("not a leaf"),
-    }
-}
-
-fn link<M: Locked>(entry: Entry<'_, M>) -> Link<'_, M> {
-    match entry.state() {
-        State::Link(link) => link,
-        _ => panic!("not a link"),
-    }
 }
 
 /// The CPU writes, which sets the dirty bit, after the entry was read and before it is changed.

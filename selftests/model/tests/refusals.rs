@@ -4,15 +4,19 @@
 
 mod common;
 
-use common::{frame, guest_with, memory};
+use common::{
+    entry::{absent, leaf, link},
+    frame, guest_with, memory,
+};
 use kvmrs_model::{
     kvm::{
+        log::RingPages,
         spte::{masks, FROZEN, NONPRESENT, WRITABLE},
-        table::{Absent, Leaf, Link, NewTable, Proof, SplitMemory, Table, TransitionError},
+        table::{NewTable, Proof, SplitMemory, Table, TransitionError},
         types::Pfn,
         AddressSpace, Context, Entry, Exclusive, GfnRange, LeafSpte, Level, Locked, Lockless,
-        MemSlot, Mode, NxHugePage, PendingFlush, Raced, Shared, SlotRange, Spte, State, Vcpu, Vm,
-        VmPage,
+        MemSlot, Mode, NxHugePage, PendingFlush, Raced, Shared, SlotRange, SlotsLocked, Spte,
+        State, Vcpu, Vm, VmPage,
     },
     machine::{npt, Machine},
     mm::{notifier::Ended, HostRange},
@@ -65,27 +69,6 @@ fn refused<M: Mode, R: std::fmt::Debug>(
         );
         assert_eq!(read().spte(), before, "the entry was written to");
         assert!(vcpu.vm().take_bug(), "nobody noticed");
-    }
-}
-
-fn absent<M: Mode>(entry: Entry<'_, M>) -> Absent<'_, M> {
-    match entry.state() {
-        State::Absent(absent) => absent,
-        _ => panic!("not absent"),
-    }
-}
-
-fn leaf<M: Mode>(entry: Entry<'_, M>) -> Leaf<'_, M> {
-    match entry.state() {
-        State::Leaf(leaf) => leaf,
-        _ => panic!("not a leaf"),
-    }
-}
-
-fn link<M: Mode>(entry: Entry<'_, M>) -> Link<'_, M> {
-    match entry.state() {
-        State::Link(link) => link,
-        _ => panic!("not a link"),
     }
 }
 
@@ -147,6 +130,17 @@ fn the_shadow_mmu_is_asked_for_frames_of_a_slot_alone() {
     assert!(ask(&vm, &other, all), "an invalidation of another VM");
     end(&vm, vcpu);
     end(&other, others);
+}
+
+/// C writes by the slot's arrays, which have no place for other frames.
+#[test]
+fn pages_of_a_dirty_ring_are_in_their_slot() {
+    let (vm, vcpu) = mapped(Level::PG_4K);
+    let (locked, slot) = (SlotsLocked::new(&vm), &vm.slots()[0]);
+    for beside in [memory().start.prev(), memory().end] {
+        assert!(RingPages::new(&locked, slot, beside, &[1]).is_none());
+    }
+    end(&vm, vcpu);
 }
 
 /// Addresses beside a slot show none of its frames.

@@ -7,6 +7,7 @@
 // loom has no scoped threads.
 #[cfg(not(feature = "loom"))]
 pub mod crowd;
+pub mod entry;
 pub mod leaf;
 pub mod ops;
 pub mod xen;
