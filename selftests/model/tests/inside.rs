@@ -101,21 +101,6 @@ fn a_frozen_entry() {
     });
 }
 
-/// More than the check remembers of a step.
-#[test]
-fn each_of_many_defects() {
-    let (vm, vcpu) = small();
-    let root = vcpu.root().expect("a root");
-    for index in 1..=20 {
-        plant::entry(&vm, &root, frame(HUGE + index), Level::PG_4K, |_| FROZEN);
-    }
-    let found = check(&vm);
-    let frozen = found.iter().filter(|line| line.starts_with("frozen: "));
-    assert_eq!((found.len(), frozen.count()), (20, 20), "{found:#?}");
-    // What is broken cannot be taken apart.
-    std::mem::forget(vcpu);
-}
-
 #[test]
 fn reserved_bits() {
     let bits: [fn(u64) -> u64; 2] = [
@@ -233,30 +218,6 @@ fn figures_that_are_not_those_of_the_tables() {
         plant::entry(vm, root, frame(HUGE), Level::PG_2M, |_| NONPRESENT);
         vm.count_pages(Level::PG_4K, -1);
     });
-}
-
-/// Figures that are off by the same, but change, are those of a VM that is busy.
-#[test]
-fn figures_that_change() {
-    let (vm, vcpu) = small();
-    vm.count_pages(Level::PG_4K, 1);
-    let (mut reader, mut changes, mut lines) = (Reader::check(), 0, String::new());
-    loop {
-        let mut bytes = [0; 512];
-        let mut text = Text::new(&mut bytes);
-        let progress = reader.read(&vm, &mut text);
-        let len = text.len();
-        lines += std::str::from_utf8(&bytes[..len]).expect("ASCII");
-        if progress == Progress::Done {
-            break;
-        }
-        vm.count_pages(Level::PG_2M, 1);
-        changes += 1;
-    }
-    assert_eq!(lines, "busy: the figures change all the time\n");
-    vm.count_pages(Level::PG_4K, -1);
-    vm.count_pages(Level::PG_2M, -changes);
-    kvm::destroy(&vm, vec![vcpu]);
 }
 
 /// A task that is interrupted between an entry and the figures holds `mmu_lock`.
