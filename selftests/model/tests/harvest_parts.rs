@@ -75,6 +75,20 @@ fn pages_far_apart_are_handed_over_once() {
     }
 }
 
+/// Most words are empty, so several are looked at together.
+#[test]
+fn words_that_are_alike_are_not_taken_for_empty_ones() {
+    let (vm, guest) = wide(Level::PG_4K, false);
+    let slot = &vm.slots()[0];
+    kvm::start_dirty_log(&vm, slot, kvm::Split::Eagerly);
+    let alike = [2 * 64 + 5, 3 * 64 + 5];
+    for _ in 0..2 {
+        write(&guest, &alike);
+        assert_eq!(kvm::harvest(&vm, slot), frames(&alike));
+    }
+    kvm::destroy(&vm, vec![guest]);
+}
+
 /// One part has a huge page, for which TLBs are flushed before the lock goes. If others come after it, a CPU may still
 /// write to their pages. With shadow pages, the flush comes before the next word.
 #[test]

@@ -152,6 +152,14 @@ fn what_the_host_or_a_tracker_protects_is_not_writable() {
             again.spte().is_writable() && !again.write_protected,
             "{name}"
         );
+        // It was not, of one that was protected, or of what maps nothing.
+        for old in [leaf, spte::Spte::new(spte::WRITABLE)] {
+            let again = leaf_for(&vcpu, &request, kvm::role(), Level::PG_4K, old);
+            assert!(
+                !again.spte().is_writable() && again.write_protected,
+                "{name}: over {old:?}"
+            );
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{frame, memory, vcpu, vm_with, Options, PAGES};
+use common::{frame, guest_with, memory, vcpu, vm_with, Options, PAGES};
 use kvmrs_model::{
     kvm::{Entry, Gfn, GfnRange, Level, PendingFlush, Shared, Spte, Vcpu, Vm},
     machine::npt,
@@ -124,6 +124,44 @@ fn what_has_changed_is_visited_again() {
         &mut visitor,
     );
     assert_eq!(visitor.0, [0, 0, 1, 1, 2, 2].map(frame));
+    drop((root, flush));
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// Notes leaves of all sizes.
+struct Leaves(Vec<(Gfn, Level)>);
+
+impl Visitor<Shared> for Leaves {
+    const PICKS: bool = true;
+
+    fn wants(&self, spte: Spte, level: Level) -> bool {
+        spte.is_last(level)
+    }
+
+    fn visit(&mut self, entry: Entry<'_, Shared>, _: &mut VisitContext<'_, '_>) -> Step {
+        self.0.push((entry.gfn(), entry.level()));
+        Step::Next
+    }
+}
+
+/// A walk that picks frames comes to the first behind its range, as the next that is wanted.
+#[test]
+fn a_huge_page_behind_the_range_is_not_visited() {
+    let (vm, vcpu) = guest_with(npt(), Level::PG_2M);
+    for page in [256, 768] {
+        kvm::guest_access(&vcpu, frame(page), Access::Write, |_| ());
+    }
+    let root = vcpu.root().expect("a root");
+    let (mut visitor, mut flush) = (Leaves(Vec::new()), PendingFlush::none(&vm));
+    walk(
+        &mut *vm.mmu_read(),
+        &root,
+        GfnRange::new(frame(0), frame(768)),
+        GiveWay::WhenAsked,
+        &mut flush,
+        &mut visitor,
+    );
+    assert_eq!(visitor.0, [(frame(256), Level::PG_2M)]);
     drop((root, flush));
     kvm::destroy(&vm, vec![vcpu]);
 }
