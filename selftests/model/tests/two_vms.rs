@@ -9,15 +9,17 @@ use common::{frame, memory, vcpu, vm_with, Options};
 use kvmrs_model::{
     kvm::{
         fault::error,
+        gpc::{Address, Gpc, GuestPage, Refused, Sleeper},
         log::{RingPages, WantedLog},
         memory::Setup,
         Context, Entry, Level, PageFault, PendingFlush, Role, Root, RootFilter, Shared, SlotsHeld,
         SlotsLocked, State, Vcpu, Vm, Waiver,
     },
     machine::npt,
+    pfncache::refresh,
     sync::rcu,
     tdp_mmu::zap::zap_root,
-    world::{cpu::Access, kvm, view::roots},
+    world::{cpu::Access, gpc::activate, kvm, view::roots},
 };
 use std::sync::Arc;
 
@@ -157,6 +159,28 @@ fn the_slots_of_one_vm_keep_none_of_another() {
     assert_eq!(first.memslots_generation(&SlotsHeld::new(other)), 0);
     assert!(one.take_bug());
     assert_eq!(first.memslots_generation(&SlotsHeld::new(one)), 5);
+    end(&vms);
+}
+
+#[test]
+fn the_slots_of_one_vm_show_no_page_for_a_cache_of_another() {
+    let vms = two();
+    let [(one, _), (other, _)] = &vms;
+    let cache = Gpc::new(one);
+    let at = |page, offset| Address::Guest(frame(page).addr() + offset);
+    let mut slots = SlotsHeld::new(other);
+    // By these slots the first one is in the page that the cache has.
+    for address in [at(0, 64), at(1, 0)] {
+        activate(&cache, at(0, 0), 8).expect("there is a page");
+        assert!(GuestPage::pin(&cache, &slots, 8).is_none());
+        let mut task = Sleeper::new(&mut slots).expect("its own");
+        let moved = refresh::activate(&cache, address, 8, &mut task);
+        assert_eq!(moved, Err(Refused::Foreign));
+        assert!(one.take_bug());
+        assert!(GuestPage::pin(&cache, &SlotsHeld::new(one), 8).is_none());
+    }
+    refresh::deactivate(&cache);
+    one.check_caches();
     end(&vms);
 }
 

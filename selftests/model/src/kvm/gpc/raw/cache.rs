@@ -195,7 +195,10 @@ impl RefreshLock<'_> {
 
     pub(in crate::kvm::gpc) fn enlist(&self) {
         let me = self.me.upgrade().expect("it is borrowed");
-        lock(&self.vm.caches.list).push(me);
+        let mut list = lock(&self.vm.caches.list);
+        let is_there = list.iter().any(|cache| Arc::ptr_eq(cache, &me));
+        assert!(!is_there, "a cache in use is set up again");
+        list.push(me);
     }
 
     pub(in crate::kvm::gpc) fn delist(&self) {

@@ -4,7 +4,7 @@
 
 use crate::{
     atomic::{lock, plain::AtomicU32, AtomicU64, Mutex, Ordering::SeqCst},
-    sync::Number,
+    sync::{preempt, Number},
 };
 
 /// A timer.
@@ -63,6 +63,7 @@ impl Timer {
         let _running = lock(&self.running);
         let armed = std::mem::take(&mut lock(&self.armed).0);
         if armed {
+            let _hard_interrupt = preempt::disable();
             expire();
         }
     }
