@@ -23,7 +23,7 @@ from ..build import crates
 DOCUMENT = paths.REPO / "docs" / "bug-museum.md"
 MUTANTS = paths.REPO / "selftests" / "museum"
 TESTS = crates.MODEL / "tests"
-BUGS = 55
+BUGS = 61
 
 _LINE = re.compile(r"^\| *(\d+) *\|.*\|([^|]*)\|\s*$", re.MULTILINE)
 _KILLER = re.compile(r"^Killed-by: (\w+)::(\w+)\nSays: (\S.*)$", re.MULTILINE)

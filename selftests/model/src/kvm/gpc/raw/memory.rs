@@ -160,6 +160,8 @@ impl Memory {
     }
 
     pub(super) fn test_and_set_bit(&self, pfn: Pfn, offset: usize, bit: usize) -> bool {
+        // A longer operand could lie in two cache lines.
+        assert!(bit < 8, "a split lock: bit {bit} from {offset:#x} on");
         let old = self.at(pfn, offset).fetch_or(1 << bit);
         full_barrier();
         old >> bit & 1 != 0
