@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A checkout of its own for each test, with a cache of its own and no tools but python3's."""
+"""A checkout of its own for each test, with a cache of its own and no tools but python3's, or with those
+that this machine has for the commands."""
 
 import os
 import shutil
@@ -8,7 +9,10 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
-from typing import Dict, Set
+from typing import Dict, List, Set
+
+from kvmrs.base import paths
+from kvmrs.tools import bootstrap, build_machine, toolroot
 
 REPO = Path(__file__).resolve().parents[2]
 GENERATED = shutil.ignore_patterns("out", "target", ".git", "__pycache__", "*.o", "*.ko")
@@ -87,3 +91,38 @@ class CheckoutTest(unittest.TestCase):
         self.assertEqual(done.returncode, code, said)
         self.assertIn(says, said)
         self.assertEqual(len(said.splitlines()), 1, said)
+
+
+class MachineTest(CheckoutTest):
+    """Runs commands as they are. The tools are lent to its cache: no test fetches any."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cache_part = self.cache / "kvm_rs"
+        self.cache_part.mkdir(parents=True)
+        if build_machine.has_tools():
+            return
+        root = toolroot.default_root()
+        if not bootstrap.ready(root):
+            self.skipTest("the tools are not there: make kernel fetches them")
+        if os.geteuid() != 0:
+            self.skipTest("the private Debian root needs root")
+        (self.cache_part / root.name).symlink_to(root)
+
+    def apart(self, what: str, script: str, *given: str) -> List[str]:
+        """The command line for a script in namespaces of its own: -m of mounts, -n of the network."""
+        mine = ["unshare", what] if os.geteuid() == 0 else ["unshare", "-r", what]
+        if subprocess.run([*mine, "true"], capture_output=True).returncode:
+            self.skipTest(f"unshare {what} is not allowed here")
+        return [*mine, "sh", "-ec", script, *given]
+
+    def lend_crates(self) -> str:
+        """For a script with mounts of its own: the crates that were fetched, which stay as they are."""
+        crates = paths.cache() / "cargo"
+        if not (crates / "registry").is_dir():
+            self.skipTest("the crates are not there: the model's tests fetch them")
+        return f"""
+mkdir -p {self.cache_part}/cargo
+mount --bind {crates} {self.cache_part}/cargo
+mount -o remount,ro,bind {self.cache_part}/cargo
+"""

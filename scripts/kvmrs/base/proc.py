@@ -3,6 +3,7 @@
 
 import re
 import subprocess
+import urllib.error
 from pathlib import Path
 from typing import Callable, Mapping, Optional, Sequence
 
@@ -67,10 +68,18 @@ def run_logged(
 
 
 def way_out(text: str, hint: str = "") -> str:
-    """What to do about a program that ended with these words; `hint` where they do not say."""
-    if FULL.search(text):
+    """What to do about a program that ended with these words; `hint` where they do not say. Words of
+    another way out lead to it again."""
+    if FULL.search(text) or DISK in text:
         return DISK
-    return NETWORK if OFFLINE.search(text) else hint
+    return NETWORK if OFFLINE.search(text) or NETWORK in text else hint
+
+
+def reason_of(error: OSError) -> str:
+    """In the system's words, without those that Python puts around them."""
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError):
+        error = error.reason
+    return error.strerror or str(error)
 
 
 def failure_of(text: str) -> str:

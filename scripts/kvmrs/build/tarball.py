@@ -96,11 +96,22 @@ def _fetch(folder: Path) -> None:
         try:
             fetch(folder)
             break
-        except (KvmrsError, OSError) as error:
+        except OSError as error:
+            reasons.append(f"{name}: {proc.reason_of(error)}")
+        except KvmrsError as error:
             reasons.append(f"{name}: {error}")
     else:
-        raise KvmrsError(f"nobody has the source of Linux {SUPPORTED}", GIVE, "\n".join(reasons))
+        raise _none_fetched("\n".join(reasons))
     (folder / "version").write_text(_version(_fetched(folder)) + "\n")
+
+
+def _none_fetched(reasons: str) -> KvmrsError:
+    """Where nothing could be fetched, that does not say that nobody has it."""
+    way_out = proc.way_out(reasons)
+    if not way_out:
+        return KvmrsError(f"nobody has the source of Linux {SUPPORTED}", GIVE, reasons)
+    hint = f"{way_out}, or {GIVE}"
+    return KvmrsError(f"the source of Linux {SUPPORTED} cannot be fetched", hint, reasons)
 
 
 def _upstream(folder: Path) -> None:

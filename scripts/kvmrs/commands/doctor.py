@@ -9,7 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import List
 
-from ..base import aside, paths
+from ..base import aside, paths, proc
 from ..base.errors import KvmrsError
 from ..build import guest_kernel, kernel, source, xen_shim
 from ..machine import accel
@@ -122,7 +122,9 @@ def _network() -> Finding:
     except urllib.error.HTTPError:
         pass  # a server answered: the network is there
     except OSError as error:
-        return Finding("network", False, f"{uris[0]}: {error}", "connect it, or set http_proxy")
+        return Finding(
+            "network", False, f"{uris[0]}: {proc.reason_of(error)}", "connect it, or set http_proxy"
+        )
     return Finding("network", True, f"{uris[0]} answers")
 
 
