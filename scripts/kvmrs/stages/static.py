@@ -44,7 +44,6 @@ CHECKS: Sequence[Tuple[str, Callable[[], object]]] = (
     ("clippy", rust.clippy),
     ("types of the scripts", scripts.typed),
     ("format of the scripts", scripts.formatted),
-    ("tests of the commands", scripts.tested),
     ("scripts import one way", python_imports.one_way),
     ("Rust files import one way", rust_imports.no_circles),
     ("rooms import one way", rust_rooms.one_way),
@@ -57,6 +56,8 @@ CHECKS: Sequence[Tuple[str, Callable[[], object]]] = (
     ("rustdoc", rust.documents),
     ("model tests", rust.model_tests),
     ("the tool kvmrs", rust.tool),
+    # Some of them take the tools and the crates that the others have fetched.
+    ("tests of the commands", scripts.tested),
 )
 
 
