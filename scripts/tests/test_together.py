@@ -70,7 +70,7 @@ raise SystemExit(main(["fmt"]))
 """Holds a lock, and starts what does not end by itself: in a session of its own, and deaf."""
 
 
-def _hear_signals() -> None:
+def hear_signals() -> None:
     """Whoever runs the tests in the background may ignore some, and children inherit that."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -87,7 +87,7 @@ class TogetherTest(CheckoutTest):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=_hear_signals,
+            preexec_fn=hear_signals,
         )
 
     def test_two_boots_of_one_machine(self) -> None:
