@@ -7,7 +7,7 @@ import os
 import sys
 from typing import List
 
-from .base import children, paths, privilege, proc, words
+from .base import children, paths, privilege, proc, ui, words
 from .base.errors import KvmrsError
 from .build import kernel, source
 
@@ -109,7 +109,8 @@ def main(given: List[str]) -> int:
             raise
         return _failed(KNOWN_ERRORS[error.errno])
     except children.Interrupted as signal:
-        print("\nkvm_rs: interrupted; the same command goes on from here", file=sys.stderr)
+        said = "kvm_rs: interrupted; the same command goes on from here"
+        print(f"\n{ui.for_screen(said, sys.stderr)}", file=sys.stderr)
         return signal.exit_code
     finally:
         _drop_what_nobody_takes()
@@ -117,7 +118,7 @@ def main(given: List[str]) -> int:
 
 
 def _failed(why: str) -> int:
-    print(f"kvm_rs: error: {why}", file=sys.stderr)
+    ui.show_error(why)
     return 1
 
 

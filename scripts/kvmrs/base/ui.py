@@ -12,7 +12,7 @@ import textwrap
 import threading
 import time
 from types import TracebackType
-from typing import Optional, Type
+from typing import Optional, TextIO, Type
 
 HEARTBEAT = 30.0
 TICK = 0.5
@@ -37,6 +37,20 @@ def say_wrapped(head: str, text: str) -> None:
     room = max(20, width() - len(head))
     lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
     say(f"\n{' ' * len(head)}".join([head + lines[0], *lines[1:]]))
+
+
+def for_screen(text: str, stream: TextIO, indent: int = 0) -> str:
+    """A line, in as many as the screen makes of it, without breaking words. In a log it stays one."""
+    if not stream.isatty():
+        return text
+    return textwrap.fill(
+        text, width(), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def show_error(why: str) -> None:
+    """The one line that says why a command, or a stage of it, has failed."""
+    print(for_screen(f"kvm_rs: error: {why}", sys.stderr), file=sys.stderr, flush=True)
 
 
 class step:

@@ -5,9 +5,21 @@ import argparse
 import sys
 from typing import Callable, List, NoReturn, Optional, Sequence
 
+from . import ui
+
 PROGRAM = "scripts/kvmrs.sh"
 REFUSED = 2
 """The exit code for a command line that cannot be meant."""
+
+
+class _Paragraphs(argparse.HelpFormatter):
+    """A description has paragraphs, which the screen's width makes lines of. Indented ones stay."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            part if part.startswith(" ") else super(_Paragraphs, self)._fill_text(part, width, indent)
+            for part in text.strip("\n").split("\n\n")
+        )
 
 
 class Parser(argparse.ArgumentParser):
@@ -17,7 +29,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=prog,
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Paragraphs,
             **options,  # type: ignore[arg-type]
         )
 
@@ -27,7 +39,7 @@ class Parser(argparse.ArgumentParser):
         super().exit(status, message)
 
     def error(self, message: str) -> NoReturn:
-        print(f"kvm_rs: error: {message}; see {self.prog} --help", file=sys.stderr)
+        ui.show_error(f"{message}; see {self.prog} --help")
         sys.exit(REFUSED)
 
 

@@ -3,18 +3,22 @@
 
 import os
 import shutil
+import sys
 import urllib.error
 import urllib.request
 from argparse import Namespace
 from pathlib import Path
 from typing import List
 
-from ..base import aside, paths, proc
+from ..base import aside, paths, proc, ui
 from ..base.errors import KvmrsError
 from ..build import guest_kernel, kernel, source, xen_shim
 from ..machine import accel
 from ..tools import bootstrap, build_machine, packages, toolroot
 from ..tools.build_machine import Finding
+
+INDENT = 9
+"""Columns before what goes on from a line that is too long for the screen: those of ok and MISSING."""
 
 
 def main(_: Namespace) -> int:
@@ -30,10 +34,9 @@ def main(_: Namespace) -> int:
         *_trees(),
     ]
     for finding in [*needs, _accelerator(), _later()]:
-        print(
-            f"{'ok      ' if finding.ok else 'MISSING '} {finding.name:13} {finding.text}"
-            + (f"; {finding.hint}" if finding.hint else "")
-        )
+        line = f"{'ok' if finding.ok else 'MISSING':8} {finding.name:13} {finding.text}"
+        line += f"; {finding.hint}" if finding.hint else ""
+        print(ui.for_screen(line, sys.stdout, INDENT))
     missing = [finding.name for finding in needs if not finding.ok]
     print(f"missing: {', '.join(missing)}" if missing else "make demo and make test can run here")
     return 1 if missing else 0

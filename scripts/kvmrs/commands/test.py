@@ -68,7 +68,7 @@ def _run(name: str, stage: Callable[[], Summary]) -> Stage:
     except KvmrsError as error:
         if error.details:
             print(error.details.rstrip(), file=sys.stderr)
-        print(f"kvm_rs: error: {error}", file=sys.stderr, flush=True)
+        ui.show_error(str(error))
         return _failed(name, str(error), time.monotonic() - start)
     except Exception as error:
         traceback.print_exc()
