@@ -23,7 +23,7 @@ raise SystemExit(main(["kernel"]))
 """
 
 
-class SpaceTest(MachineTest):
+class FullTest(MachineTest):
     """The cache, or out/, is on a file system of its own."""
 
     def setUp(self) -> None:

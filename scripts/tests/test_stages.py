@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """The table of `test` is complete, however a stage ends."""
 
+import re
+import shlex
+
 from kvmrs.commands import test
+from kvmrs.machine import vng as vng_machine
 from kvmrs.stages import migrate, vng
 
 from .checkout import REPO, CheckoutTest
@@ -70,6 +74,14 @@ class StagesTest(CheckoutTest):
         self.assertIn(migrate.run, stages)
         self.assertIn(vng.run, stages)
         self.assertEqual((REPO / ".ci" / "run").read_text().splitlines()[-1], "exec make test")
+
+    def test_the_readme_boots_as_we_do(self) -> None:
+        """Those who have vng use it with the same options."""
+        readme = (REPO / "README.md").read_text()
+        without_kvm = re.findall(r"Without a usable `/dev/kvm`, add `(.*)`", readme)
+        self.assertEqual([tuple(shlex.split(words)) for words in without_kvm], [vng_machine.EMULATED])
+        kernel = re.findall(r"vng --run arch/x86/boot/bzImage (.*) -- ", readme)
+        self.assertEqual([tuple(kernel[0].split())], [vng_machine.OPTIONS[:2]])
 
     def test_a_command_in_the_guest_ends_the_run(self) -> None:
         for command, code in ("exit 7", 7), ("true", 0), ("false", 1), ("echo '; exit 3'", 0):

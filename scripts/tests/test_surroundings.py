@@ -141,13 +141,24 @@ class SurroundingsTest(CheckoutTest):
                 self.assertNotIn("Traceback", said)
                 self.assertTrue(said.endswith("\n1\n") and says in said, said)
 
-    def test_read_only_checkout(self) -> None:
-        self.assert_refused(self.read_only(self.checkout, "demo"), 1, "results go to out/ in there")
+    def test_a_shell_needs_a_terminal(self) -> None:
+        """That is said before anything is fetched or built."""
+        for command in "shell", "vng":
+            self.assert_refused(self.run_command(command), 1, "a shell needs a terminal; run make")
 
-    def test_read_only_cache(self) -> None:
+    def test_read_only_places(self) -> None:
+        """Commands stop, and doctor says the rest, too."""
         (self.cache / "kvm_rs").mkdir(parents=True)
-        done = self.read_only(self.cache, "demo")
-        self.assert_refused(done, 1, "kvm_rs is read-only; set XDG_CACHE_HOME")
+        for place, says in (
+            (self.checkout, "checkout is read-only; results go to out/ in there"),
+            (self.cache, "kvm_rs is read-only; set XDG_CACHE_HOME"),
+        ):
+            with self.subTest(place=place):
+                self.assert_refused(self.read_only(place, "demo"), 1, says)
+                done = self.read_only(place, "doctor")
+                self.assertEqual((done.returncode, done.stderr), (1, ""))
+                self.assertRegex(done.stdout, rf"(?m)^MISSING  places .*{says}")
+                self.assertRegex(done.stdout, r"(?m)^missing: .*\bplaces\b")
 
     def read_only(self, place: Path, command: str) -> "subprocess.CompletedProcess[str]":
         """Runs a command where this place is read-only."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Command lines: help never acts, and what is not known is refused before anything is done."""
 
+import contextlib
 import io
 import re
 import shutil
@@ -9,6 +10,7 @@ import tarfile
 import unittest
 from typing import List
 
+from kvmrs import __main__ as program
 from kvmrs.suite import own_tests
 
 from .checkout import REPO, CheckoutTest
@@ -122,6 +124,14 @@ class WordsTest(CheckoutTest):
         for line in UNKNOWN:
             with self.subTest(line=line):
                 self.assert_refused(self.run_command(*line.split()), 2, "kvm_rs: error: ")
+
+    def test_no_command_takes_what_it_does_not_know(self) -> None:
+        for name in commands():
+            with self.subTest(name=name), contextlib.redirect_stderr(io.StringIO()) as said:
+                with self.assertRaises(SystemExit) as ended:
+                    program.parser([name]).parse_args([name, "--no-such-option"])
+                self.assertEqual(ended.exception.code, 2)
+                self.assertRegex(said.getvalue(), r"\Akvm_rs: error: .*\n\Z")
 
     def test_numbers_that_cannot_be_meant_are_refused(self) -> None:
         for line in NUMBERS:

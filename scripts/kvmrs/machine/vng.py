@@ -21,6 +21,7 @@ from .kvm_modules import Modules
 CACHED = "rootflags=version=9p2000.L,trans=virtio,access=any,cache=loose,msize=512000"
 """Without a cache, the guest's init takes twice as long."""
 OPTIONS = ("--force-9p", "--disable-microvm", "--memory", "2G", "--append", CACHED)
+EMULATED = ("--disable-kvm", "--qemu-opts=-cpu max")
 CPUS = 2
 LIMIT = 900
 """Seconds for a boot with its command. In an emulator the guest's init alone takes minutes."""
@@ -50,7 +51,7 @@ def command(modules: Modules) -> List[str]:
     unused = 1 if chosen.name == "tcg" else 0
     words = ["vng", "--run", str(modules.tree.bzimage), *OPTIONS, "--cpus", str(CPUS + unused)]
     if chosen.name == "tcg":
-        words += ["--disable-kvm", "--append", boot.FIRST_CPU_UNUSED, "--qemu-opts=-cpu max"]
+        words += [*EMULATED, "--append", boot.FIRST_CPU_UNUSED]
     return words
 
 
