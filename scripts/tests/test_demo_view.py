@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """The demo on narrow screens, on wide ones and without a terminal: no line is longer than the screen."""
 
-from .checkout import CheckoutTest
+import sys
+
+from kvmrs.machine.terminal import Terminal
+
+from .checkout import LIMIT, CheckoutTest
 
 SHOW = """
 from kvmrs.machine import accel, demo_view
@@ -30,5 +34,22 @@ class DemoViewTest(CheckoutTest):
                 for line in done.stdout.splitlines():
                     self.assertLessEqual(len(line), columns, line)
                 self.assertNotIn("\033", done.stdout)
+                between = "\n          " if columns == 40 else " "
+                self.assertIn(
+                    f"          the guest's memory before{between}dirty logging:\n", done.stdout
+                )
                 self.assertEqual("M" * 64 in done.stdout, columns == 80)
                 self.assertEqual(done.stdout.count("M 2M dirty"), 1 if columns == 80 else 0)
+
+    def test_on_a_screen(self) -> None:
+        """The row that updates itself is erased, and the last one of a phase stays."""
+        settings = [f"{name}={value}" for name, value in self.python_path().items()]
+        for columns, figures in (40, 4), (80, 7):
+            argv = ["env", "-u", "COLUMNS", *settings, sys.executable, "-P", "-c", SHOW]
+            terminal = Terminal(argv, 24, columns)
+            self.assertEqual(terminal.ended(LIMIT), 0, terminal.said)
+            terminal.close()
+            shown = [line.rpartition("\033[K")[2] for line in terminal.said.splitlines()]
+            rows = [line.split() for line in shown if line.endswith("123456")]
+            self.assertEqual([row[2:] for row in rows], [["123456"] * figures], terminal.said)
+            self.assertEqual([line for line in shown if len(line) > columns], [])

@@ -87,7 +87,8 @@ class View:
         """As it is, if the screen is wide enough. The legend comes last, and once is enough."""
         roots, legend = text.strip().rsplit("\n\n", 1)
         self._keep_row()
-        ui.say_wrapped("\n" + " " * 10, f"the guest's memory {MOMENTS[moment]}:")
+        ui.say("")
+        ui.say_wrapped(" " * 10, f"the guest's memory {MOMENTS[moment]}:")
         if max(map(len, text.splitlines())) > ui.width():
             ui.say_wrapped(" " * 10, "(the screen is too narrow for it)")
             return
