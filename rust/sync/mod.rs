@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! RCU, SRCU, sequence counts, wait queues and the small change of synchronisation.
+//! RCU, SRCU, wait queues and the small change of synchronisation.
 
 pub mod preempt;
 pub mod rcu;
-pub mod seqcount;
 pub mod srcu;
 pub mod wait_queue;
 

@@ -6,8 +6,6 @@
 
 pub mod preempt;
 pub mod rcu;
-#[path = "../../../../rust/sync/seqcount.rs"]
-pub mod seqcount;
 
 pub use rcu::Rcu;
 

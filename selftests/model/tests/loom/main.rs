@@ -27,7 +27,6 @@ use kvmrs_model::{
     },
     kvm::{Gfn, GfnRange, Level, Vm},
     machine::{ept, npt},
-    sync::seqcount::SeqCounted,
     world::{breaks, cpu::Access, kvm, view},
 };
 use pair::{explore, join, spawn, Task, World};
@@ -186,33 +185,5 @@ fn root_put_invalidate() {
         );
         world.access(0, 0, Access::Read)();
         world.end();
-    });
-}
-
-/// Two words change together, twice, while somebody reads them. The writer is C's
-/// (`write_seqcount_begin()`, `write_seqcount_end()`), whose barriers are for stores only.
-#[test]
-fn seqcount() {
-    explore("seqcount", 3, || {
-        let count = Arc::new(AtomicU32::new(0));
-        let words = Arc::new([0; 2].map(AtomicU32::new));
-        let writer = spawn(Box::new({
-            let (count, words) = (count.clone(), words.clone());
-            move || {
-                for round in 1..=2 {
-                    count.store(2 * round - 1, Relaxed);
-                    fence(Release);
-                    words.iter().for_each(|word| word.store(round, Relaxed));
-                    fence(Release);
-                    count.store(2 * round, Relaxed);
-                }
-            }
-        }));
-        let counted = SeqCounted::new(&count, &*words);
-        let copy = || counted.read(|words| words.each_ref().map(|word| word.load(Relaxed)));
-        let [first, second] = copy();
-        assert_eq!(first, second, "torn");
-        join(vec![writer]);
-        assert_eq!(copy(), [2, 2]);
     });
 }
