@@ -11,6 +11,8 @@ import unittest
 from pathlib import Path
 from typing import Callable, List
 
+from kvmrs.machine.terminal import Terminal
+
 from .checkout import LIMIT, CheckoutTest
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -126,6 +128,17 @@ class TogetherTest(CheckoutTest):
                 self.assertEqual(run.wait(LIMIT), 128 + number)
                 self.assertEqual(self.left(), [])
                 self.assertEqual(self.lock_file().read_text(), "")
+
+    def test_a_terminal_that_goes_away(self) -> None:
+        """Its first program waits for the command and tells it nothing, as make does."""
+        settings = {**self.environment(), **self.python_path()}
+        words = [f"{name}={value}" for name, value in settings.items()]
+        leader = ["sh", "-c", 'trap : HUP; "$@"', "sh", sys.executable, "-P", "-c", LOCKED]
+        terminal = Terminal(["env", *words, *leader], 24, 80)
+        terminal.expect("^up$", LIMIT)
+        terminal.hang_up(20)
+        self.assertEqual(self.left(), [])
+        self.assertEqual(self.lock_file().read_text(), "")
 
     def test_signals_at_random_moments(self) -> None:
         """Before and after it is up. Early ones meet a Python that knows no better than to end: by the

@@ -7,7 +7,9 @@ process adopts such orphans. So the process table knows them all, and no list ha
 
 import ctypes
 import os
+import select
 import signal
+import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -17,6 +19,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 3.0
 """Seconds to end properly before SIGKILL."""
+LOOK = 1000
+"""Milliseconds between two looks whether the terminal is there."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -38,6 +42,19 @@ def end_with_me() -> None:
         # nohup and shells have a reason to ignore some.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _on_signal)
+    terminals = [file for file in range(3) if os.isatty(file)]
+    if terminals and signal.getsignal(signal.SIGHUP) == _on_signal:
+        threading.Thread(target=_hang_up_with, args=(terminals[0],), daemon=True).start()
+
+
+def _hang_up_with(terminal: int) -> None:
+    """The system tells the session's leader alone that its terminal is gone. A shell tells its jobs; where
+    make is the leader, as in `ssh -t host make test`, nobody does."""
+    poll = select.poll()
+    poll.register(terminal, 0)
+    while not poll.poll(LOOK):
+        pass
+    os.kill(os.getpid(), signal.SIGHUP)
 
 
 def _on_signal(number: int, _: Optional[FrameType]) -> None:

@@ -60,6 +60,11 @@ class Terminal:
         flags = termios.tcgetattr(self._ours)[3]
         return bool(flags & termios.ECHO and flags & termios.ISIG)
 
+    def hang_up(self, seconds: float) -> int:
+        """Somebody closes the window; the exit code of the program, which alone is told."""
+        os.close(self._ours)
+        return self._program.wait(seconds)
+
     def close(self) -> None:
         if self._program.poll() is None:
             self._program.send_signal(signal.SIGTERM)
@@ -81,9 +86,11 @@ class Terminal:
 
 
 OWN_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
 os.setsid()
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-"""In a process of its own, because code between fork and exec must not need locks."""
+"""In a process of its own, because code between fork and exec must not need locks. Whoever starts it may ignore
+hang-ups, as nohup does; the program in a new terminal does not."""
