@@ -3,6 +3,7 @@
 //! What is different between two maps of a VM.
 
 use crate::map::{Map, Pages, Root, Run, Size, What};
+use crate::why::Why;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -45,6 +46,9 @@ pub struct Changed {
     pub changes: Vec<Change>,
     /// The sizes of the pages before and after.
     pub sizes: [Option<Size>; 2],
+    /// Why a huge page came or went, if this was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
 }
 
 /// What changed below a root.
@@ -52,6 +56,8 @@ pub struct Changed {
 pub struct RootChanges {
     /// The role of the root.
     pub role: u32,
+    /// The address space.
+    pub as_id: u8,
     /// The root was made or went.
     pub presence: Presence,
     /// Frames by what happened to them.
@@ -91,6 +97,7 @@ pub fn between(before: &Map, after: &Map) -> Vec<RootChanges> {
 fn presence(root: &Root, presence: Presence) -> RootChanges {
     RootChanges {
         role: root.role,
+        as_id: root.as_id,
         presence,
         frames: BTreeMap::new(),
         ranges: Vec::new(),
@@ -106,6 +113,7 @@ fn of_root(old: &Root, new: &Root) -> RootChanges {
             last_gfn: last,
             changes,
             sizes,
+            why: None,
         })
     }) {
         match ranges.last_mut() {
@@ -121,6 +129,7 @@ fn of_root(old: &Root, new: &Root) -> RootChanges {
     }
     RootChanges {
         role: new.role,
+        as_id: new.as_id,
         presence: Presence::Stayed,
         frames,
         ranges,

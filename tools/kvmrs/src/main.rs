@@ -6,6 +6,7 @@
 //! - [`map`], [`check`]: what these files say
 //! - [`grid`]: a map cut into cells
 //! - [`changes`]: two maps compared
+//! - [`why`]: what KVM's tracepoints say of the difference
 //! - [`figures`]: the columns of `kvmrs top`
 //! - [`show`]: text, screen, picture
 //! - [`commands`]: one file for each command
@@ -20,6 +21,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 mod vms;
+mod why;
 
 use clap::{Parser, Subcommand};
 use commands::{check as check_command, map as map_command, top, watch};

@@ -68,6 +68,13 @@ fn is_of(pid: &str, vm: &Vm) -> bool {
     is_pid && Path::new(&format!("/proc/{pid}/task/{}", vm.thread())).exists()
 }
 
+/// The process of a thread. None for one that has ended.
+pub fn process_of(thread: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    let process = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
+    process.trim().parse().ok()
+}
+
 fn is_vm(name: &str) -> bool {
     numbers(name).is_some()
 }
@@ -81,6 +88,11 @@ impl Vm {
     /// The thread that made it.
     fn thread(&self) -> &str {
         self.name.split('-').next().unwrap_or_default()
+    }
+
+    /// The process of that thread, if it is still there.
+    pub fn process(&self) -> Option<u32> {
+        process_of(self.thread().parse().ok()?)
     }
 
     /// What that thread runs, if it is still there.

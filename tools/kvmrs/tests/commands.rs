@@ -160,3 +160,50 @@ fn without_the_patches() {
     std::fs::remove_dir_all(&folder).expect("the folder");
     assert!(text.contains("lacks the patches"), "{text}");
 }
+
+/// Of `kvmrs watch --why`, where the tracer has these folders. Returns the instances that are left.
+fn watch_traced(name: &str, folders: &[&str], wanted: &str) -> Vec<String> {
+    let tracefs = std::env::temp_dir().join(format!("kvmrs-{name}-{}", std::process::id()));
+    for folder in folders {
+        std::fs::create_dir_all(tracefs.join(folder)).expect("a folder");
+    }
+    let place = tracefs.to_string_lossy();
+    let text = error_in(&data(), &["watch", "431", "--why", "--tracefs", &place]);
+    assert!(text.contains(wanted), "{text}");
+    let instances = std::fs::read_dir(tracefs.join("instances"));
+    let left = instances.into_iter().flatten().flatten();
+    let left = left.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let left = left.collect();
+    if tracefs.exists() {
+        std::fs::remove_dir_all(&tracefs).expect("the folder");
+    }
+    left
+}
+
+#[test]
+fn without_a_tracer() {
+    watch_traced(
+        "mounted",
+        &[],
+        "tracefs is not mounted: mount -t tracefs none /",
+    );
+    watch_traced("instances", &["events"], "no instances of its tracer");
+}
+
+#[test]
+fn without_tracepoints() {
+    // Nobody has the first number, and everybody the second. The others are not of this tool.
+    let folders = [
+        "instances/kvmrs-4294967295",
+        "instances/kvmrs-1",
+        "instances/kvmrs-",
+        "instances/other",
+    ];
+    let mut left = watch_traced(
+        "events",
+        &folders,
+        "KVM is not loaded, or has no tracepoints",
+    );
+    left.sort();
+    assert_eq!(left, ["kvmrs-", "kvmrs-1", "other"]);
+}

@@ -6,10 +6,13 @@ use super::{map::look, seconds};
 use crate::changes::{between, RootChanges};
 use crate::show::text;
 use crate::vms;
+use crate::why::listen::Listener;
+use crate::why::tasks::Tasks;
+use crate::why::tracer;
 use crate::{print, print_json};
 use anyhow::Result;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -25,6 +28,12 @@ pub struct Options {
     /// Show where bits changed, too, and not only where huge pages came or went
     #[arg(long)]
     all: bool,
+    /// Say why huge pages came or went, as far as KVM's tracepoints tell
+    #[arg(long)]
+    why: bool,
+    /// Where the kernel's tracer is
+    #[arg(long, default_value = tracer::TRACEFS)]
+    tracefs: PathBuf,
     /// Seconds between two looks
     #[arg(long, value_parser = seconds, default_value = "1")]
     interval: Duration,
@@ -39,21 +48,31 @@ struct Moment<'a> {
     /// Since the begin.
     seconds: f64,
     roots: Vec<RootChanges>,
+    /// Of events that could have said why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events_lost: Option<u64>,
 }
 
 /// Compares each look with the one before, until the VM ends.
 pub fn run(debugfs: &Path, options: &Options) -> Result<ExitCode> {
     let vm = vms::find(debugfs, &options.vm)?;
+    let listen = || Listener::begin(debugfs, &options.tracefs, &vm);
+    let mut listener = options.why.then(listen).transpose()?;
     let begin = Instant::now();
     let mut before = look(&vm)?;
     let mut left = options.count;
-    while left != Some(0) {
-        sleep(options.interval);
+    while left != Some(0) && wait(listener.as_mut(), options.interval)? {
         let now = look(&vm)?;
+        let mut roots = between(&before, &now);
+        let events_lost = match &mut listener {
+            Some(listener) => Some(listener.explain(&mut roots, Tasks::look(debugfs, &vm)?)?),
+            None => None,
+        };
         let moment = Moment {
             vm: &vm.name,
             seconds: begin.elapsed().as_secs_f64(),
-            roots: between(&before, &now),
+            roots,
+            events_lost,
         };
         moment.show(options)?;
         before = now;
@@ -62,12 +81,24 @@ pub fn run(debugfs: &Path, options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// False if it shall end.
+fn wait(listener: Option<&mut Listener>, time: Duration) -> Result<bool> {
+    let Some(listener) = listener else {
+        sleep(time);
+        return Ok(true);
+    };
+    listener.wait(time)
+}
+
 impl Moment<'_> {
     fn show(&self, options: &Options) -> Result<()> {
         if options.json {
             return print_json(self);
         }
-        let changes = text::changes(&self.roots, options.all);
+        let mut changes = text::changes(&self.roots, options.all);
+        if let Some(lost @ 1..) = self.events_lost {
+            changes += &format!("  {lost} events were lost: reasons may be missing\n");
+        }
         if changes.is_empty() {
             return Ok(());
         }

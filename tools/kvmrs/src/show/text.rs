@@ -7,6 +7,7 @@ use crate::changes::{Change, Changed, Presence, RootChanges};
 use crate::figures::{Row, COLUMNS};
 use crate::grid::{bytes, Band, Cut, Grid, FRAME_SHIFT};
 use crate::map::{Map, Root, Size};
+use crate::why::Why;
 
 /// The whole map, cut into cells of `block` frames, or as it fits.
 pub fn map(map: &Map, block: Option<u64>) -> String {
@@ -70,7 +71,8 @@ pub fn changes(roots: &[RootChanges], all: bool) -> String {
             Presence::Gone => format!("root {:#x}: gone\n", root.role),
             Presence::Stayed => summary(root),
         };
-        for range in root.ranges.iter().filter(|range| all || range.is_of_size()) {
+        let is_shown = |range: &&Changed| all || range.is_of_size() || range.why.is_some();
+        for range in root.ranges.iter().filter(is_shown) {
             text += &format!("  {}\n", range.line());
         }
     }
@@ -99,12 +101,27 @@ impl Changed {
             .sizes
             .map(|size| size.map_or("none".into(), |size| size.to_string()));
         let range = format!("{:#x}-{:#x}", self.first_gfn, self.last_gfn);
+        let why = self.why.as_ref().map_or(String::new(), Why::text);
         format!(
-            "{range} {} -> {}: {}",
+            "{range} {} -> {}: {}{why}",
             sizes[0],
             sizes[1],
             changes.join(", ")
         )
+    }
+}
+
+impl Why {
+    fn text(&self) -> String {
+        let Some(task) = &self.task else {
+            return format!("; {}", self.reason.text());
+        };
+        let doubt = if self.certain {
+            ""
+        } else {
+            ", if not of another VM"
+        };
+        format!("; {} (by {task}{doubt})", self.reason.text())
     }
 }
 

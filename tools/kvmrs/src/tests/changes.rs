@@ -35,6 +35,7 @@ fn a_split_and_its_end() {
         last_gfn,
         changes: changes.into(),
         sizes: [Some(Size::Huge), Some(Size::Small)],
+        why: None,
     };
     let all = [Change::Lost, Change::Protected, Change::Cleaned];
     let expected = [lost(0, 2, &all[..1]), lost(3, 511, &all)];
@@ -65,6 +66,7 @@ fn each_bit() {
             last_gfn: 15,
             changes: vec![change],
             sizes: [Some(Size::Small); 2],
+            why: None,
         };
         assert_eq!(ranges(&before, &after), [expected], "{from} {to}");
     }

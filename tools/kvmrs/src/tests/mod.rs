@@ -8,6 +8,7 @@ mod figures;
 mod grid;
 mod map;
 mod screen;
+mod why;
 
 use crate::map::Map;
 
