@@ -27,6 +27,8 @@ mod recovery;
 mod runstate;
 mod smm;
 mod tool;
+mod tool_errors;
+mod tool_why;
 mod userfault;
 mod xen;
 mod xen_attrs;
@@ -56,7 +58,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 41] = [
+const GROUPS: [&[Test]; 43] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -84,6 +86,8 @@ const GROUPS: [&[Test]; 41] = [
     gpc::TESTS,
     xen::TESTS,
     tool::TESTS,
+    tool_errors::TESTS,
+    tool_why::TESTS,
     xen_calls::TESTS,
     xen_poll::TESTS,
     xen_poll_wakes::TESTS,

@@ -18,25 +18,31 @@ pub const TESTS: &[Test] = &[
     test("tool_map", map),
     test("tool_check_and_top", check_and_top),
     test("tool_watch", watch),
-    test("tool_errors", errors),
 ];
 
 /// Where the initramfs has the tool.
 const TOOL: &str = "/tests/kvmrs";
 /// Frames of the memory that is watched.
-const PAGES: u64 = 2 * PAGE_2M / PAGE_4K;
+pub const PAGES: u64 = 2 * PAGE_2M / PAGE_4K;
 /// What is not seen in so many looks is not seen at all.
 const LOOKS: usize = 100;
 
 fn tool(words: &[&str]) -> Result<Output> {
+    command(words)?.output().context(TOOL)
+}
+
+/// To start the tool.
+pub fn command(words: &[&str]) -> Result<Command> {
     if !Path::new(TOOL).exists() {
         return Err(Skip(format!("{TOOL} is not there")).into());
     }
-    Command::new(TOOL).args(words).output().context(TOOL)
+    let mut command = Command::new(TOOL);
+    command.args(words);
+    Ok(command)
 }
 
 /// What it prints if all is well.
-fn text(words: &[&str]) -> Result<String> {
+pub fn text(words: &[&str]) -> Result<String> {
     let output = tool(words)?;
     ensure!(output.status.success(), "kvmrs {words:?}: {output:?}");
     Ok(String::from_utf8(output.stdout)?)
@@ -47,7 +53,7 @@ fn json(words: &[&str]) -> Result<Value> {
 }
 
 /// A VM whose guest wrote all of its memory.
-fn prepared(backend: &str, memory: &Memory) -> Result<(Vm, Vcpu)> {
+pub fn prepared(backend: &str, memory: &Memory) -> Result<(Vm, Vcpu)> {
     let (vm, mut vcpu) = Vm::with(backend, memory)?;
     vcpu.fill(&(BASE..BASE + memory.size()), 1)?;
     Ok((vm, vcpu))
@@ -114,47 +120,45 @@ fn watch(backend: &str) -> Result<()> {
 
 /// How many frames changed in this way, as the tool saw it, by what `change` did to all [`PAGES`].
 fn changes(vm: &Vm, way: &str, change: impl FnOnce() -> Result<()>) -> Result<u64> {
-    tool(&["--version"])?;
+    let mut frames = 0;
+    watched(vm, &[], change, |moment| {
+        frames += moment["roots"][0]["frames"][way].as_u64().unwrap_or(0);
+        frames >= PAGES
+    })?;
+    Ok(frames)
+}
+
+/// Lets the tool watch `change`, and shows to `see` what it says, until that has seen enough.
+pub fn watched(
+    vm: &Vm,
+    more: &[&str],
+    change: impl FnOnce() -> Result<()>,
+    mut see: impl FnMut(&Value) -> bool,
+) -> Result<()> {
     let words = ["watch", vm.inside.name(), "--json", "--interval", "0.2"];
-    let mut command = Command::new(TOOL);
-    let mut watching = Watching(command.args(words).stdout(Stdio::piped()).spawn()?);
+    let mut command = command(&words)?;
+    command.args(more).stdout(Stdio::piped());
+    let mut watching = Watching(command.spawn()?);
     let out = watching.0.stdout.take().context("no output")?;
     let mut looks = BufReader::new(out).lines();
     // The tool compares two looks for a line, so it has seen what there was before the change.
     looks.next().context("no line")??;
     change()?;
-    let mut frames = 0;
     for line in looks.take(LOOKS) {
-        let moment: Value = serde_json::from_str(&line?)?;
-        frames += moment["roots"][0]["frames"][way].as_u64().unwrap_or(0);
-        if frames >= PAGES {
+        if see(&serde_json::from_str(&line?)?) {
             break;
         }
     }
-    Ok(frames)
+    Ok(())
 }
 
-/// The tool that watches, until the end of this.
+/// The tool while it watches. It ends when nobody reads what it says.
 struct Watching(Child);
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        if let Err(error) = self.0.kill().and_then(|()| self.0.wait()) {
+        if let Err(error) = self.0.wait() {
             eprintln!("# ending {TOOL}: {error}");
         }
     }
-}
-
-fn errors(backend: &str) -> Result<()> {
-    let vm = Vm::new(backend)?;
-    let name = vm.inside.name().to_string();
-    ensure!(text(&["map", &name])?.starts_with("no page tables"));
-    drop(vm);
-    let output = tool(&["map", &name])?;
-    let words = String::from_utf8(output.stderr)?;
-    ensure!(
-        output.status.code() == Some(2) && words.contains("there is no VM"),
-        "of a VM that is gone, it says: {words}"
-    );
-    Ok(())
 }
