@@ -24,6 +24,7 @@
 
 #include "helpers/fault.c"
 #include "helpers/gpc.c"
+#include "helpers/host.c"
 #include "helpers/lock.c"
 #include "helpers/rcu.c"
 #include "helpers/spte.c"

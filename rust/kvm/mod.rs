@@ -59,6 +59,7 @@ pub use memory::{
     AnySlots,
     AnyVm,
     Flushed,
+    HostTables,
     MemSlot,
     SlotRange,
     SlotsHeld,

@@ -13,14 +13,13 @@
 //! times. If there are no two such passes, the VM is too busy, and the check says so.
 
 use super::{
-    rules::{self, Place, Rule},
+    rules::{self, Around, Place, Rule},
     run::Size,
     scan::{self, Found, Linked, Look, Next, Progress, Scan},
     text::Text, //
 };
 use crate::{
     kvm::{
-        AnySlots,
         AnyVm,
         Level,
         Spte, //
@@ -121,10 +120,14 @@ impl Check {
         if text.len() != 0 {
             return Progress::More;
         }
+        let host = vm.host_tables();
         let step = vm.with_slots(|slots| {
             let mut inspector = Inspector {
-                vm,
-                slots,
+                around: Around {
+                    vm,
+                    slots,
+                    host: host.as_ref(),
+                },
                 suspects: &mut self.suspects,
                 found: &mut self.found,
                 judges: self.passes == 0,
@@ -197,6 +200,7 @@ impl Suspect {
     /// Whether the rule is broken still while the VM holds still; if so, the role of the root, and
     /// what the entry holds.
     fn look_again(&self, vm: &AnyVm) -> Option<(u32, Spte)> {
+        let host = vm.host_tables();
         vm.hold_still(|slots| {
             let rcu = rcu::read_lock();
             let root = scan::find_root(vm, &rcu, self.place.root)?;
@@ -209,7 +213,12 @@ impl Suspect {
                 }
             });
             if found.level == self.place.level {
-                broken = rules::of_entry(vm, slots, &found);
+                let around = Around {
+                    vm,
+                    slots,
+                    host: host.as_ref(),
+                };
+                broken = rules::of_entry(&around, &found);
             }
             let spte = link.unwrap_or(found.spte);
             (broken == Some(self.rule)).then(|| (root.role().word(), spte))
@@ -230,8 +239,7 @@ impl Suspect {
 
 /// Looks at the entries of a pass.
 struct Inspector<'a> {
-    vm: &'a AnyVm,
-    slots: &'a AnySlots<'a>,
+    around: Around<'a>,
     suspects: &'a mut Suspects,
     found: &'a mut Figures,
     /// Later passes only count.
@@ -264,7 +272,7 @@ impl Look for Inspector<'_> {
                 gfn: found.gfn,
                 level: found.level,
             };
-            let rule = rules::of_entry(self.vm, self.slots, found);
+            let rule = rules::of_entry(&self.around, found);
             self.suspects.add(place, rule);
         }
         if self.suspects.is_nearly_full() {

@@ -9,6 +9,7 @@ use crate::kvm::{
     AnyVm,
     Gfn,
     GfnRange,
+    HostTables,
     Level,
     MemSlot, //
 };
@@ -36,6 +37,8 @@ pub(super) enum Rule {
     AcrossSlot,
     /// A leaf is larger than guest and host addresses of the slot allow.
     TooLarge,
+    /// A leaf maps what the host has taken away, or split.
+    NotTheHosts,
     /// A leaf lets the guest write to a page that is clean in the dirty bitmap.
     CleanWritable,
     /// A leaf is dirty and writable, and the page is clean in the dirty bitmap.
@@ -56,6 +59,7 @@ impl Rule {
             Self::NoSlot => "in no slot",
             Self::AcrossSlot => "beyond its slot",
             Self::TooLarge => "larger than its slot allows",
+            Self::NotTheHosts => "not what the host maps",
             Self::CleanWritable => "writable and clean in the log",
             Self::CleanDirty => "dirty and clean in the log",
         }
@@ -81,8 +85,16 @@ pub(super) fn of_table(linked: &Linked<'_>) -> Option<Rule> {
     broken.map(|(_, rule)| rule)
 }
 
+/// What entries are compared with.
+pub(super) struct Around<'a> {
+    pub(super) vm: &'a AnyVm,
+    pub(super) slots: &'a AnySlots<'a>,
+    /// `None` if the VM's process is about to end.
+    pub(super) host: Option<&'a HostTables<'a>>,
+}
+
 /// The first rule that an entry breaks.
-pub(super) fn of_entry(vm: &AnyVm, slots: &AnySlots<'_>, found: &Found<'_>) -> Option<Rule> {
+pub(super) fn of_entry(around: &Around<'_>, found: &Found<'_>) -> Option<Rule> {
     if found.spte.is_frozen() {
         return Some(Rule::Frozen);
     }
@@ -93,7 +105,7 @@ pub(super) fn of_entry(vm: &AnyVm, slots: &AnySlots<'_>, found: &Found<'_>) -> O
         // What is left in an invalid root is about to be zapped, and no vCPU uses it: its slot may
         // be gone, or another one.
         let valid = !found.root.role().is_invalid();
-        valid.then(|| of_slot(vm, slots, found)).flatten()
+        valid.then(|| of_slot(around, found)).flatten()
     })
 }
 
@@ -108,8 +120,9 @@ fn of_value(leaf: &Found<'_>) -> Option<Rule> {
 }
 
 /// Of a leaf and the slot that it lies in.
-fn of_slot(vm: &AnyVm, slots: &AnySlots<'_>, leaf: &Found<'_>) -> Option<Rule> {
-    let Some(slot) = slots.find(leaf.root.role().address_space(), leaf.gfn) else {
+fn of_slot(around: &Around<'_>, leaf: &Found<'_>) -> Option<Rule> {
+    let address_space = leaf.root.role().address_space();
+    let Some(slot) = around.slots.find(address_space, leaf.gfn) else {
         return Some(Rule::NoSlot);
     };
     let (page, range) = (
@@ -122,7 +135,11 @@ fn of_slot(vm: &AnyVm, slots: &AnySlots<'_>, leaf: &Found<'_>) -> Option<Rule> {
     if !slot.is_aligned_for(leaf.level) {
         return Some(Rule::TooLarge);
     }
-    of_log(vm, slot, leaf)
+    let has = |host: &HostTables<'_>| host.has(slot, leaf.gfn, leaf.level, leaf.spte.pfn());
+    if !around.host.is_none_or(has) {
+        return Some(Rule::NotTheHosts);
+    }
+    of_log(around.vm, slot, leaf)
 }
 
 /// Of a small leaf in a slot that logs writes in a bitmap.

@@ -9,6 +9,7 @@ mod any_vm;
 mod changes;
 mod flushed;
 pub mod host;
+mod host_tables;
 mod invalidations;
 pub mod log;
 mod memslot;
@@ -23,6 +24,7 @@ pub use any_vm::{
 };
 pub use changes::Announced;
 pub use flushed::Flushed;
+pub use host_tables::HostTables;
 pub use invalidations::{
     Invalidations,
     Start, //

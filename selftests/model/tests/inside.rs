@@ -9,7 +9,7 @@ use kvmrs_model::{
     kvm::{
         memory::Setup,
         spte::{masks, FROZEN, NONPRESENT, READABLE, WRITABLE},
-        Gfn, Level, ShadowPage, Spte, Vcpu, Vm,
+        Gfn, GfnRange, Level, ShadowPage, Spte, Vcpu, Vm,
     },
     machine::{ept, formats, npt, Machine, Masks},
     tdp_mmu::inside::{Progress, Reader, Text},
@@ -167,6 +167,39 @@ fn a_leaf_larger_than_its_slot_allows() {
         found.len() == 1 && found[0].starts_with("larger than its slot allows: "),
         "{found:#?}"
     );
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// A leaf outlives the invalidation of its page: the host has freed it, or has another one there.
+#[test]
+fn a_page_that_the_host_has_taken_away() {
+    for (vm, level) in [(small(), Level::PG_4K), (huge(), Level::PG_2M)] {
+        fires(vm, "not what the host maps", |vm, _| {
+            assert!(!vm.primary.free_all().is_empty());
+        });
+        let vm = mapped(npt(), level, false, false);
+        fires(vm, "not what the host maps", |vm, _| {
+            let page = GfnRange::sized(frame(HUGE).round_down(level), level.pages());
+            plant::unheard(vm, page, |host| host.populate(page.start, level));
+        });
+    }
+}
+
+/// The small pages have the same frames, but the host may take each of them away by itself.
+#[test]
+fn a_huge_page_that_the_host_has_split() {
+    fires(huge(), "not what the host maps", |vm, _| {
+        let page = GfnRange::sized(frame(HUGE), Level::PG_2M.pages());
+        plant::unheard(vm, page, |host| host.split(page.start));
+    });
+}
+
+/// Where the host has joined small pages, small leaves may stay.
+#[test]
+fn a_small_leaf_of_a_huge_page_is_sound() {
+    let (vm, vcpu) = mapped(npt(), Level::PG_2M, true, false);
+    assert_eq!(vm.primary.level(frame(HUGE)), Some(Level::PG_2M));
+    assert_eq!(check(&vm), [""; 0]);
     kvm::destroy(&vm, vec![vcpu]);
 }
 

@@ -20,8 +20,8 @@ pub use lock::{
     Waiver,
 };
 pub use memory::{
-    host, log, Announced, AnySlots, AnyVm, Flushed, MemSlot, SlotRange, SlotsHeld, SlotsLocked,
-    Start, Vm,
+    host, log, Announced, AnySlots, AnyVm, Flushed, HostTables, MemSlot, SlotRange, SlotsHeld,
+    SlotsLocked, Start, Vm,
 };
 pub use roots::{Root, RootFilter};
 pub use spte::{LeafSpte, Spte};

@@ -7,9 +7,10 @@ use crate::{
         spte::masks,
         table::{Lie, Role},
         types::ENTRIES,
-        Gfn, Level, ShadowPage, Spte, Vm,
+        Gfn, GfnRange, Level, ShadowPage, Spte, Vm,
     },
     machine::arena::PageId,
+    world::primary::Primary,
 };
 
 /// The table of `level` in which the way from `root` to `gfn` goes on.
@@ -44,6 +45,13 @@ pub fn entry(
     let old = cell.load();
     cell.plant(new(old));
     old
+}
+
+/// The host changes what `range` shows, and tells others than this VM.
+pub fn unheard(vm: &Vm, range: GfnRange, change: impl FnOnce(&Primary)) {
+    vm.primary.notify(range);
+    change(&vm.primary);
+    vm.primary.forget(range);
 }
 
 /// Replaces the role in the header of the table of `level` for `gfn`.

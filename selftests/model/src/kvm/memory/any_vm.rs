@@ -3,7 +3,7 @@
 //! A VM and its memory slots, for those who only look.
 
 use super::{memslot::MemSlot, raw::Vm};
-use crate::kvm::types::{AddressSpace, Gfn, Level};
+use crate::kvm::types::{AddressSpace, Gfn, Level, Pfn};
 use std::sync::PoisonError;
 
 /// A VM of whichever backend: the model has but one.
@@ -23,7 +23,25 @@ impl<'vm> AnySlots<'vm> {
     }
 }
 
+/// The host's page tables.
+pub struct HostTables<'vm>(&'vm Vm);
+
+impl HostTables<'_> {
+    /// Whether the host has `pfn` where `slot`, which contains `gfn`, shows it, in a page of `level`
+    /// or a larger one.
+    pub fn has(&self, slot: &MemSlot, gfn: Gfn, level: Level, pfn: Pfn) -> bool {
+        let host = slot.host_of(gfn);
+        let page = self.0.primary.page(host);
+        page.is_some_and(|page| page.level >= level && page.pfn_of(host) == pfn)
+    }
+}
+
 impl Vm {
+    /// The host's page tables.
+    pub fn host_tables(&self) -> Option<HostTables<'_>> {
+        Some(HostTables(self))
+    }
+
     /// How many pages of `level` the statistics say are mapped.
     pub fn counted_pages(&self, level: Level) -> Option<i64> {
         Some(self.stats.pages[usize::from(level.raw()) - 1].get())

@@ -18,7 +18,7 @@ mod slots;
 #[path = "../../../../../rust/kvm/memory/vm.rs"]
 mod vm;
 
-pub use any_vm::{AnySlots, AnyVm};
+pub use any_vm::{AnySlots, AnyVm, HostTables};
 pub use changes::Announced;
 pub use flushed::Flushed;
 pub use invalidations::{Invalidations, Start};
