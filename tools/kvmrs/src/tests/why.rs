@@ -71,7 +71,7 @@ fn explained(
 }
 
 fn root(reasons: &Reasons, before: &[(u64, u64, &str)], after: &[(u64, u64, &str)]) -> RootChanges {
-    let mut roots = between(&map_of(before, 4096), &map_of(after, 4096));
+    let mut roots = between(&map_of(before, 1 << 20), &map_of(after, 1 << 20));
     let mut root = roots.pop().expect("something changed");
     reasons.explain(&mut root);
     root
@@ -244,6 +244,70 @@ fn another_vm_or_perhaps_another_vm() {
         shown.contains("log (by vmm, if not of another VM)"),
         "{shown}"
     );
+}
+
+#[test]
+fn reasons_in_json() {
+    let names = [
+        (Reason::SplitForLog, "split_for_log"),
+        (Reason::SplitForWrite, "split_for_write"),
+        (Reason::SplitForNx, "split_for_nx"),
+        (Reason::SplitForRead, "split_for_read"),
+        (Reason::ZappedByHost, "zapped_by_host"),
+        (Reason::ZappedForAttributes, "zapped_for_attributes"),
+        (Reason::ZappedWithAll, "zapped_with_all"),
+        (Reason::ZappedByKvm, "zapped_by_kvm"),
+        (Reason::Recovered, "recovered"),
+        (Reason::RecoveredFromNx, "recovered_from_nx"),
+        (Reason::Faulted, "faulted"),
+        (Reason::Unknown, "unknown"),
+    ];
+    for (reason, name) in names {
+        assert_eq!(serde_json::json!(reason), name);
+    }
+    let reasons = heard(&[&changed(0, LEAF, TABLE)]);
+    let range = serde_json::json!(root(&reasons, &[HUGE], &SPLIT).ranges[0]);
+    let why = serde_json::json!({ "reason": "split_for_log", "task": "vmm", "certain": true });
+    assert_eq!(range["why"], why);
+}
+
+/// What a guest on C with two huge pages at 1 GiB left in the tracer: a log began and ended, began
+/// again and was written to, the host took all away, the guest wrote again, and the slot was deleted.
+const RECORDED: &str = include_str!("../../tests/data/trace_pipe");
+
+#[test]
+fn a_recorded_history() {
+    let huge = [(0x40000, 0x40400, "2M 2 RWXADMH")];
+    let small = [(0x40000, 0x40400, "4K 1024 RWXADMH")];
+    let steps = [
+        (2, true, Reason::SplitForLog),
+        (2, false, Reason::Recovered),
+        (6, true, Reason::SplitForWrite),
+        (5, false, Reason::Faulted),
+        (4, true, Reason::ZappedWithAll),
+    ];
+    let mut lines = RECORDED.lines();
+    for (count, is_lost, reason) in steps {
+        let mut reasons = Reasons::default();
+        for line in lines.by_ref().take(count) {
+            if let Line::Event(event) = Line::parse(line).expect("a line of the tracer's") {
+                reasons.hear(&event, Whose::Mine);
+            }
+        }
+        let [before, after] = if is_lost {
+            [huge, small]
+        } else {
+            [small, huge]
+        };
+        let ranges = root(&reasons, &before, &after).ranges;
+        let whole = Why {
+            reason,
+            task: Some("kvmrs-selftests".into()),
+            certain: true,
+        };
+        assert_eq!((ranges.len(), &ranges[0].why), (1, &Some(whole)));
+    }
+    assert_eq!(lines.next(), None);
 }
 
 #[test]

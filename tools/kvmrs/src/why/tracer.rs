@@ -19,9 +19,13 @@ const NAME: &str = "kvmrs-";
 /// KiB for each processor.
 const ROOM: &str = "4096";
 
-/// Events, and which of them. Changes of entries for 4K say nothing of huge pages.
+/// Changes of entries for 4K say nothing of huge pages. Where nothing was, and nothing is, KVM changes
+/// 512 entries for each table that it frees.
+const CHANGES: &str = "level > 1 && (old_spte & 2048 || new_spte & 2048)";
+
+/// Events, and which of them.
 const EVENTS: [(&str, Option<&str>); 6] = [
-    ("kvmmmu/kvm_tdp_mmu_spte_changed", Some("level > 1")),
+    ("kvmmmu/kvm_tdp_mmu_spte_changed", Some(CHANGES)),
     ("kvmmmu/kvm_mmu_spte_requested", Some("level > 1")),
     ("kvmmmu/fast_page_fault", None),
     ("kvmmmu/kvm_mmu_zap_all_fast", None),
