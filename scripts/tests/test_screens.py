@@ -4,7 +4,9 @@
 import contextlib
 import io
 import os
+import re
 import shutil
+import sys
 from unittest.mock import patch
 
 from kvmrs import __main__ as program
@@ -44,6 +46,17 @@ class ScreensTest(CheckoutTest):
                             program.parser([name]).parse_args([name, "--help"])
                     self.assertIn("show this", said.getvalue())
                     self.assert_fits(said.getvalue(), columns)
+
+    def test_steps_and_what_is_said_of_them(self) -> None:
+        title = "building the kernel's own selftests of KVM"
+        said = "accelerator: tcg (/dev/kvm offers its guests neither SVM nor VMX)"
+        words = f"from kvmrs.base import ui\nwith ui.step({title!r}): ui.say_line('  ' + {said!r})"
+        terminal = Terminal(["env", "-u", "COLUMNS", sys.executable, "-c", words], 24, 40)
+        terminal.ended(LIMIT)
+        terminal.close()
+        self.assertIn("selftests of", terminal.said)
+        self.assertIn("neither", terminal.said)
+        self.assert_fits(re.sub(r"\x1b\[K", "", terminal.said), 40)
 
     def test_help_has_paragraphs(self) -> None:
         done = self.run_command("bench", "--help", COLUMNS="200")

@@ -32,6 +32,11 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
+def say_line(text: str) -> None:
+    """The same, in as many lines as the screen makes of it."""
+    say(for_screen(text, sys.stdout, indent=4))
+
+
 def say_wrapped(head: str, text: str) -> None:
     """`head`, and `text` beside it in as many lines as the screen makes of it."""
     room = max(20, width() - len(head))
@@ -88,7 +93,7 @@ class step:
         self._stop.set()
         self._thread.join()
         word = "done" if kind is None else "FAILED"
-        say(f"  {self.title}: {word} in {clock(self.elapsed())}")
+        say_line(f"  {self.title}: {word} in {clock(self.elapsed())}")
 
     def _tick(self) -> None:
         """Redraws on a terminal; elsewhere speaks once a heartbeat."""

@@ -112,7 +112,7 @@ def describe(facts: Mapping[str, str]) -> str:
 def run(machine: Machine, on_event: Callable[[Event], None]) -> Ended:
     """Boots `machine` and hands every event to `on_event`, until it is off again."""
     chosen = accel.COUNTING if machine.counted else accel.choose()
-    ui.say(f"  accelerator: {chosen.name} ({chosen.why})")
+    ui.say_line(f"  accelerator: {chosen.name} ({chosen.why})")
     runner = crates.runner()
     with alone(machine):
         image = paths.logs() / f"{machine.name}.cpio"

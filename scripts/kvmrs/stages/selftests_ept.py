@@ -93,7 +93,7 @@ def _names(known: List[str], only: List[str]) -> List[str]:
 
 def _run_all(boots: List["_Boot"]) -> List[boot.Ended]:
     """As many at once as there are processors: each emulator uses one."""
-    ui.say("  accelerator: none (Bochs interprets an Intel processor)")
+    ui.say_line("  accelerator: none (Bochs interprets an Intel processor)")
     processors = len(os.sched_getaffinity(0))
     with contextlib.ExitStack() as media, ThreadPoolExecutor(processors) as pool:
         settings = [media.enter_context(bochs.prepared(each.machine)) for each in boots]
