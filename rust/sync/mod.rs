@@ -9,10 +9,11 @@ pub mod wait_queue;
 
 pub use rcu::Rcu;
 
+#[cfg(CONFIG_KVM_XEN)]
+pub(crate) use kernel::sync::atomic::Full;
 pub(crate) use kernel::sync::atomic::{
     Acquire,
     Atomic,
-    Full,
     Relaxed,
     Release, //
 };
