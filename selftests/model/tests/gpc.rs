@@ -138,7 +138,7 @@ fn a_move_within_the_page_looks_nothing_up() {
     let (vm, cache) = valid();
     activate(&cache, at(0, 64), LEN).expect("it is the same page");
     assert_eq!(vm.caches.look_ups.get(), 1);
-    assert_eq!(place(&cache), Some(at(0, 64)));
+    assert_eq!(place(&cache), Some(at(0, 64)), "it has moved");
     try_access(&cache, LEN, |page| page.write_u32(0, 7)).expect("it is valid");
     let pfn = vm.primary.page(frame(0)).expect("there is a page").pfn;
     assert_eq!(vm.caches.memory.word(pfn, 64), 7, "it has moved");
