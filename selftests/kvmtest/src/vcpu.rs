@@ -97,7 +97,13 @@ impl Vcpu {
 
     /// Stores `round` in each page of `range`.
     pub fn fill(&mut self, range: &Range<u64>, round: u32) -> Result<()> {
-        let regs = guest::pass(Program::Fill, range, PAGE_4K, Pattern::Distinct, round);
+        self.fill_some(range, 1, round)
+    }
+
+    /// Stores `round` in the first page of `range`, and in each one that is `apart` pages from the one before.
+    pub fn fill_some(&mut self, range: &Range<u64>, apart: u64, round: u32) -> Result<()> {
+        let stride = apart * PAGE_4K;
+        let regs = guest::pass(Program::Fill, range, stride, Pattern::Distinct, round);
         self.run(&regs).map(drop)
     }
 
