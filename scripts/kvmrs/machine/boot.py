@@ -45,6 +45,11 @@ CMDLINE = (
     " unknown_nmi_panic panic_sys_info=tasks,all_bt no_timer_check"
 )
 """Without no_timer_check an emulator that gets no processor time during the check does not boot."""
+NO_STRUCT_PAGES = (
+    *("-object", "memory-backend-ram,id=shared,size=1M,share=on"),
+    *("-device", "ivshmem-plain,memdev=shared"),
+)
+"""For QEMU: a device with memory, which no driver uses."""
 NMI = b"nmi\n"
 LAST_WORDS = 20
 """Seconds that a kernel gets to write down where it hangs."""

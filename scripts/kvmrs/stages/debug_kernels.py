@@ -60,6 +60,7 @@ def boot_with(
         tree,
         files,
         job,
+        qemu=boot.NO_STRUCT_PAGES,
         cmdline=f"{CMDLINE} {OF_FLAVOR.get(suite.mode, '')}".rstrip(),
         boot_limit=BOOT_LIMIT,
         silence_limit=SILENCE_LIMIT,

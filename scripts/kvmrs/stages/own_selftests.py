@@ -43,7 +43,7 @@ def run(only: List[str], backends: List[str]) -> Summary:
             files,
             job,
             cmdline=CMDLINE,
-            qemu=["-cpu", cpu] if cpu else [],
+            qemu=[*boot.NO_STRUCT_PAGES, *(("-cpu", cpu) if cpu else ())],
         )
         total += suite.close(boot.run(machine, suite.on_event), rows)
         rows += suite.rows()

@@ -5,6 +5,7 @@
 //! - [`vm`], [`vcpu`], [`guest`]: a VM, and programs for it to run
 //! - [`memory`], [`idle`], [`userfault`]: the host's memory in a VM's slots, and what can happen to it
 //! - [`ring`]: the pages that vCPUs have written to
+//! - [`device`]: memory in frames of which the kernel keeps no account
 //! - [`nodes`]: where the memory of a process is
 //! - [`backend`], [`module`]: which TDP MMU a VM is on
 //! - [`xen`], [`watch`]: pages of a guest's that the kernel writes to, and a guest that reads them
@@ -25,6 +26,7 @@ pub mod backend;
 pub mod beside;
 pub mod cpu;
 pub mod debugfs;
+pub mod device;
 pub mod guest;
 pub mod idle;
 pub mod inside;

@@ -119,8 +119,7 @@ impl Memory {
         let file = unnamed_file(size)?;
         let mapped = || -> Result<Self> {
             let memory = Self::reserve(size, Backing::Small)?;
-            let place = Some(memory.pointer(&(0..size)));
-            map(place, size, libc::MAP_SHARED, Some(&file))?;
+            memory.replace_by(0..size, &file)?;
             Ok(memory)
         };
         Ok([mapped()?, mapped()?])
@@ -236,6 +235,13 @@ impl Memory {
     pub fn replace(&self, range: Range<u64>) -> Result<()> {
         let place = Some(self.pointer(&range));
         map(place, length(&range) as u64, libc::MAP_PRIVATE, None)?;
+        Ok(())
+    }
+
+    /// Puts the first pages of a file in the place of `range`.
+    pub fn replace_by(&self, range: Range<u64>, file: &OwnedFd) -> Result<()> {
+        let place = Some(self.pointer(&range));
+        map(place, length(&range) as u64, libc::MAP_SHARED, Some(file))?;
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use crate::torture;
 use anyhow::{bail, ensure, Context, Result};
 use kvmtest::backend::RUST;
 use kvmtest::beside::beside;
+use kvmtest::device::Device;
 use kvmtest::kernel_log::KernelLog;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 pub const TESTS: &[Test] = &[
     test("gpc_whose", whose),
     reported("07-inactive-cache", "gpc_refresh_inactive", inactive),
+    test("gpc_no_struct_page", no_struct_page),
     test("gpc_refresh_elsewhere", elsewhere),
     reported("08-cache-waits", "gpc_refresh_killed", killed),
     Test {
@@ -48,6 +50,10 @@ const STORM: Duration = Duration::from_secs(5);
 const REFRESHES: u64 = 50;
 /// Seconds.
 const TORTURE: u64 = 12;
+/// The shared page, the clock, and the vCPU's own page.
+const PAGES_OF_KERNEL: u64 = 3;
+/// How often the pages move to other frames and back.
+const MOVES: u32 = 4;
 /// How often to try what a busy host may prevent.
 const ROUNDS: usize = 8;
 
@@ -147,6 +153,56 @@ fn killed(backend: &str) -> Result<()> {
         }
     }
     bail!(Skip("no invalidation could be held up".into()))
+}
+
+/// The pages are in frames that have no struct page, then in others, and so on. The kernel has to map the former for
+/// itself, and lets go of all of them.
+fn no_struct_page(backend: &str) -> Result<()> {
+    let Some(device) = Device::find()? else {
+        bail!(Skip("no PCI device without a driver has memory".into()));
+    };
+    let before = device.mapped_by_kernel()?;
+    let memory = Memory::new((PAGES_OF_KERNEL + 1) * PAGE_4K, Backing::Small)?;
+    let (vm, mut vcpu) = Vm::with(backend, &memory)?;
+    xen::enable(&vm)?;
+    xen::set_shared_page(&vm, BASE)?;
+    vcpu.set_clock(BASE + PAGE_4K)?;
+    xen::set_area(&vcpu, Area::Info, Some(BASE + 2 * PAGE_4K))?;
+    for _ in 0..MOVES {
+        memory.replace_by(0..memory.size(), &device.file)?;
+        use_pages(&memory, &vm, &mut vcpu).context("without struct pages")?;
+        let mapped = device.mapped_by_kernel()? - before;
+        ensure!(mapped == PAGES_OF_KERNEL as usize, "{mapped} are mapped");
+        memory.replace(0..memory.size())?;
+        use_pages(&memory, &vm, &mut vcpu).context("with struct pages")?;
+    }
+    memory.replace_by(0..memory.size(), &device.file)?;
+    use_pages(&memory, &vm, &mut vcpu)?;
+    drop((vcpu, vm));
+    wait_for("the end of all mappings", || {
+        Ok(device.mapped_by_kernel()? == before)
+    })
+}
+
+/// The kernel writes to each of its three pages, and the guest to the fourth.
+fn use_pages(memory: &Memory, vm: &Vm, vcpu: &mut Vcpu) -> Result<()> {
+    let (clock, info) = (PAGE_4K, 2 * PAGE_4K);
+    for place in [
+        xen::PENDING,
+        clock,
+        info + xen::UPCALL,
+        info + xen::SELECTOR,
+    ] {
+        memory.store(place, 0);
+    }
+    xen::send(vm, PORT).context("sending an event")?;
+    vcpu.fd.kvmclock_ctrl().context("KVM_KVMCLOCK_CTRL")?;
+    vcpu.fill(&(BASE + PAGES_OF_KERNEL * PAGE_4K..BASE + memory.size()), 1)?;
+    let pending = memory.load(xen::PENDING);
+    ensure!(pending == 1 << PORT, "events in the page: {pending:#x}");
+    ensure!(memory.load(info + xen::UPCALL) & 0xff == 1, "no upcall");
+    ensure!(memory.load(clock) != 0, "no clock");
+    Ok(())
 }
 
 /// A VM on Rust never gets into what C does for a cache, and one on C does.
