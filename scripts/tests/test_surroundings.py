@@ -61,7 +61,7 @@ class SurroundingsTest(CheckoutTest):
 
     def test_disk_full_while_python_writes(self) -> None:
         script = LOGGED.replace(
-            "    with ui", "    print('x', file=open('/dev/full', 'w'), flush=True)\n    with ui"
+            "    with ui", "    open('/dev/full', 'wb', buffering=0).write(b'x')\n    with ui"
         )
         self.assert_refused(self.run_python(script.format(script="")), 1, "the disk is full")
 
