@@ -82,11 +82,19 @@ fn slot_is_going(fault: &Snapshot<'_>) -> Outcome {
 ///
 /// Looking for invalidations before the look-up and before `mmu_lock` is taken decides nothing. But while
 /// one goes on, the look-up could hold it up, and waiting for the lock would.
+///
+/// The look-up itself may have the host move the page to the vCPU's node, or copy a merged one for a write. That is an
+/// invalidation of this page, and is over when the look-up is. C lets the guest fault again. But where the page is now,
+/// a second look-up finds it at once.
 fn look_up(fault: Snapshot<'_>) -> Result<Resolved<'_>, Outcome> {
     let vcpu = fault.vcpu();
     if !fault.looks_stale() {
         let resolved = fault.look_up()?;
         if !resolved.looks_stale() {
+            return Ok(resolved);
+        }
+        let again = resolved.look_up_again()?;
+        if let Some(resolved) = again.filter(|resolved| !resolved.looks_stale()) {
             return Ok(resolved);
         }
     }

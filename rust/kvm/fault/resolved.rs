@@ -5,7 +5,9 @@
 //! ```text
 //!           snapshot          look_up, without_slot          current
 //! PageFault ───────▶ Snapshot ────────────────────▶ Resolved ───────▶ Current
-//!                                                    with `mmu_lock` held
+//!                                                    │    ▲   with `mmu_lock` held
+//!                                                    └────┘
+//!                                                 look_up_again
 //! ```
 //!
 //! The host may take the page away at any time. It says so between the begin and the end of an
@@ -61,9 +63,15 @@ impl<'a> PageFault<'a> {
     /// Looks at the count of invalidations, before anything that they may change.
     #[inline(always)]
     pub fn snapshot(self) -> Snapshot<'a> {
+        let ended = self.invalidations_ended();
+        Snapshot { fault: self, ended }
+    }
+
+    #[inline(always)]
+    fn invalidations_ended(&self) -> u64 {
         let ended = self.vcpu().vm().invalidations_ended();
         smp_mb(Read);
-        Snapshot { fault: self, ended }
+        ended
     }
 }
 
@@ -117,6 +125,23 @@ impl<'a> Resolved<'a> {
     #[inline(always)]
     pub fn looks_stale(&self) -> bool {
         self.snapshot.looks_stale()
+    }
+
+    /// Gives the page back and looks it up once more, with a new look at the count before that. `None` if that would be
+    /// in vain, or if it may not be looked up any more: attributes of memory and the use of the APIC access page change
+    /// by an invalidation too, so what was seen of them before the new count says nothing.
+    #[cold]
+    pub fn look_up_again(mut self) -> Result<Option<Self>, Outcome> {
+        self.snapshot.fault.release_unused();
+        self.snapshot.ended = self.snapshot.invalidations_ended();
+        let fault = &self.snapshot;
+        let no_page = fault.slot().is_none_or(MemSlot::is_apic_access_page);
+        if no_page || fault.contradicts_attributes() || fault.looks_stale() {
+            return Ok(None);
+        }
+        self.snapshot.fault.find_page()?;
+        // INVARIANT: The count was there before.
+        Ok(Some(self))
     }
 
     /// The fault, if its page is still what the host has there, with the level chosen at which to map it:

@@ -60,7 +60,7 @@ fn moves(vm: &Vm, gfn: Gfn) {
     kvm::invalidate(vm, GfnRange::one(gfn), || vm.primary.move_small(gfn));
 }
 
-/// As soon as it was looked up, or when nothing but the lock is left to be taken.
+/// It goes each time as soon as it was looked up, or when nothing but the lock is left to be taken.
 #[test]
 fn a_page_that_goes_once_it_was_looked_up_is_not_mapped() {
     for (name, format) in formats() {
@@ -68,9 +68,10 @@ fn a_page_that_goes_once_it_was_looked_up_is_not_mapped() {
             let (vm, vcpu) = guest_with(format, Level::PG_4K);
             let host = vm.clone();
             let at = if late { &vm.waits } else { &vm.lookups };
-            once(at, move || moves(&host, frame(0)));
+            at.set(move || moves(&host, frame(0)));
             let outcome = kvm::fault(&vcpu, frame(0), Access::Write);
             assert_eq!(outcome, Outcome::Retry, "{name}: a stale page");
+            at.set(|| ());
             assert_eq!(leaf_level(&vcpu, frame(0)), None, "{name}");
             assert_eq!(counted(&vm, Counted::Invalidated), 1, "{name}");
             assert_eq!(vm.stats.page_references.get(), 0, "{name}");
@@ -78,6 +79,46 @@ fn a_page_that_goes_once_it_was_looked_up_is_not_mapped() {
             assert_eq!(counted(&vm, Counted::Raced), 0, "{name}");
             destroy(vm, vcpu);
         }
+    }
+}
+
+/// The look-up has the host move the page, or something else does meanwhile. The guest need not fault again.
+#[test]
+fn a_page_that_has_moved_is_mapped_where_it_is_now() {
+    for (name, format) in formats() {
+        let (vm, vcpu) = guest_with(format, Level::PG_4K);
+        let host = vm.clone();
+        once(&vm.lookups, move || moves(&host, frame(0)));
+        let outcome = kvm::fault(&vcpu, frame(0), Access::Write);
+        assert_eq!(outcome, Outcome::Fixed, "{name}");
+        assert_eq!(counted(&vm, Counted::Invalidated), 0, "{name}");
+        assert_eq!(vm.stats.page_references.get(), 0, "{name}");
+        destroy(vm, vcpu);
+    }
+}
+
+/// It is not even looked up again while it goes on going, nor once userspace has made it private.
+#[test]
+fn a_page_that_has_moved_is_looked_up_twice_only_if_that_helps() {
+    for private in [false, true] {
+        let (vm, vcpu) = guest_with(npt(), Level::PG_4K);
+        let (host, going) = (vm.clone(), GfnRange::one(frame(0)));
+        let (looked_up, started) = (Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(None)));
+        let (counter, keep) = (looked_up.clone(), started.clone());
+        vm.lookups.set(move || {
+            counter.fetch_add(1, SeqCst);
+            if private {
+                return kvm::make_private(&host, going);
+            }
+            let notifier = Notifier::start(&host, going, true);
+            *keep.lock().expect("one thread") = Some(notifier);
+        });
+        let outcome = kvm::fault(&vcpu, frame(0), Access::Read);
+        assert_eq!(outcome, Outcome::Retry, "private: {private}");
+        assert_eq!(looked_up.load(SeqCst), 1, "private: {private}");
+        let notifier = started.lock().expect("one thread").take();
+        notifier.into_iter().for_each(|notifier| notifier.end(&vm));
+        destroy(vm, vcpu);
     }
 }
 
