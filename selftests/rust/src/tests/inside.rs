@@ -129,7 +129,7 @@ fn while_busy(backend: &str) -> Result<()> {
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
     let second = vm.vcpu(1)?;
     let scatter = guest::scatter(BASE, memory.pages(PAGE_4K), 0, 7, u32::MAX);
-    let read = || read_both(&vm.inside);
+    let read = || read_both(backend, &vm.inside);
     let change = |token: u32| {
         vm.set(&slot, if token % 2 == 0 { LOG } else { 0 })?;
         vm.set(&passing, 0)?;
@@ -144,14 +144,22 @@ fn while_busy(backend: &str) -> Result<()> {
     .map(drop)
 }
 
-/// Reads both files.
-fn read_both(inside: &Inside) -> Result<()> {
+/// Reads both files. What they say of logs may be wrong while a guest runs: on C, the fast path marks a page after it
+/// has let the guest write to it, and a processor's own log comes later than the bit that it has set.
+fn read_both(backend: &str, inside: &Inside) -> Result<()> {
     let map = inside.map()?;
     let strange = map
         .iter()
         .find(|line| !line.starts_with("root ") && !line.starts_with("  0x"));
     ensure!(strange.is_none(), "a strange line: {strange:?}");
-    inside.is_sound()
+    let may_be_wrong = |line: &str| {
+        line.starts_with("dirty and clean in the log")
+            || backend != RUST && line.starts_with("writable and clean in the log")
+    };
+    let mut wrong = inside.wrong()?.unwrap_or_default();
+    wrong.retain(|line| !may_be_wrong(line));
+    ensure!(wrong.is_empty(), "mmu_check: {}", wrong.join("; "));
+    Ok(())
 }
 
 /// The files say which memory of the host a guest has.
