@@ -243,7 +243,13 @@ impl<'a> RingPages<'a> {
     }
 
     /// Has `rearm` see to it that the next write to each page is noticed, as for a log. C's caller flushes.
+    ///
+    /// Not for a slot that is not logged. An entry may be from when it was, or userspace's own, as the ring is mapped
+    /// writable. Nobody waits for these writes, and a huge page would be split in vain.
     pub fn rearm(mut self, mut rearm: impl FnMut(&Part<'a>) -> Option<Flushed<'a>>) {
+        if !self.0.slot.is_dirty_tracked() {
+            return;
+        }
         while let Some(part) = self.0.take_part() {
             rearm(&part);
         }

@@ -55,6 +55,7 @@ SAYS = {
     "08-cache-waits": "a refresh that waits cannot be killed",
     "09-runstate-twice": "KVM has counted time twice",
     "10-poll-holds-slots": "a guest that waits holds up changes of slots",
+    "14-ring-slot-not-logged": "a reset has changed a slot that is not logged",
 }
 """Report of docs/upstream -> a part of what its test says on C. With other words, it fails of something else."""
 

@@ -71,19 +71,38 @@ impl Ring {
     }
 
     fn take(&mut self) -> Result<Option<(u32, u64)>> {
-        let entry = self.next % self.entries * ENTRY;
-        let place = |offset: usize| entry as usize + offset;
-        let flags = place(offset_of!(kvm_dirty_gfn, flags));
-        let ring = self.slice();
         // The rest is there when the flag is, and is KVM's again with the other one.
-        if ring.load::<u32>(flags, Acquire)? != DIRTY {
+        let ring = self.slice();
+        if ring.load::<u32>(self.place(offset_of!(kvm_dirty_gfn, flags)), Acquire)? != DIRTY {
             return Ok(None);
         }
-        let slot = ring.load(place(offset_of!(kvm_dirty_gfn, slot)), Relaxed)?;
-        let page = ring.load(place(offset_of!(kvm_dirty_gfn, offset)), Relaxed)?;
-        ring.store(RESET, flags, Release)?;
-        self.next += 1;
+        let slot = ring.load(self.place(offset_of!(kvm_dirty_gfn, slot)), Relaxed)?;
+        let page = ring.load(self.place(offset_of!(kvm_dirty_gfn, offset)), Relaxed)?;
+        self.give_back()?;
         Ok(Some((slot, page)))
+    }
+
+    /// Says that the next entry was taken out, after it was made one for another page. There must be one.
+    pub fn forge(&mut self, slot: u32, page: u64) -> Result<()> {
+        let ring = self.slice();
+        let flags = ring.load::<u32>(self.place(offset_of!(kvm_dirty_gfn, flags)), Acquire)?;
+        ensure!(flags == DIRTY, "the ring has no further entry");
+        ring.store(slot, self.place(offset_of!(kvm_dirty_gfn, slot)), Relaxed)?;
+        ring.store(page, self.place(offset_of!(kvm_dirty_gfn, offset)), Relaxed)?;
+        self.give_back()
+    }
+
+    /// Says that the next entry was taken out.
+    fn give_back(&mut self) -> Result<()> {
+        let flags = self.place(offset_of!(kvm_dirty_gfn, flags));
+        self.slice().store(RESET, flags, Release)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Where the next entry has the field with that offset.
+    fn place(&self, field: usize) -> usize {
+        (self.next % self.entries * ENTRY) as usize + field
     }
 
     /// Whether KVM has reset the entry that was collected so many entries ago: 1 is the last one.

@@ -13,7 +13,7 @@ use kvmrs_model::{
 
 /// A notifier gives way in the middle of a page that is mapped in small ones. Meanwhile these
 /// become a huge page again, as logging has ended, and the huge page is split again: not because
-/// logging starts, as that would wait for the notifier, but by a reset of the dirty rings.
+/// logging starts, as that would wait for the notifier. On C a reset of the dirty rings does it.
 #[test]
 fn a_notifier_that_gave_way_leaves_nothing_behind() {
     let vm = vm(npt());
@@ -26,7 +26,7 @@ fn a_notifier_that_gave_way_leaves_nothing_behind() {
     vm.breaks.set_hook(move || {
         host.breaks.set(NEVER);
         kvm::recover(&host, &host.slots()[0]);
-        kvm::reset_dirty_ring(&host, &host.slots()[0], page.start);
+        kvm::try_split(&host, &host.slots()[0], page, Level::PG_4K);
     });
     vm.breaks.set(ALWAYS);
     kvm::invalidate(&vm, page, || vm.primary.populate(page.start, Level::PG_2M));

@@ -4,11 +4,11 @@
 
 mod common;
 
-use common::{frame, memory, vcpu, vm_with, Options};
+use common::{frame, memory, vcpu, vm, vm_with, Options};
 use kvmrs_model::{
     kvm::{Gfn, Level, Outcome, Vcpu, Vm},
     machine::{formats, npt, Masks},
-    world::{cpu::Access, kvm, ring, variants::Variant},
+    world::{cpu::Access, kvm, ring, variants::Variant, view},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -76,6 +76,26 @@ fn a_vcpu_does_not_run_when_its_ring_is_full() {
     let (vm, vcpu) = logged(npt(), false);
     vm.variants.choose(Variant::RingFullUnseen);
     rounds(&vcpu);
+}
+
+/// An entry for a page of a huge one is reset, in a VM whose logs begin with all bits set. It may be from when the slot
+/// was logged, or be userspace's own.
+#[test]
+fn a_reset_splits_no_huge_page_of_a_slot_that_is_not_logged() {
+    for logged in [true, false] {
+        let vm = vm(npt());
+        let (guest, slot) = (vcpu(&vm), &vm.slots()[0]);
+        vm.begin_logs_dirty();
+        kvm::guest_access(&guest, frame(256), Access::Write, |_| ());
+        if logged {
+            kvm::start_dirty_log(&vm, slot, kvm::Split::AtFaults);
+        }
+        ring::reset_one(&vm, slot, frame(256));
+        let leaves = view::Tree::of(&vm, &guest.root().expect("a root")).leaves;
+        let whole = leaves.values().all(|(level, _)| *level == Level::PG_2M);
+        assert_eq!(whole, !logged, "logged: {logged}");
+        kvm::destroy(&vm, vec![guest]);
+    }
 }
 
 /// Pre-faulting does not stop when the ring is full.

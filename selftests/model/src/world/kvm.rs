@@ -7,7 +7,7 @@ use super::{
     cpu::{Access, Exit},
     variants::Variant,
 };
-pub use super::{log::*, notifier::invalidate, nx::*, ring::reset_dirty_ring, slots::*};
+pub use super::{log::*, notifier::invalidate, nx::*, slots::*};
 use crate::{
     atomic::{plain::lock, retry, Arc, PoisonError},
     kvm::{

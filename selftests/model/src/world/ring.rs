@@ -94,10 +94,9 @@ fn reset(vm: &Vm) {
     vm.flush_remote_tlbs();
 }
 
-/// Resets a ring with an entry for `gfn` that userspace has written itself, in a VM with
-/// `KVM_DIRTY_LOG_INITIALLY_SET`: nobody asks whether the slot is logged.
-pub fn reset_dirty_ring(vm: &Vm, slot: &MemSlot, gfn: Gfn) {
-    vm.begin_logs_dirty();
+/// Resets a ring with an entry for `gfn` of a slot that need not be logged: it may be from when that was, or
+/// userspace has written it itself.
+pub fn reset_one(vm: &Vm, slot: &MemSlot, gfn: Gfn) {
     rearm(&SlotsLocked::new(vm), slot, gfn);
     vm.flush_remote_tlbs();
 }

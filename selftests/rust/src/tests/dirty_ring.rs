@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Dirty rings: a page that was taken out is there again after the guest's next write to it, whatever came between.
+//! Dirty rings: a page that was taken out is there again after the guest's next write to it, whatever came between. A
+//! reset changes nothing of slots that are not logged.
 
-use super::test;
+use super::{reported, test};
 use crate::harness::Test;
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
 use kvmtest::cpu;
 use kvmtest::interrupt::Thread;
-use kvmtest::memory::{Backing, Memory, PAGE_4K};
+use kvmtest::memory::{Backing, Memory, PAGE_2M, PAGE_4K};
 use kvmtest::ring::{self, Ring};
 use kvmtest::vcpu::Vcpu;
-use kvmtest::vm::{Slot, Vm};
+use kvmtest::vm::{eager_split, Slot, Vm, LOG_INITIALLY_SET};
 use std::hint;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -19,6 +20,14 @@ use std::thread;
 pub const TESTS: &[Test] = &[
     test("dirty_ring_interrupted", interrupted),
     test("dirty_ring_smaller_slot", smaller_slot),
+    reported(
+        "14-ring-slot-not-logged",
+        "dirty_ring_left_over",
+        |backend| not_logged(backend, Whence::LeftOver),
+    ),
+    reported("14-ring-slot-not-logged", "dirty_ring_forged", |backend| {
+        not_logged(backend, Whence::Forged)
+    }),
 ];
 
 /// So many that KVM is some time at them.
@@ -150,4 +159,62 @@ fn smaller_slot(backend: &str) -> Result<()> {
     let done = ring::reset(&guest.vm)?;
     ensure!(done == found, "{done} of {found} pages were reset");
     guest.write(SMALL, 3)
+}
+
+/// Why a ring has an entry for a page of a slot that is not logged.
+#[derive(PartialEq)]
+enum Whence {
+    /// The slot was logged when the guest wrote to the page.
+    LeftOver,
+    /// Userspace has made it out of another one.
+    Forged,
+}
+
+/// The ring is reset. The slot's huge page stays what it is. It would be split where logs begin with all bits set.
+fn not_logged(backend: &str, whence: Whence) -> Result<()> {
+    let memory = Memory::new(PAGE_2M, Backing::Huge)?;
+    let slot = Slot::of(&memory);
+    let vm = Vm::new(backend)?;
+    vm.set_log_mode(LOG_INITIALLY_SET)?;
+    Ring::enable(&vm, ENTRIES)?;
+    let _split = eager_split(true)?;
+    let mut vcpu = vm.vcpu(0)?;
+    let mut ring = Ring::of(&vcpu, ENTRIES)?;
+
+    // Of one page.
+    let logged = Slot {
+        size: PAGE_4K,
+        ..slot
+    };
+    match whence {
+        Whence::LeftOver => {
+            vm.set(&slot, LOG)?;
+            vcpu.fill(&logged.range(), 1)?;
+            let found = ring.collect()?;
+            ensure!(found == [(slot.id, 0)], "the ring has {found:?}");
+            vm.set(&slot, 0)?;
+            vcpu.fill(&slot.range(), 2)?;
+        }
+        Whence::Forged => {
+            vm.set(&logged, LOG)?;
+            vcpu.fill(&logged.range(), 1)?;
+            vm.delete(&logged)?;
+            vm.set(&slot, 0)?;
+            vcpu.fill(&slot.range(), 2)?;
+            ring.forge(slot.id, slot.size / PAGE_4K - 1)?;
+        }
+    }
+    let before = vm.mapped()?;
+    ensure!(
+        before == [1, 1, 0],
+        "a page of programs and a huge one are to be there, and {before:?} are"
+    );
+    let done = ring::reset(&vm)?;
+    ensure!(done == 1, "{done} entries were reset");
+    let after = vm.mapped()?;
+    ensure!(
+        after == before,
+        "a reset has changed a slot that is not logged: {before:?} pages were mapped, {after:?} are"
+    );
+    Ok(())
 }
