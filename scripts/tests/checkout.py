@@ -11,7 +11,6 @@ import unittest
 from pathlib import Path
 from typing import Dict, List, Set
 
-from kvmrs.base import paths
 from kvmrs.tools import bootstrap, build_machine, toolroot
 
 REPO = Path(__file__).resolve().parents[2]
@@ -118,9 +117,8 @@ class MachineTest(CheckoutTest):
 
     def lend_crates(self) -> str:
         """For a script with mounts of its own: the crates that were fetched, which stay as they are."""
-        crates, place = paths.cache() / "cargo", self.cache_part / "cargo"
+        crates, place = toolroot.crates(), self.cache_part / "cargo"
         if build_machine.has_tools():
-            crates = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
             place = Path(self.environment()["HOME"]) / ".cargo"
         if not (crates / "registry").is_dir():
             self.skipTest("the crates are not there: the model's tests fetch them")

@@ -33,13 +33,14 @@ RUSTC = "error[E0308]: mismatched types"
 SMALL = """
 import os
 from kvmrs.__main__ import main
-from kvmrs.tools import build_machine
+from kvmrs.tools import build_machine, toolroot
 sysconf = os.sysconf
 os.sysconf = lambda name: 10**6 if name == "SC_PHYS_PAGES" else sysconf(name)
 build_machine.free_bytes = lambda _: 9 * 10**9
+toolroot.has = lambda *_: False
 raise SystemExit(main(["doctor"]))
 """
-"""A machine with 4 GB of memory and 9 GB of disk."""
+"""A machine with 4 GB of memory and 9 GB of disk, and only what all commands need."""
 
 
 class SurroundingsTest(CheckoutTest):

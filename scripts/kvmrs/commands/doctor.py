@@ -159,8 +159,7 @@ def _later() -> Finding:
         for feature, (program, users) in packages.LATER.items()
         if not toolroot.has(feature, program)
     ]
-    crates = paths.cache() / "cargo" / "registry"
-    missing += [] if crates.exists() else ["crates (for demo and all tests)"]
+    missing += [] if (toolroot.crates() / "registry").exists() else ["crates (for demo and all tests)"]
     guest, shim = (paths.cache() / part.FOLDER for part in (guest_kernel, xen_shim))
     missing += [] if guest.exists() else ["a kernel for guests (for xen and test)"]
     missing += [] if shim.exists() else ["Xen's PV shim (for xen --guest)"]

@@ -55,6 +55,13 @@ def has(feature: str, program: str) -> bool:
     return bootstrap.has(default_root(), feature)
 
 
+def crates() -> Path:
+    """The home of cargo, where the crates are that it has fetched: the user's own on a machine with the tools."""
+    if build_machine.has_tools():
+        return Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    return paths.cache() / "cargo"
+
+
 def command(
     argv: Sequence[str],
     cwd: Path = paths.REPO,
