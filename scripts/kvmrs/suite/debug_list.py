@@ -13,7 +13,7 @@ from .own_tests import RustTest
 FILE = paths.REPO / "selftests" / "debug.toml"
 TIMEOUT = 300
 """Seconds a test: the slowest of these kernels takes ten times as long as the first one."""
-STRESS_GRACE = 400
+STRESS_GRACE = 500
 """Seconds that a stress run may take besides: until it has caused the least that it is for, and for its
 end: a phase, swap that comes back, VMs that go."""
 

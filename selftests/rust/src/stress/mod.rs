@@ -34,8 +34,8 @@ use whole::Prepared;
 /// A run of this many seconds must have done and caused everything that there is.
 const LONG: u64 = 120;
 /// How long a run may go on after its end, until it has caused the least that it is for: on a slow
-/// kernel, the seconds of a short one are not enough now and then.
-const MORE: Duration = Duration::from_secs(120);
+/// kernel, the seconds of a short one are often not enough.
+const MORE: Duration = Duration::from_secs(300);
 
 /// What the command line asks for.
 struct Options {

@@ -36,9 +36,6 @@ const NAMES: [&str; 8] = [
     "dirty pages copied",
 ];
 
-/// What even a short run is for.
-const LEAST: [Effect; 2] = [Effect::Split, Effect::Recovered];
-
 /// How often.
 #[derive(Default)]
 pub struct Seen([AtomicU64; NAMES.len()]);
@@ -56,10 +53,9 @@ impl Seen {
         }
     }
 
-    /// Whether the least that a run is for has happened.
+    /// Whether everything has happened, which even a short run is for.
     pub fn is_enough(&self) -> bool {
-        let mut counts = LEAST.iter().map(|effect| &self.0[*effect as usize]);
-        counts.all(|count| count.load(Relaxed) > 0)
+        self.0.iter().all(|count| count.load(Relaxed) > 0)
     }
 
     /// By name.
@@ -72,17 +68,20 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::{Effect, Seen};
+    use Effect::{Denied, Dirty, Fault, Moved, NoSlot, Recovered, Split, Used};
 
     #[test]
-    fn a_run_must_split_and_recover() {
-        let seen = Seen::default();
-        for (effect, enough) in [
-            (Effect::Fault, false),
-            (Effect::Split, false),
-            (Effect::Recovered, true),
-        ] {
-            seen.add(effect, 1);
-            assert_eq!(seen.is_enough(), enough);
+    fn a_run_must_have_caused_all() {
+        let all = [Fault, NoSlot, Denied, Moved, Split, Recovered, Used, Dirty];
+        for missing in all {
+            let seen = Seen::default();
+            let others = all
+                .iter()
+                .filter(|effect| **effect as usize != missing as usize);
+            others.for_each(|effect| seen.add(*effect, 1));
+            assert!(!seen.is_enough(), "{missing:?}");
+            seen.add(missing, 1);
+            assert!(seen.is_enough());
         }
     }
 }
