@@ -2,6 +2,7 @@
 """kvm_rs.ko for one kernel tree, built outside the checkout (kbuild's MO=)."""
 
 import os
+import re
 from pathlib import Path
 from typing import Callable, List, Sequence
 
@@ -11,17 +12,22 @@ from ..tools import toolroot
 from .kernel import KernelTree
 
 
-def ensure(tree: KernelTree) -> Path:
-    """Path of kvm_rs.ko for that kernel; make decides what must be compiled."""
-    output = output_of(tree)
-    with lock.hold("building the module", output.name), ui.step(
-        f"kvm_rs.ko for {tree.release}"
+def ensure(tree: KernelTree, source: Path = paths.REPO) -> Path:
+    """Path of kvm_rs.ko for that kernel; make decides what must be compiled. `source` may be a copy of
+    the checkout that was changed."""
+    what = "module" if source == paths.REPO else re.sub("-[^-]*$", "", source.name)
+    output = output_of(tree, what)
+    with lock.hold(f"building the {what}", output.name), ui.step(
+        f"kvm_rs.ko for {tree.release}{'' if what == 'module' else f' ({what})'}"
     ) as shown:
-        proc.run_logged(kbuild(tree, output, "modules"), "module", shown, on_line=_watch(shown))
+        argv = kbuild(tree, output, "modules", source=source)
+        proc.run_logged(argv, what, shown, on_line=_watch(shown))
     return output / "kvm_rs.ko"
 
 
-def kbuild(tree: KernelTree, output: Path, *words: str, mounts: Sequence[Path] = ()) -> List[str]:
+def kbuild(
+    tree: KernelTree, output: Path, *words: str, mounts: Sequence[Path] = (), source: Path = paths.REPO
+) -> List[str]:
     """The command line of an out-of-tree build with further words for make."""
     if (paths.REPO / "modules.order").exists():
         raise KvmrsError(
@@ -34,7 +40,7 @@ def kbuild(tree: KernelTree, output: Path, *words: str, mounts: Sequence[Path] =
             "make",
             "-C",
             str(tree.path),
-            f"M={paths.REPO}",
+            f"M={source}",
             f"MO={output}",
             "LLVM=1",
             f"-j{os.cpu_count() or 1}",

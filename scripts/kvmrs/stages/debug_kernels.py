@@ -7,8 +7,8 @@ from typing import Dict, List
 
 from ..base import ui
 from ..base.errors import KvmrsError
-from ..build import kernel, kselftest, module
-from ..machine import boot, kvm_modules, preload
+from ..build import kernel, kselftest, module, planted
+from ..machine import boot, klog, kvm_modules, preload
 from ..suite import own_tests
 from ..suite.own_tests import RustTest
 from ..suite.results import Suite
@@ -24,10 +24,11 @@ CANARIES = {
     "lockdep": ("main.o", b"lock_is_held_type"),
     "kasan": ("main.bc", b"__asan_"),
     "kcsan": ("main.bc", b"__tsan_"),
+    "rt": ("main.o", b"rt_read_lock"),
 }
 """What the module calls where a watcher looks into it, and in which file. main.bc is what rustc makes
 of all Rust files. Any other file has calls that clang has put into C. main.o has the helpers as well,
-which ask lockdep."""
+which ask lockdep, and take locks that sleep on PREEMPT_RT."""
 BOOT_LIMIT = 600
 SILENCE_LIMIT = 300
 
@@ -54,6 +55,8 @@ def boot_with(
         **preload.files(preload.CHECK_TABLES),
         own_tests.INSIDE: own_tests.program(),
     }
+    if klog.PLANTED in suite.tests:
+        files[planted.INSIDE] = planted.ensure(tree, suite.mode)
     job = {"modules": modules.job(), "settings": settings, "work": suite.work()}
     machine = boot.Machine(
         name,

@@ -6,7 +6,9 @@ from typing import Any, Dict, List, Mapping
 
 from ..base import paths
 from ..base.errors import KvmrsError
-from ..machine import accel
+from ..build import planted
+from ..machine import accel, kvm_modules
+from ..machine.klog import PLANTED
 from . import own_tests, testlist
 from .own_tests import RustTest
 
@@ -34,7 +36,7 @@ def names() -> List[str]:
     """Everything that may run on some flavor."""
     listed = testlist.read(FILE)
     watchers = [_watcher(entry["watcher"]) for entry in listed["flavor"].values() if "watcher" in entry]
-    return [*listed["test"], *listed["c"], *listed["own"], "stress", *watchers]
+    return [*listed["test"], *listed["c"], *listed["own"], "stress", *watchers, PLANTED]
 
 
 def check() -> None:
@@ -60,7 +62,7 @@ def plan(flavor: str, suite: List[str], backend: str) -> Plan:
     ]
     everything = [*tests, *c_programs, *own, stress(listed["stress"]["seconds"])]
     last = [test for test in everything if _reports(test, listed, flavor, backend)]
-    in_order = [*(test for test in everything if test not in last), *watcher, *last]
+    in_order = [*(test for test in everything if test not in last), *watcher, planted_bug(flavor), *last]
     chosen = choose(in_order, special, accel.emulated())
     return Plan(chosen, testlist.settings(FILE) + testlist.pairs(special.get("settings", {})))
 
@@ -70,7 +72,9 @@ def choose(
 ) -> List[testlist.Test]:
     """Those that a flavor runs. In an emulator, each is skipped for the reason that the flavor has, or
     not at all: a test that suddenly finds its kernel too poor would look at nothing."""
-    chosen = own_tests.select(tests, special.get("only", []), emulated)
+    only = special.get("only", [])
+    always = [test.name for test in tests if test.name == PLANTED] if only else []
+    chosen = own_tests.select(tests, [*only, *always], emulated)
     skips = special.get("skips", {})
     stale = set(skips) - {test.name for test in chosen}
     if stale:
@@ -109,6 +113,13 @@ def stress(seconds: int, *options: str) -> RustTest:
     """The stress run; it makes VMs on both backends."""
     words = ["stress", "--seconds", str(seconds), *options]
     return RustTest("stress", seconds + STRESS_GRACE, words, mixed=True, shown=True)
+
+
+def planted_bug(flavor: str) -> RustTest:
+    """A bug was put into the module, and the kernel must report it. It comes after the watcher, which must
+    have seen nothing until then."""
+    words = ["planted", planted.INSIDE, f"{kvm_modules.INSIDE}/kvm_rs.ko", *planted.says(flavor)]
+    return RustTest(PLANTED, TIMEOUT, words, mixed=True, shown=True)
 
 
 def _watcher(name: str) -> str:

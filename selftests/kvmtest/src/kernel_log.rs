@@ -11,6 +11,8 @@ use std::os::unix::fs::OpenOptionsExt;
 /// The kernel prints most warnings once. Writing here arms them again.
 const ARM: &str = "/sys/kernel/debug/clear_warn_once";
 const LOG: &str = "/dev/kmsg";
+/// Begins each warning.
+const WARNING: &str = "WARNING:";
 /// A record is at most this long.
 const RECORD: usize = 8192;
 
@@ -33,37 +35,44 @@ impl KernelLog {
 
     /// The first line of each warning since the last look.
     pub fn warnings(&mut self) -> Result<Vec<String>> {
+        let lines = self.lines()?.into_iter();
+        Ok(lines.filter(|line| line.starts_with(WARNING)).collect())
+    }
+
+    /// The first line of each record since the last look.
+    pub fn lines(&mut self) -> Result<Vec<String>> {
         let mut found = Vec::new();
         let mut record = [0; RECORD];
         loop {
             match self.0.read(&mut record) {
-                Ok(length) => found.extend(warning(&record[..length])),
+                Ok(length) => found.extend(first_line(&record[..length])),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(found),
+                // Some were overwritten. The next ones are there.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
                 Err(error) => return Err(error).context(LOG),
             }
         }
     }
 }
 
-/// The text of a record that begins a warning: it comes after numbers and a semicolon.
-fn warning(record: &[u8]) -> Option<String> {
+/// The text of a record: it comes after numbers and a semicolon.
+fn first_line(record: &[u8]) -> Option<String> {
     let record = String::from_utf8_lossy(record);
     let (_, text) = record.split_once(';')?;
-    let first = text.lines().next()?;
-    first.starts_with("WARNING:").then(|| first.to_string())
+    text.lines().next().map(String::from)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::warning;
+    use super::first_line;
 
     #[test]
-    fn a_warning_begins_its_record() {
-        let record = b"4,700,1234,-;WARNING: virt/kvm/x.c:1 at f\n SUBSYSTEM=a\n";
+    fn the_text_is_behind_the_numbers() {
+        let record = b"4,700,1234,-;WARNING: virt/kvm/x.c:1 at f; g\n SUBSYSTEM=a\n";
         assert_eq!(
-            warning(record).as_deref(),
-            Some("WARNING: virt/kvm/x.c:1 at f")
+            first_line(record).as_deref(),
+            Some("WARNING: virt/kvm/x.c:1 at f; g")
         );
-        assert_eq!(warning(b"4,701,1235,-;RIP: WARNING:\n"), None);
+        assert_eq!(first_line(b"4,701,1235,-"), None);
     }
 }

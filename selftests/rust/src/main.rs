@@ -10,6 +10,7 @@
 //!     kvmrs-selftests migrate
 //!     kvmrs-selftests xen-guest|xen-shim
 //!     kvmrs-selftests watcher lockdep|kmemleak|kcsan
+//!     kvmrs-selftests planted BROKEN MODULE TEXT...
 //!
 //! Runs the tests named, or all, and prints KTAP, or with --json one object a line. The exit code
 //! is kselftest's. --list prints what there is as JSON. The commands have boots or lists of their own.
@@ -21,6 +22,7 @@ mod hostage;
 mod linux_guest;
 mod log;
 mod migrate;
+mod planted;
 mod refusal;
 mod rng;
 mod stress;
@@ -63,6 +65,7 @@ fn run() -> Result<ExitCode> {
         Some("xen-guest") => return xenguest::main("xen-guest", xenguest::hvm, words.skip(1)),
         Some("xen-shim") => return xenguest::main("xen-shim", xenguest::shim, words.skip(1)),
         Some("watcher") => return watcher::main(words.skip(1)),
+        Some("planted") => return planted::main(words.skip(1)),
         _ => {}
     }
     let options = options(words)?;
