@@ -76,7 +76,7 @@ class BenchTest(unittest.TestCase):
                 mock.patch.object(command.stage, "run", lambda *_: [self.op(rust, rust, rust)]),
                 redirect_stdout(io.StringIO()) as said,
             ):
-                command.main(parser.parse_args(list(words)))
+                self.code = command.main(parser.parse_args(list(words)))
                 was_saved = reference.read_text() != old
             self.assertEqual("saved: selftests/bench/reference.json" in said.getvalue(), was_saved)
             self.assertEqual(
@@ -96,6 +96,7 @@ class BenchTest(unittest.TestCase):
                 self.assertEqual(self.saved(rust, before, "--save"), wanted)
                 self.assertTrue(self.saved(rust, before, "--save-red"))
                 self.assertFalse(self.saved(rust, before))
+                self.assertEqual(self.code, 0 if wanted and before else 1)
 
     def test_the_first_round_does_not_count(self) -> None:
         op = self.op(80, 80, 80)

@@ -15,14 +15,6 @@ from kvmrs.suite import debug_list, own_tests, results, testlist, verdict
 
 from .checkout import REPO, CheckoutTest
 
-REPORTS = (
-    "** 3 printk messages dropped **",
-    "[   10.000000] Out of memory: Killed process 77 (guest) total-vm:1kB",
-    "[   10.000000] dirty_log_test invoked oom-killer: gfp_mask=0xcc0, order=0",
-    "[   10.000000] runner: page allocation failure: order:9, mode:0xdc0",
-    "[   10.000000] rcu: INFO: rcu_sched detected expedited stalls on CPUs/tasks: { 1-... }",
-    "[   10.000000] WARNING: CPU: 1 PID: 7 at arch/x86/kvm/mmu/mmu.c:1 f+0x1/0x2 [kvm]",
-)
 KNOWN = "the emulator's fault"
 FAILED = {"ev": "result", "backend": "c", "result": "fail", "args": "", "seconds": 1, "tail": []}
 
@@ -36,12 +28,7 @@ class KernelLogTest(unittest.TestCase):
             log.write_text(f"[    1.000000] kvmrs: start rust a_test\n{line}\n")
             return klog.scan(log).reports
 
-    def test_each_of_these_is_a_report(self) -> None:
-        for line in REPORTS:
-            with self.subTest(line=line):
-                self.assertEqual(len(self.reports(line)), 1)
-
-    def test_the_rest_is_none(self) -> None:
+    def test_the_rest_is_no_report(self) -> None:
         self.assertEqual(self.reports("[    2.000000] kvm: Nested Paging enabled"), [])
 
     def test_what_c_reports_is_no_excuse_for_rust(self) -> None:
