@@ -2,6 +2,17 @@
 
 //! The states of a pfn cache, and what leads from one to another.
 //!
+//! | state | step | to |
+//! |---|---|---|
+//! | [`Inactive`] | [`activate`](Inactive::activate) | [`Active`], not valid |
+//! | [`Active`], valid or not | [`move_to`](Active::move_to) another page | [`Closed`], looking |
+//! | [`Active`], valid | [`move_to`](Active::move_to) within the page | [`Found`], looking |
+//! | [`Active`], valid or not | [`deactivate`](Active::deactivate) | [`Inactive`] |
+//! | [`Closed`], looking | [`look_up`](Closed::look_up) | [`Found`], looking; [`Active`], not valid, if that fails |
+//! | [`Found`], looking | [`commit`](Found::commit) | [`Active`], valid |
+//! | [`Found`], looking no more | [`commit`](Found::commit) | [`Closed`], to look again |
+//! | valid or looking | [`invalidate_caches`](Announced::invalidate_caches), the notifier's | not valid, and looking no more |
+//!
 //! All but the notifier's step are taken with `refresh_lock` held, and each of the types here has it. What
 //! a reader looks at changes in [`Closed`] alone, where nobody has the page pinned.
 //!
