@@ -20,7 +20,7 @@ help:
 	@echo 'make differential     the same random histories on C and on Rust, compared'
 	@echo '                      (SECONDS=60 SEED=<number>)'
 	@echo 'make xen              guests that take the host for Xen, on C and on Rust'
-	@echo '                      (GUEST=hvm, shim or all)'
+	@echo '                      (GUEST=hvm, shim, all or moves)'
 	@echo 'make model            the MMU under model checkers'
 	@echo 'make model-soak       goes on with that (SECONDS=<n>)'
 	@echo 'make litmus           orders of memory accesses, under the kernel'"'"'s memory model'
@@ -71,7 +71,7 @@ stress:
 	@$(kvmrs) $@ $(if $(FLAVOR),--flavor $(FLAVOR)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(SEED),--seed $(SEED)) $(ARGS)
 
-# GUEST= is Linux by itself, or below the PV shim of Xen, or both.
+# GUEST= is Linux by itself, or below the PV shim of Xen, or both, or Linux that migrates between C and Rust.
 PHONY += xen
 xen:
 	@$(kvmrs) $@ $(if $(GUEST),--guest $(GUEST)) $(ARGS)

@@ -38,6 +38,7 @@ UNKNOWN = (
     "ownselftests more",
     "ownselftests --only recovery_2m,nope",
     "xen asm",
+    "xen --guest moves rust",
     "xen --guest pv",
     "demo --kvm",
     "museum nothing",

@@ -40,9 +40,10 @@ def run(
     backends: List[str],
     initrd: Path,
     more: Mapping[str, Path] = {},
+    cmdline: str = "",
 ) -> Summary:
     """Boots, runs the tests, judges; out/<name>.json has the results. The guest has the distribution's
-    kernel. `more` are files for the tests."""
+    kernel. `more` are files for the tests, `cmdline` is the test machine's."""
     tree = kernel.ensure()
     rust = module.ensure(tree) if "rust" in backends else None
     modules = kvm_modules.Modules(tree, rust)
@@ -50,5 +51,5 @@ def run(
     files |= {"/guest/vmlinuz": guest_kernel.ensure().image, "/guest/initrd": initrd}
     suite = Suite(name, [*tests], backends)
     job = {"modules": modules.job(), "share": boot.SHARE_TAG, "work": suite.work()}
-    machine = boot.Machine(name, tree, files, job, memory="3G", share=True)
+    machine = boot.Machine(name, tree, files, job, memory="3G", cmdline=cmdline, share=True)
     return suite.close(boot.run(machine, suite.on_event))

@@ -5,6 +5,9 @@ QEMU is the distribution's own. The program of selftests/rust knows where the gu
 asks for what the guest has written.
 """
 
+from pathlib import Path
+from typing import Dict
+
 from ..base import paths
 from ..build import kernel
 from ..machine import preload
@@ -22,5 +25,9 @@ TIMEOUT = 900
 def run() -> Summary:
     """Its VMs are on both backends, so there is one run and not one for each."""
     test = own_tests.RustTest(NAME, TIMEOUT, mixed=True, shown=True)
-    files = {f"/guest/{WAY.stem}.so": preload.library(WAY)}
-    return linux_guest.run(NAME, [test], ["rust"], linux_guest.image(kernel.ensure()), files)
+    return linux_guest.run(NAME, [test], ["rust"], linux_guest.image(kernel.ensure()), libraries(WAY))
+
+
+def libraries(*sources: Path) -> Dict[str, Path]:
+    """The libraries made of `sources`, where the program finds them."""
+    return {f"/guest/{source.stem}.so": preload.library(source) for source in sources}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What guests do. With the word `xen` and the kind of guest, that is [`xen`], and with `migrant`, [`migrant`];
-//! without, it is the demo's work with memory.
+//! What guests do. With the word `xen` and the kind of guest, that is [`xen`], if no further word asks for
+//! [`xen_moves`], and with `migrant`, [`migrant`]; without, it is the demo's work with memory.
 //!
 //! Rounds of three steps, until a line on standard input says to stop: fill a large buffer from
 //! two threads and check every cache line of it, several times; write a file's worth to the disk, drop the caches and
@@ -13,6 +13,7 @@ mod disk;
 mod migrant;
 mod pattern;
 mod xen;
+mod xen_moves;
 
 use anyhow::{ensure, Context, Result};
 use kvmtest::sysfs;
@@ -22,6 +23,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 const DISK: &str = "/dev/vda";
+/// The clock that KVM has for guests of its own.
+const KVMS: &str = "kvm-clock";
 const MIB: usize = 1 << 20;
 const BUFFER: usize = 224 * MIB;
 const WORD: usize = size_of::<u64>();
@@ -36,8 +39,8 @@ static STOP: AtomicBool = AtomicBool::new(false);
 fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
     let done = match words.first().map(String::as_str) {
-        Some("xen") => xen::run(words.get(1)),
-        Some("migrant") => migrant::run(),
+        Some("xen") => xen::run(words.get(1), words.get(2)),
+        Some("migrant") => migrant::run(KVMS, || Ok(String::new())),
         _ => run(),
     };
     if let Err(error) = done {

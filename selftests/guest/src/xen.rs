@@ -8,7 +8,7 @@
 //! time must add up. The HVM guest has KVM below it. While others take a part of its processors' time, it
 //! counts that, and the host compares it with what it knows. The PV guest has Xen's shim below it.
 
-use crate::disk;
+use crate::{disk, xen_moves};
 use anyhow::{ensure, Context, Result};
 use kvmtest::sysfs;
 use std::io::{stdin, Read};
@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 const KIND: &str = "/sys/hypervisor/guest_type";
 const VERSION: &str = "/sys/hypervisor/version";
 /// The kind whose time the host looks at.
-const HVM: &str = "HVM";
+pub const HVM: &str = "HVM";
+/// The word for a guest of that kind that migrates instead of all else.
+const MOVES: &str = "moves";
 /// What Linux says that it uses.
 const CHOSEN: [(&str, &str); 3] = [
     ("/sys/hypervisor/type", "xen"),
@@ -33,11 +35,11 @@ const CHOSEN: [(&str, &str); 3] = [
         "xen",
     ),
 ];
-const DISK: &str = "/dev/xvda";
+pub const DISK: &str = "/dev/xvda";
 const INTERRUPTS: &str = "/proc/interrupts";
 /// Event channels that must have had events: a timer for each processor, calls between them, the disk.
 const CHANNELS: [&str; 5] = ["timer0", "timer1", "callfuncsingle0", "resched1", "blkif"];
-const CPUS: usize = 2;
+pub const CPUS: usize = 2;
 /// Sleeps of that length.
 const SLEEPS: u32 = 20;
 const SLEEP: Duration = Duration::from_millis(5);
@@ -49,19 +51,23 @@ const BUSY: Duration = Duration::from_secs(5);
 const PER_SECOND: u64 = 100;
 /// In /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal.
 const TIMES: usize = 8;
-const STEAL: usize = 7;
+pub const STEAL: usize = 7;
 /// All processors go on within that time.
 const SETTLED: Duration = Duration::from_millis(200);
 /// Ticks that may be counted later than they were.
 const SOME: u64 = 20;
 
 /// All of it, as a guest of this kind.
-pub fn run(kind: Option<&String>) -> Result<()> {
+pub fn run(kind: Option<&String>, work: Option<&String>) -> Result<()> {
     let kind = kind.context("nobody says which kind of guest it is")?;
     linux_uses_xen(kind)?;
     let read = disk::work(DISK, 1)?;
     println!("guest: {DISK} gave back what was written, {read} bytes read");
     sleeps()?;
+    if work.is_some_and(|work| work == MOVES) {
+        channels()?;
+        return xen_moves::run();
+    }
     if kind == HVM {
         steal()?;
         pause()?;
@@ -78,27 +84,38 @@ pub fn run(kind: Option<&String>) -> Result<()> {
 fn linux_uses_xen(kind: &str) -> Result<()> {
     let part = |name| sysfs::read(&format!("{VERSION}/{name}"));
     println!("guest: Xen is {}.{}", part("major")?, part("minor")?);
+    has_chosen_xen(kind)?;
+    println!("guest: {kind} guest, whose hypervisor, clock and timer are Xen's");
+    Ok(())
+}
+
+/// As it says now.
+pub fn has_chosen_xen(kind: &str) -> Result<()> {
     for (path, wanted) in [(KIND, kind)].into_iter().chain(CHOSEN) {
         let found = sysfs::read(path)?;
         ensure!(found == wanted, "{path}: {found}, not {wanted}");
     }
-    println!("guest: {kind} guest, whose hypervisor, clock and timer are Xen's");
     Ok(())
 }
 
 /// Each channel has had events.
 fn channels() -> Result<()> {
-    let text = sysfs::read(INTERRUPTS)?;
     for channel in CHANNELS {
-        let line = text.lines().find(|line| line.ends_with(channel));
-        let line = line.with_context(|| format!("no event channel is for {channel}"))?;
-        ensure!(line.contains("xen-"), "{channel} is not Xen's: {line}");
-        let counts = line.split_whitespace().skip(1).take(CPUS);
-        let events: u64 = counts.filter_map(|word| word.parse::<u64>().ok()).sum();
+        let events = events(channel)?;
         ensure!(events > 0, "no event for {channel}");
         println!("guest: {events} events for {channel}");
     }
     Ok(())
+}
+
+/// How many there were for this one.
+pub fn events(channel: &str) -> Result<u64> {
+    let text = sysfs::read(INTERRUPTS)?;
+    let line = text.lines().find(|line| line.ends_with(channel));
+    let line = line.with_context(|| format!("no event channel is for {channel}"))?;
+    ensure!(line.contains("xen-"), "{channel} is not Xen's: {line}");
+    let counts = line.split_whitespace().skip(1).take(CPUS);
+    Ok(counts.filter_map(|word| word.parse::<u64>().ok()).sum())
 }
 
 /// A sleep ends when the timer's event comes.
@@ -145,25 +162,44 @@ fn pause() -> Result<()> {
     Ok(())
 }
 
-/// Is busy until `is_over`, and gives what each processor has spent its time on. Linux may miss ticks of
-/// what was not stolen, but it counts none twice.
+/// Is busy until `is_over`, and gives what each processor has spent its time on.
 fn spend(is_over: impl Fn(Duration) -> bool + Sync) -> Result<Vec<Vec<u64>>> {
-    let begin = Instant::now();
-    let before = times()?;
-    look_at_the_clock(begin, is_over)?;
-    let after = times()?;
-    let passed = begin.elapsed().as_millis() as u64 * PER_SECOND / 1000;
-    let both = before.into_iter().zip(after);
-    let spent = both.map(|(before, after)| {
-        let spent: Vec<u64> = after.iter().zip(before).map(|(a, b)| a - b).collect();
-        let all: u64 = spent.iter().sum();
-        ensure!(
-            all <= passed + SOME,
-            "in {passed} ticks {all} were counted on one CPU"
-        );
-        Ok(spent)
-    });
-    spent.collect()
+    let spent = Spent::from_now()?;
+    look_at_the_clock(spent.begin, is_over)?;
+    spent.until_now()
+}
+
+/// What each processor spends its time on, from a moment on.
+pub struct Spent {
+    begin: Instant,
+    before: Vec<Vec<u64>>,
+}
+
+impl Spent {
+    /// From this one.
+    pub fn from_now() -> Result<Self> {
+        Ok(Self {
+            begin: Instant::now(),
+            before: times()?,
+        })
+    }
+
+    /// Linux may miss ticks of what was not stolen, but it counts none twice.
+    pub fn until_now(&self) -> Result<Vec<Vec<u64>>> {
+        let after = times()?;
+        let passed = self.begin.elapsed().as_millis() as u64 * PER_SECOND / 1000;
+        let both = self.before.iter().zip(after);
+        let spent = both.map(|(before, after)| {
+            let spent: Vec<u64> = after.iter().zip(before).map(|(a, b)| a - b).collect();
+            let all: u64 = spent.iter().sum();
+            ensure!(
+                all <= passed + SOME,
+                "in {passed} ticks {all} were counted on one CPU"
+            );
+            Ok(spent)
+        });
+        spent.collect()
+    }
 }
 
 /// On all processors, each of which must see the time go on from what the others have seen.

@@ -64,6 +64,7 @@ fn run() -> Result<ExitCode> {
         Some("migrate") => return migrate::main(words.skip(1)),
         Some("xen-guest") => return xenguest::main("xen-guest", xenguest::hvm, words.skip(1)),
         Some("xen-shim") => return xenguest::main("xen-shim", xenguest::shim, words.skip(1)),
+        Some("xen-moves") => return xenguest::main("xen-moves", xenguest::moves, words.skip(1)),
         Some("watcher") => return watcher::main(words.skip(1)),
         Some("planted") => return planted::main(words.skip(1)),
         _ => {}

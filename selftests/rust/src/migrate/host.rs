@@ -12,14 +12,14 @@ use serde_json::json;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-const QEMU: &str = "/usr/bin/qemu-system-x86_64 -cpu host -smp 2 -m 128
+const QEMU: &str = "/usr/bin/qemu-system-x86_64 -smp 2 -m 128
     -nodefaults -no-user-config -display none -no-reboot -serial stdio
-    -kernel /tmp/vmlinuz -initrd /tmp/initrd -append";
-/// A busy machine is not the guest's fault, so nobody watches whether it hangs. Behind the dashes is what its
-/// init gets. The kernel says all that it does while it boots: so it shows that it goes on, or where it hangs.
-const CMDLINE: &str = "console=ttyS0 panic=-1 nowatchdog -- migrant";
+    -kernel /tmp/vmlinuz -initrd /tmp/initrd";
+/// A busy machine is not the guest's fault, so nobody watches whether it hangs. The kernel says all that it does
+/// while it boots: so it shows that it goes on, or where it hangs.
+const CMDLINE: &str = "console=ttyS0 panic=-1 nowatchdog";
 /// Counts what QEMU asks KVM for (selftests/preload/dirty_log_way.c).
-const PRELOAD: &str = "LD_PRELOAD=/tmp/dirty_log_way.so";
+const LIBRARY: &str = "/tmp/dirty_log_way.so";
 /// Statistics of faults: all, those without `mmu_lock`, and how long the others waited for it, the longest
 /// wait and all together.
 const FAULTS: [&str; 4] = [
@@ -41,12 +41,13 @@ pub enum Way {
 }
 
 impl Way {
-    /// QEMU's options. It takes the first way if KVM has it, so for the second KVM has to lack it.
+    /// For the library, and for QEMU's accelerator. It takes the first way if KVM has it, so for the second KVM has
+    /// to lack it.
     fn options(self) -> (&'static str, &'static str) {
         match self {
-            Self::Manual => ("HIDE=", "kvm"),
-            Self::Plain => ("HIDE=1", "kvm"),
-            Self::Ring => ("HIDE=", "kvm,dirty-ring-size=4096"),
+            Self::Manual => ("HIDE=", ""),
+            Self::Plain => ("HIDE=1", ""),
+            Self::Ring => ("HIDE=", ",dirty-ring-size=4096"),
         }
     }
 
@@ -71,6 +72,22 @@ impl Display for Way {
     }
 }
 
+/// What the guest needs besides memory and processors: the same of all QEMUs that it comes to.
+pub struct Needs {
+    /// Of QEMU's accelerator, and other options.
+    pub accel: &'static str,
+    pub options: &'static str,
+    /// A part of the first QEMU that does not go along.
+    pub stays: &'static str,
+    /// The end of the kernel's command line.
+    pub cmdline: &'static str,
+    /// A library that QEMU loads, and the variables for it in the QEMU with this number.
+    pub library: &'static str,
+    pub variables: fn(usize) -> Vec<String>,
+    /// What to do with the process of a QEMU that has just started.
+    pub prepare: fn(u32) -> Result<()>,
+}
+
 /// What a QEMU is asked about while it runs.
 pub struct Host {
     number: usize,
@@ -88,15 +105,20 @@ impl Display for Host {
 
 impl Host {
     /// Starts it. All but the first one wait for the guest.
-    pub fn start(number: usize, (backend, way): (&'static str, Way)) -> Result<(Self, Qemu)> {
+    pub fn start(
+        needs: &Needs,
+        number: usize,
+        (backend, way): (&'static str, Way),
+    ) -> Result<(Self, Qemu)> {
         backend::choose(backend)?;
         let made = backend::count(backend)?.created;
-        let mut qemu = Qemu::start(&words(number, way))?;
+        let mut qemu = Qemu::start(&words(needs, number, way))?;
         let socket = qmp_socket(number);
         wait_long_for("QEMU makes its control socket", || {
             ensure!(qemu.ended()?.is_none(), "QEMU does not start");
             Ok(Qmp::connect(&socket).is_ok())
         })?;
+        (needs.prepare)(qemu.pid())?;
         let now = backend::count(backend)?.created;
         ensure!(now == made + 1, "the VM is not on {backend}");
         let host = Self {
@@ -186,18 +208,30 @@ impl Display for Faults {
     }
 }
 
-fn words(number: usize, way: Way) -> Vec<String> {
-    let (hide, accel) = way.options();
-    let counts = format!("COUNTS={}", counts(number));
-    let socket = format!("unix:{},server=on,wait=off", qmp_socket(number));
-    let uri = uri(number);
-    let mut words = vec!["/usr/bin/env", PRELOAD, hide, &counts];
-    words.extend(QEMU.split_whitespace());
-    words.extend([CMDLINE, "-accel", accel, "-qmp", &socket]);
-    if number > 0 {
-        words.extend(["-incoming", &uri]);
+fn words(needs: &Needs, number: usize, way: Way) -> Vec<String> {
+    let (hide, ring) = way.options();
+    let mut words = vec![
+        "/usr/bin/env".to_string(),
+        format!("LD_PRELOAD={LIBRARY}:{}", needs.library),
+        hide.to_string(),
+        format!("COUNTS={}", counts(number)),
+    ];
+    words.extend((needs.variables)(number));
+    let stays = if number == 0 { needs.stays } else { "" };
+    for options in [QEMU, needs.options, stays] {
+        words.extend(options.split_whitespace().map(String::from));
     }
-    words.into_iter().map(String::from).collect()
+    let mut option = |name: &str, value: String| words.extend([name.to_string(), value]);
+    option("-append", format!("{CMDLINE} {}", needs.cmdline));
+    option("-accel", format!("kvm{}{ring}", needs.accel));
+    option(
+        "-qmp",
+        format!("unix:{},server=on,wait=off", qmp_socket(number)),
+    );
+    if number > 0 {
+        option("-incoming", uri(number));
+    }
+    words
 }
 
 fn counts(number: usize) -> String {

@@ -8,9 +8,13 @@
 
 mod calls;
 mod hvm;
+mod mark;
+mod moves;
 mod shim;
+mod stolen;
 
 pub use hvm::run as hvm;
+pub use moves::run as moves;
 pub use shim::run as shim;
 
 use crate::harness;
@@ -23,7 +27,9 @@ use std::process::ExitCode;
 
 const DISK: &str = "/tmp/xvda";
 const DISK_SIZE: u64 = 32 * MIB;
-/// QEMU, for all of them.
+/// Milliseconds that somebody else uses a processor before looking whether to go on.
+const TURN: u64 = 10;
+/// QEMU, for those that stay.
 const QEMU: &str = "/usr/bin/qemu-system-x86_64
     -accel kvm,xen-version=0x40011,kernel-irqchip=split -cpu host,+xen-vapic -smp 2 -m 512
     -name xen,debug-threads=on -nodefaults -no-user-config -display none -no-reboot
