@@ -4,7 +4,7 @@
 
 use super::machine::{Answer, Machine};
 use super::op::{Op, Setup, MEMORY};
-use super::view::{without_dirty, View, VCPU_FIGURES, VM_FIGURES};
+use super::view::{without_dirty, View, REPEATED, TAKEN, VCPU_FIGURES, VM_FIGURES};
 use crate::rng::Rng;
 use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::{kvm_regs, KVM_MEM_LOG_DIRTY_PAGES as LOG};
@@ -214,12 +214,21 @@ impl Side {
     /// Everything that can be seen now.
     fn view(&self) -> Result<View> {
         let vm = VM_FIGURES.iter().map(|name| self.vm.stats.get(name));
-        let vcpu = VCPU_FIGURES.iter().map(|name| self.vcpu.stats.get(name));
+        let vcpu = VCPU_FIGURES.iter().map(|name| self.figure(name));
         let map = self.vm.inside.map()?;
         Ok(View {
             figures: vm.chain(vcpu).collect::<Result<_>>()?,
             map: if self.logged { without_dirty(map) } else { map },
         })
+    }
+
+    /// Of the vCPU.
+    fn figure(&self, name: &str) -> Result<u64> {
+        let figure = self.vcpu.stats.get(name)?;
+        if name != TAKEN {
+            return Ok(figure);
+        }
+        Ok(figure - self.vcpu.stats.get(REPEATED)?)
     }
 
     /// The memory, which nobody protects any more.

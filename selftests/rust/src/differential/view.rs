@@ -12,9 +12,14 @@ pub const VM_FIGURES: [&str; 5] = [
     "nx_lpage_splits",
     "remote_tlb_flush_requests",
 ];
+/// All faults, but for those that the guest had to repeat because the host has moved their page: on C, also where
+/// the look-up itself has it moved.
+pub const TAKEN: &str = "pf_taken";
+/// The latter.
+pub const REPEATED: &str = "pf_retry_invalidated";
 /// Figures of the vCPU. All exits together are not here: the host's interrupts are among them.
 pub const VCPU_FIGURES: [&str; 11] = [
-    "pf_taken",
+    TAKEN,
     "pf_fixed",
     "pf_emulate",
     "pf_spurious",
