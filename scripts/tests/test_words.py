@@ -38,7 +38,6 @@ UNKNOWN = (
     "ownselftests more",
     "ownselftests --only recovery_2m,nope",
     "xen asm",
-    "xen --guest moves rust",
     "xen --guest pv",
     "demo --kvm",
     "museum nothing",
@@ -125,6 +124,10 @@ class WordsTest(CheckoutTest):
         for line in UNKNOWN:
             with self.subTest(line=line):
                 self.assert_refused(self.run_command(*line.split()), 2, "kvm_rs: error: ")
+
+    def test_the_guest_that_moves_goes_to_both_backends(self) -> None:
+        done = self.run_command("xen", "--guest", "moves", "rust")
+        self.assert_refused(done, 1, "this guest goes to both backends; name none")
 
     def test_no_command_takes_what_it_does_not_know(self) -> None:
         for name in commands():
