@@ -39,7 +39,10 @@ pub fn page_fault(fault: PageFault<'_>) -> Outcome {
     }
 }
 
+// The way of most faults is one function, which moves no fault around: this and what follows of it are called once.
+
 /// Looks up the page, or says what becomes of a fault that has none.
+#[inline(always)]
 fn resolve(fault: PageFault<'_>) -> Result<Resolved<'_>, Outcome> {
     let fault = fault.snapshot();
     if fault.contradicts_attributes() {
@@ -51,6 +54,7 @@ fn resolve(fault: PageFault<'_>) -> Result<Resolved<'_>, Outcome> {
     }
 }
 
+#[inline(always)]
 fn resolve_in<'a>(slot: &MemSlot, fault: Snapshot<'a>) -> Result<Resolved<'a>, Outcome> {
     if slot.is_invalid() {
         return Err(slot_is_going(&fault));
@@ -86,6 +90,7 @@ fn slot_is_going(fault: &Snapshot<'_>) -> Outcome {
 /// The look-up itself may have the host move the page to the vCPU's node, or copy a merged one for a write. That is an
 /// invalidation of this page, and is over when the look-up is. C lets the guest fault again. But where the page is now,
 /// a second look-up finds it at once.
+#[inline(always)]
 fn look_up(fault: Snapshot<'_>) -> Result<Resolved<'_>, Outcome> {
     let vcpu = fault.vcpu();
     if !fault.looks_stale() {
@@ -103,6 +108,7 @@ fn look_up(fault: Snapshot<'_>) -> Result<Resolved<'_>, Outcome> {
 }
 
 /// Maps the page, if it is still the host's.
+#[inline(always)]
 fn map_resolved(resolved: Resolved<'_>) -> Outcome {
     let vcpu = resolved.vcpu();
     let lock = vcpu.mmu_read();

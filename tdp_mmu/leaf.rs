@@ -78,6 +78,7 @@ fn logs_nested_writes(vm: &Vm, role: Role) -> bool {
 /// A prefetched leaf of a logged slot is not writable: nobody has written yet, and pre-faulting does not
 /// stop when a dirty ring is full. The fast page-fault path makes it writable at the first write, and
 /// logs that.
+#[inline(always)]
 pub fn for_fault<'a>(
     fault: &Current<'_, 'a>,
     slot: &'a MemSlot,

@@ -10,6 +10,7 @@ use crate::{
         Context,
         Entry,
         Gfn,
+        Level,
         Lockless,
         State,
         VmPage, //
@@ -47,5 +48,7 @@ pub fn last_on_path<'r>(
     root: &'r VmPage<'_>,
     gfn: Gfn,
 ) -> Option<(EntrySnapshot<'r>, State<'r, Lockless>)> {
-    for_each_on_path(rcu, root, gfn, |_| ())
+    let (cx, table) = Context::enter(root.vm(), rcu, root)?;
+    let entry = Entry::towards(cx, table, gfn, Level::PG_4K)?;
+    Some((entry.snapshot(), entry.state()))
 }

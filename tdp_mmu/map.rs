@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     kvm::{
-        table::{report, Absent, Leaf, LinkError, NewTable, Table, TransitionError},
+        table::{
+            report, Absent, EntrySnapshot, Leaf, Link, LinkError, NewTable, Role, Table,
+            TransitionError,
+        },
         Context,
         Counted,
         Current,
@@ -57,6 +60,7 @@ impl<T> From<LinkError<T>> for Retry {
 }
 
 /// Resolves `fault` in the tree of `root`, which its vCPU has loaded.
+#[inline(always)]
 pub fn map(root: &VmPage<'_>, fault: &mut Current<'_, '_>) -> Outcome {
     fault.trace(root.role().access());
 
@@ -64,13 +68,14 @@ pub fn map(root: &VmPage<'_>, fault: &mut Current<'_, '_>) -> Outcome {
     let Some((cx, mut table)) = Context::enter(fault.lock(), &rcu, root) else {
         return Outcome::Retry;
     };
-    while let Some(entry) = Entry::read(cx, table, fault.gfn()) {
+    while let Some(entry) = Entry::towards(cx, table, fault.gfn(), fault.goal_level()) {
+        let at = entry.snapshot();
         let state = entry.state();
         if let State::Link(link) = &state {
             fault.adjust_for_nx(link);
         }
-        if table.level() == fault.goal_level() {
-            return map_at_goal(fault, state).unwrap_or(Outcome::Retry);
+        if at.level == fault.goal_level() {
+            return map_at_goal(fault, root.role(), &at, state).unwrap_or(Outcome::Retry);
         }
         // No goal lies below the lowest level, so the walk ends.
         match step_down(fault, state) {
@@ -124,25 +129,34 @@ fn split_leaf<'r>(fault: &Current<'_, '_>, huge: Leaf<'r, Shared>) -> Result<Tab
     Ok(split_for_fault(huge, memory, fault.nx_huge_page(), dirty)?)
 }
 
-/// Maps the frame, or marks it as MMIO, at the entry of the goal level.
-fn map_at_goal(fault: &Current<'_, '_>, state: State<'_, Shared>) -> Result<Outcome, Retry> {
-    match state {
-        State::Frozen => Err(Retry),
-        State::Leaf(leaf) if is_spurious(fault, leaf.spte()) => Ok(Outcome::Spurious),
-        state if fault.slot().is_none() => mark_mmio(fault, state),
-        State::Absent(absent) => map_with(fault, absent, |absent, leaf| {
-            let cx = absent.cx();
-            account(&cx, absent.map(leaf)?);
-            Ok(())
-        }),
-        State::Leaf(leaf) => map_with(fault, leaf, update_leaf),
-        State::Link(link) => map_with(fault, link, |link, leaf| {
-            let (vm, gfn, level) = (link.cx().vm(), link.gfn(), link.level());
-            // CPUs may still walk the table that goes; they must stop before RCU frees it.
-            collapse_link(link, leaf)?.gfn(vm, gfn, level);
-            Ok(())
-        }),
+/// Maps the frame, or marks it as MMIO, at the entry `at` of the goal level, whose state is `state`.
+#[inline(always)]
+fn map_at_goal(
+    fault: &Current<'_, '_>,
+    role: Role,
+    at: &EntrySnapshot<'_>,
+    state: State<'_, Shared>,
+) -> Result<Outcome, Retry> {
+    match &state {
+        State::Frozen => return Err(Retry),
+        State::Leaf(leaf) if is_spurious(fault, leaf.spte()) => return Ok(Outcome::Spurious),
+        _ => {}
     }
+    let Some(slot) = fault.slot() else {
+        return mark_mmio(fault, state);
+    };
+    let new = leaf::for_fault(fault, slot, role, at);
+    let spurious = new.spte() == at.spte;
+    if !spurious {
+        new.install(|leaf| install(state, leaf))?;
+    }
+    report::spte_set(at);
+    Ok(match (new.write_protected && fault.is_write(), spurious) {
+        // Without emulation the guest would fault on the same write for ever.
+        (true, _) => Outcome::WriteProtected,
+        (false, true) => Outcome::Spurious,
+        (false, false) => Outcome::Fixed,
+    })
 }
 
 /// Whether the leaf that is there already gives the guest what it asked for.
@@ -156,33 +170,19 @@ fn is_spurious(fault: &Current<'_, '_>, spte: Spte) -> bool {
     true
 }
 
-/// Makes the leaf for the fault and lets `install` put it in `place`.
+/// Puts the leaf in the place of what is there.
 #[inline(always)]
-fn map_with<'r, P>(
-    fault: &Current<'_, '_>,
-    place: P,
-    install: impl FnOnce(P, LeafSpte) -> Result<(), Retry>,
-) -> Result<Outcome, Retry>
-where
-    P: core::ops::Deref<Target = Entry<'r, Shared>>,
-{
-    let Some(slot) = fault.slot() else {
-        return Err(Retry);
-    };
-    let (role, at) = (place.cx().role(), place.snapshot());
-    let new = leaf::for_fault(fault, slot, role, &at);
-
-    let spurious = new.spte() == at.spte;
-    if !spurious {
-        new.install(|leaf| install(place, leaf))?;
+fn install(state: State<'_, Shared>, new: LeafSpte) -> Result<(), Retry> {
+    match state {
+        State::Frozen => Err(Retry),
+        State::Absent(absent) => {
+            let cx = absent.cx();
+            account(&cx, absent.map(new)?);
+            Ok(())
+        }
+        State::Leaf(leaf) => update_leaf(leaf, new),
+        State::Link(link) => collapse(link, new),
     }
-    report::spte_set(&at);
-    Ok(match (new.write_protected && fault.is_write(), spurious) {
-        // Without emulation the guest would fault on the same write for ever.
-        (true, _) => Outcome::WriteProtected,
-        (false, true) => Outcome::Spurious,
-        (false, false) => Outcome::Fixed,
-    })
 }
 
 /// Changes what a leaf permits.
@@ -193,6 +193,14 @@ fn update_leaf(leaf: Leaf<'_, Shared>, new: LeafSpte) -> Result<(), Retry> {
     if let Some(flush) = flush {
         flush.gfn(cx.vm(), gfn, level);
     }
+    Ok(())
+}
+
+/// Maps one huge page in the place of a table.
+fn collapse(link: Link<'_, Shared>, new: LeafSpte) -> Result<(), Retry> {
+    let (vm, gfn, level) = (link.cx().vm(), link.gfn(), link.level());
+    // CPUs may still walk the table that goes; they must stop before RCU frees it.
+    collapse_link(link, new)?.gfn(vm, gfn, level);
     Ok(())
 }
 

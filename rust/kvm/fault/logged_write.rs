@@ -37,15 +37,13 @@ impl Vcpu {
         new: Spte,
         install: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
-        if !new.is_writable() || !slot.is_dirty_tracked() {
-            return install();
-        }
-        let has_bitmap = slot.has_dirty_bitmap();
+        let is_logged = new.is_writable() && slot.is_dirty_tracked();
+        let has_bitmap = is_logged && slot.has_dirty_bitmap();
         if has_bitmap {
             self.mark_page_dirty(slot, gfn);
         }
         install()?;
-        if !has_bitmap || slot.is_logged_clean(gfn) {
+        if is_logged && (!has_bitmap || slot.is_logged_clean(gfn)) {
             self.mark_page_dirty(slot, gfn);
         }
         Ok(())

@@ -186,7 +186,8 @@ impl<'a> Resolved<'a> {
     fn current_level(&self) -> Option<Level> {
         let (vm, gfn) = (self.vm(), self.snapshot.gfn());
         let page = |level: Level| GfnRange::sized(gfn.round_down(level), level.pages());
-        let mut level = self.snapshot.fault.max_level();
+        let fault = &self.snapshot.fault;
+        let mut level = fault.max_level().min(fault.page_max_level());
         while vm.is_stale(self.snapshot.ended, page(level)) {
             level = level.below()?;
         }
@@ -264,7 +265,7 @@ impl<'l> Current<'l, '_> {
     ///
     /// Returns whether it must stay write-protected instead, because the shadow MMU or an external
     /// user tracks writes to it. A frame outside of the slot must, and marks the VM as broken.
-    #[inline]
+    #[inline(always)]
     pub fn must_write_protect(&self, slot: &MemSlot, gfn: Gfn) -> bool {
         if !slot.range().contains(gfn) {
             self.vcpu().vm().bug();

@@ -53,6 +53,7 @@ impl Vcpu {
     }
 
     /// The bits of `spte` that must be zero in an entry of `level` but are not.
+    #[inline(always)]
     pub fn reserved_bits(&self, spte: Spte, level: Level) -> u64 {
         let huge = usize::from(spte.has(PAGE_SIZE));
         let format = self.format();

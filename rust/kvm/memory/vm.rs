@@ -60,12 +60,16 @@ impl Vm {
     ///
     /// With `mmu_lock` held, as a [`Context`](crate::kvm::Context) proves, a no stays one. Without it the
     /// answer is a hint.
-    #[inline]
+    #[inline(always)]
     pub(in crate::kvm) fn is_invalidating(&self, range: GfnRange) -> bool {
         let going_on = self.invalidations_going_on();
-        if going_on == 0 {
-            return false;
-        }
+        going_on != 0 && self.is_one_for(range, going_on)
+    }
+
+    /// Whether one of the `going_on` is for a frame of `range`. Seldom asked: out of the way of faults.
+    #[cold]
+    #[inline(never)]
+    fn is_one_for(&self, range: GfnRange, going_on: u64) -> bool {
         // C knows from where to where all of them are, once it was told.
         let known = self.invalidated_range();
         if !known.is_empty() && !range.overlaps(known) {
@@ -83,7 +87,14 @@ impl Vm {
     #[inline(always)]
     pub(in crate::kvm) fn is_stale(&self, ended: u64, range: GfnRange) -> bool {
         let now = self.invalidations_ended();
-        self.is_invalidating(range) || now != ended && self.record().has_ended(ended, now, range)
+        self.is_invalidating(range) || now != ended && self.has_ended_since(ended, now, range)
+    }
+
+    /// As [`is_one_for`](Self::is_one_for), of those that have ended.
+    #[cold]
+    #[inline(never)]
+    fn has_ended_since(&self, ended: u64, now: u64, range: GfnRange) -> bool {
+        self.record().has_ended(ended, now, range)
     }
 
     /// The first frame that no guest physical address can reach.

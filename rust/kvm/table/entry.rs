@@ -137,6 +137,34 @@ impl<'r, M: Mode> Entry<'r, M> {
         })
     }
 
+    /// Reads the entry for `gfn` at the level `goal`, or the first one above it that links no table, on the way
+    /// down from `table`. `None` if the table does not span `gfn`.
+    ///
+    /// Nothing can be done with what is passed: a walk to one frame spends most of its time here.
+    #[inline(always)]
+    pub fn towards(cx: Context<'r, M>, table: Table<'r>, gfn: Gfn, goal: Level) -> Option<Self> {
+        let (mut cell, mut level) = (table.cell_for(gfn)?, table.level());
+        let mut old = cell.load();
+        while let Some(below) = level
+            .below()
+            .filter(|_| level > goal && old.is_table(level))
+        {
+            // What an entry links spans what the entry does, so it spans `gfn`.
+            let table = Table::linked_by(old, gfn.round_down(level), level, &cx);
+            cell = table.cell(gfn.index_at(below));
+            level = below;
+            old = cell.load();
+        }
+        let gfn = gfn.round_down(level);
+        Some(Self {
+            cell,
+            cx,
+            old,
+            gfn,
+            level,
+        })
+    }
+
     /// Reads the entry at `index` of `table`, which is taken modulo the table's size.
     #[inline(always)]
     pub fn at(cx: Context<'r, M>, table: Table<'r>, index: usize) -> Self {

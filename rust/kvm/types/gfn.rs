@@ -4,7 +4,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::level::Level;
+use super::level::{
+    Level,
+    ENTRIES, //
+};
 
 /// log2 of the size of a base page in bytes.
 pub const PAGE_SHIFT: u32 = 12;
@@ -54,10 +57,16 @@ impl Gfn {
     /// Index of the frame's entry in a table of `level` whose first frame is `base`.
     ///
     /// Nothing is taken modulo the table's size, as `SPTE_INDEX` does: for a frame that the table
-    /// does not span, the index is not that of an entry, but [`ENTRIES`](super::ENTRIES) or more.
+    /// does not span, the index is not that of an entry, but [`ENTRIES`] or more.
     #[inline(always)]
     pub const fn index_from(self, base: Gfn, level: Level) -> usize {
         self.offset_from(base).wrapping_shr(level.shift()) as usize
+    }
+
+    /// Index of the frame's entry in the table of `level` that spans it.
+    #[inline(always)]
+    pub const fn index_at(self, level: Level) -> usize {
+        self.0.wrapping_shr(level.shift()) as usize % ENTRIES
     }
 
     /// The first frame of the page of `level` that contains this one.

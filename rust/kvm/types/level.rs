@@ -50,13 +50,21 @@ impl Level {
     /// The level of the tables that entries of this level point to.
     #[inline(always)]
     pub const fn below(self) -> Option<Self> {
-        Self::new(self.0 as u32 - 1)
+        match self.0 > Self::PG_4K.0 {
+            // INVARIANT: Below a level that is above the lowest is one.
+            true => Some(Self(self.0.wrapping_sub(1))),
+            false => None,
+        }
     }
 
     /// The level of the entry that points to a table of this level.
     #[inline(always)]
     pub const fn above(self) -> Option<Self> {
-        Self::new(self.0 as u32 + 1)
+        match self.0 < Self::MAX.0 {
+            // INVARIANT: Above a level that is below the highest is one.
+            true => Some(Self(self.0.wrapping_add(1))),
+            false => None,
+        }
     }
 
     // By the type's invariant nothing below wraps; "wrapping" keeps overflow checks out of walks.

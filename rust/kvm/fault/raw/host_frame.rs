@@ -41,7 +41,7 @@ impl HostFrame {
     }
 
     /// The bits for the memory type in an entry that maps the frame at `gfn`; none on NPT.
-    #[inline]
+    #[inline(always)]
     pub fn memory_type(&mut self, vcpu: &Vcpu, gfn: Gfn) -> u64 {
         if !vcpu.vm().state().has_memory_types() {
             return 0;
@@ -52,7 +52,7 @@ impl HostFrame {
 
     /// Takes note that the guest gets at host device memory through its present root, where that
     /// calls for clearing CPU buffers at VM entry.
-    #[inline]
+    #[inline(always)]
     pub fn track_mmio_mapping(&mut self, vcpu: &Vcpu) {
         // SAFETY: The vCPU is alive and loaded.
         unsafe {

@@ -79,6 +79,18 @@ impl PageFault<'_> {
         Pfn::new(self.raw.pfn)
     }
 
+    /// The highest level that the host can map the page at: one that is no part of a larger one only as a small
+    /// page. The reference to it keeps its size. Of a page without one, nothing is known.
+    #[inline(always)]
+    pub(in crate::kvm::fault) fn page_max_level(&self) -> Level {
+        let page = self.raw.refcounted_page;
+        // SAFETY: By the type's invariant there is a reference to the page, if it is not NULL.
+        match !page.is_null() && unsafe { bindings::kvmrs_page_is_small(page) } {
+            true => Level::PG_4K,
+            false => Level::MAX_HUGEPAGE,
+        }
+    }
+
     /// Whether the host lets the guest write to the page.
     #[inline(always)]
     pub(in crate::kvm::fault) fn is_page_writable(&self) -> bool {
@@ -130,12 +142,16 @@ impl PageFault<'_> {
     /// whether writes to it are tracked, so that it must not.
     #[inline(always)]
     pub(in crate::kvm::fault) fn is_write_tracked(&self, slot: &MemSlot, gfn: Gfn) -> bool {
-        let synchronizing = false;
+        let (vm, synchronizing) = (self.vcpu.vm().as_ptr(), false);
         // SAFETY: All are alive. `must_write_protect()` has seen that the slot counts who tracks `gfn`,
-        // and `mmu_lock` is held for as long as there is a `Current`.
+        // and `mmu_lock` is held for as long as there is a `Current`, so that no shadow page is made meanwhile.
         unsafe {
+            // Most VMs have no shadow page of guest page tables, so there is none to tell.
+            if (*vm).arch.indirect_shadow_pages == 0 {
+                return bindings::kvm_gfn_is_write_tracked(vm, slot.as_ptr(), gfn.raw());
+            }
             bindings::mmu_try_to_unsync_pages(
-                self.vcpu.vm().as_ptr(),
+                vm,
                 slot.as_ptr(),
                 gfn.raw(),
                 synchronizing,

@@ -9,7 +9,7 @@ use crate::kvm::{
     memory::{MemSlot, Vm},
     roots::Root,
     table::{Role, TableMemory, VmPage},
-    types::Gfn, //
+    types::{Gfn, Level}, //
 };
 use core::ptr::NonNull;
 use kernel::types::Opaque;
@@ -103,11 +103,27 @@ impl Vcpu {
     }
 
     /// Fills the caches that [`alloc_table`](Self::alloc_table) takes from. May sleep.
-    #[inline]
+    #[inline(always)]
     pub fn fill_caches(&self) -> Result<(), Outcome> {
+        if self.has_full_caches() {
+            return Ok(());
+        }
         let maybe_indirect = false;
         // SAFETY: The caches are the vCPU's own.
         go_on(unsafe { bindings::mmu_topup_memory_caches(self.as_ptr(), maybe_indirect) })
+    }
+
+    /// Whether there is a table for each level in the caches, which is what C fills them up for. Most faults
+    /// find them so, and need not ask C.
+    #[inline(always)]
+    fn has_full_caches(&self) -> bool {
+        const ENOUGH: i32 = Level::MAX.raw() as i32;
+        let vcpu = self.as_ptr();
+        // SAFETY: The caches are the vCPU's own, and the current task has loaded it.
+        unsafe {
+            (*vcpu).arch.mmu_page_header_cache.nobjs >= ENOUGH
+                && (*vcpu).arch.mmu_shadow_page_cache.nobjs >= ENOUGH
+        }
     }
 
     /// Takes `mmu_lock` for read, and counts for how long that takes.

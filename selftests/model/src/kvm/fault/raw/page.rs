@@ -24,6 +24,8 @@ const FAULT: i32 = -14;
 pub(super) struct Page {
     pub pfn: Pfn,
     pub writable: bool,
+    /// Its size.
+    pub level: Level,
 }
 
 impl PageFault<'_> {
@@ -35,6 +37,7 @@ impl PageFault<'_> {
             vm.primary.page(host).map(|page| Page {
                 pfn: page.pfn_of(host),
                 writable: page.writable,
+                level: page.level,
             })
         });
         // Nothing there: it will be, once the notifier that goes on has ended.
@@ -74,6 +77,10 @@ impl PageFault<'_> {
 
     pub(in crate::kvm::fault) fn page_pfn(&self) -> Pfn {
         self.page.map_or(Pfn::new(0), |page| page.pfn)
+    }
+
+    pub(in crate::kvm::fault) fn page_max_level(&self) -> Level {
+        self.page.map_or(Level::MAX_HUGEPAGE, |page| page.level)
     }
 
     pub(in crate::kvm::fault) fn is_page_writable(&self) -> bool {

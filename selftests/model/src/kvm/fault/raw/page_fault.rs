@@ -81,6 +81,8 @@ impl<'a> PageFault<'a> {
         let given = Page {
             pfn: request.pfn,
             writable: request.map_writable,
+            // The test knows no more of it than its number.
+            level: Level::MAX_HUGEPAGE,
         };
         Self {
             slot: request.slot,
