@@ -66,6 +66,10 @@ impl Vm {
     }
 
     /// Maps a page of the slot.
+    pub fn populate_from(&self, offset: u64) -> Result<()> {
+        let range = self.slot.range();
+        self.vcpu.populate(&(range.start + offset..range.end))
+    }
     pub fn populate_page(&self, offset: u64) -> Result<()> {
         let gpa = self.slot.gpa + offset;
         self.vcpu.populate(&(gpa..gpa + PAGE_4K))
