@@ -96,7 +96,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             return Ok(());
         }
         if self.visitor.wants(spte, level) {
-            self.visit(table, gfn)?;
+            self.visit(&table, gfn)?;
             spte = cell.load();
         }
         if level > self.min_level && spte.is_table(level) {
@@ -132,7 +132,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             next = gfn.add(1);
             let spte = cell.load();
             if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
-                self.visit(table, gfn)?;
+                self.visit(&table, gfn)?;
             }
         }
         Ok(())
@@ -187,7 +187,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
                 mask &= mask - 1;
                 let spte = entry.spte();
                 if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
-                    self.visit_entry(table, entry)?;
+                    self.visit_entry(&table, entry)?;
                 }
             }
         }
@@ -219,11 +219,11 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
 
     /// Visits the entry for `gfn` until it wants no more.
     #[inline(always)]
-    fn visit(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
+    fn visit(&mut self, table: &Table<'r>, gfn: Gfn) -> Result<(), Halt> {
         if self.should_give_way(gfn) {
             return Err(Halt::GiveWay(gfn));
         }
-        match present(Entry::read(self.cx, table, gfn)) {
+        match present(Entry::read(self.cx, *table, gfn)) {
             Some(entry) => self.visit_entry(table, entry),
             None => Ok(()),
         }
@@ -231,7 +231,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
 
     /// Visits a present entry of `table` until it wants no more.
     #[inline(always)]
-    fn visit_entry(&mut self, table: Table<'r>, entry: Entry<'r, M>) -> Result<(), Halt> {
+    fn visit_entry(&mut self, table: &Table<'r>, entry: Entry<'r, M>) -> Result<(), Halt> {
         let gfn = entry.gfn();
         match self.visit_once(entry) {
             Step::Next => Ok(()),
@@ -244,7 +244,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     /// Goes on after a visit that was not the last one of its entry. That is rare, and kept out of the way.
     #[cold]
     #[inline(never)]
-    fn visit_again(&mut self, mut step: Step, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
+    fn visit_again(&mut self, mut step: Step, table: &Table<'r>, gfn: Gfn) -> Result<(), Halt> {
         loop {
             match step {
                 Step::Next => return Ok(()),
@@ -255,7 +255,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             if self.should_give_way(gfn) {
                 return Err(Halt::GiveWay(gfn));
             }
-            let Some(entry) = present(Entry::read(self.cx, table, gfn)) else {
+            let Some(entry) = present(Entry::read(self.cx, *table, gfn)) else {
                 return Ok(());
             };
             step = self.visit_once(entry);
