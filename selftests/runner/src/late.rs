@@ -43,15 +43,24 @@ fn counted_in(time: Duration) -> String {
     format!("in {time:?} KVM counted {}", more.join(", "))
 }
 
-/// All that KVM counts.
+/// All that KVM counts, of all VMs together.
 fn counts() -> BTreeMap<String, i64> {
-    let files = fs::read_dir(debugfs::ROOT).into_iter().flatten().flatten();
-    files
-        .filter_map(|file| {
-            let value = sysfs::read(file.path().to_str()?).ok()?;
-            Some((file.file_name().into_string().ok()?, value.parse().ok()?))
-        })
-        .collect()
+    let mut counts = BTreeMap::new();
+    for entry in fs::read_dir(debugfs::ROOT).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let read = |path: &str| sysfs::read(path).unwrap_or_default();
+        let own = format!("{name} {}", read(&debugfs::file(&name)));
+        let of_vm = read(&debugfs::file(&format!("{name}/mmu_stats")));
+        for (name, value) in own.lines().chain(of_vm.lines()).filter_map(count) {
+            *counts.entry(name).or_default() += value;
+        }
+    }
+    counts
+}
+
+fn count(line: &str) -> Option<(String, i64)> {
+    let (name, value) = line.split_once(' ')?;
+    Some((name.into(), value.parse().ok()?))
 }
 
 /// The end of what KVM's tracepoints said during `watch`.

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 /// KVM's directory in debugfs.
 pub const DEBUGFS: &str = "/sys/kernel/debug/kvm";
 
-/// Files of a VM that hold no single figure.
+/// The file of a VM with a figure a line.
+const STATS: &str = "mmu_stats";
+
+/// Files of a VM that hold no figures.
 const OTHER_FILES: [&str; 3] = ["mmu_map", "mmu_check", "mmu_rmaps_stat"];
 
 /// A VM.
@@ -127,10 +130,7 @@ impl Vm {
             let Some(text) = unless_gone(fs::read_to_string(entry.path()))? else {
                 return Ok(None);
             };
-            // Somebody else may add files that hold something else.
-            if let Ok(value) = text.trim().parse() {
-                figures.insert(name, value);
-            }
+            figures.extend(figures_of(name, &text));
         }
         Ok(Some(figures))
     }
@@ -157,6 +157,20 @@ impl Vm {
             _ => Error::new(error).context(format!("reading {}", path.display())),
         }
     }
+}
+
+/// Those of a file: one of its name, or many. Histograms are left out, and what somebody else may add.
+fn figures_of(name: String, text: &str) -> Vec<(String, i64)> {
+    if name == STATS {
+        return text.lines().filter_map(figure_of).collect();
+    }
+    let figure = text.trim().parse().ok().map(|value| (name, value));
+    figure.into_iter().collect()
+}
+
+fn figure_of(line: &str) -> Option<(String, i64)> {
+    let (name, value) = line.split_once(' ')?;
+    Some((name.into(), value.parse().ok()?))
 }
 
 fn unless_gone<T>(read: io::Result<T>) -> Result<Option<T>> {

@@ -96,13 +96,20 @@ fn check_all_and_one() {
 #[test]
 fn top_once() {
     let table = json(&["top", "--once", "--json"], 0);
-    assert_eq!(table["vms"][0]["figures"]["pages_4k"], 513);
+    let figures = &table["vms"][0]["figures"];
+    assert_eq!(figures["pages_4k"], 513);
+    assert_eq!(figures["tdp_tables_made"], 12);
+    assert_eq!(figures["mmu_lock_wait_hist"], Value::Null);
     let text = run(&["top", "--once"], 0);
-    let row = text.lines().nth(1).expect("a VM");
-    let cells: Vec<&str> = row.split_whitespace().collect();
     // Beyond the names: what KVM lacks is not shown as zero.
-    let expected = ["513", "0", "0", "520", "-", "7", "-", "2.5", "61"];
-    assert_eq!(cells[cells.len() - expected.len()..], expected, "{text}");
+    for (line, expected) in [
+        (1, ["513", "0", "0", "520", "3", "7", "4", "2.5", "61"]),
+        (2, ["512", "2", "2", "516", "-", "1", "-", "-", "-"]),
+    ] {
+        let row = text.lines().nth(line).expect("a VM");
+        let cells: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(cells[cells.len() - expected.len()..], expected, "{text}");
+    }
 }
 
 #[test]

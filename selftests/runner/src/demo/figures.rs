@@ -8,7 +8,8 @@ use kvmtest::sysfs;
 use std::collections::BTreeMap;
 use std::fs;
 
-const NAMES: [&str; 9] = [
+/// Figures with a file each.
+const NAMES: [&str; 7] = [
     "pages_4k",
     "pages_2m",
     "pages_1g",
@@ -16,9 +17,9 @@ const NAMES: [&str; 9] = [
     "pf_fixed",
     "pf_fast",
     "remote_tlb_flush",
-    "mmu_notifier_invalidations",
-    "mmu_notifier_elided",
 ];
+/// Those that share a file.
+const SHARED: [&str; 2] = ["mmu_notifier_invalidations", "mmu_notifier_elided"];
 
 /// A VM's figures at one moment.
 pub struct Figures(pub BTreeMap<&'static str, u64>);
@@ -61,10 +62,14 @@ impl Vm {
 
     /// The figures now.
     pub fn figures(&self) -> Result<Figures> {
-        let read = |name| {
-            let value = sysfs::number(&format!("{}/{name}", self.folder))?;
-            Ok((name, value))
-        };
-        Ok(Figures(NAMES.into_iter().map(read).collect::<Result<_>>()?))
+        let file = |name| format!("{}/{name}", self.folder);
+        let own = NAMES
+            .into_iter()
+            .map(|name| Ok((name, sysfs::number(&file(name))?)));
+        let stats = file("mmu_stats");
+        let shared = SHARED
+            .into_iter()
+            .map(|name| Ok((name, sysfs::number_in(&stats, name)?)));
+        Ok(Figures(own.chain(shared).collect::<Result<_>>()?))
     }
 }

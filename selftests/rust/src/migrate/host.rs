@@ -20,14 +20,6 @@ const QEMU: &str = "/usr/bin/qemu-system-x86_64 -smp 2 -m 128
 const CMDLINE: &str = "console=ttyS0 panic=-1 nowatchdog";
 /// Counts what QEMU asks KVM for (selftests/preload/dirty_log_way.c).
 const LIBRARY: &str = "/tmp/dirty_log_way.so";
-/// Statistics of faults: all, those without `mmu_lock`, and how long the others waited for it, the longest
-/// wait and all together.
-const FAULTS: [&str; 4] = [
-    "pf_taken",
-    "pf_fast",
-    "mmu_lock_wait_max_ns",
-    "mmu_lock_wait_ns",
-];
 
 /// How a QEMU asks KVM for what the guest has written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -153,21 +145,20 @@ impl Host {
         Ok(())
     }
 
-    /// From now on faults are counted.
-    pub fn forget_faults(&self) -> Result<()> {
-        let mut files = FAULTS.iter().map(|name| self.inside.path(name));
-        files.try_for_each(|file| sysfs::write(&file, "0"))
+    /// From now on the longest wait of a fault is a new one.
+    pub fn forget_longest(&self) -> Result<()> {
+        sysfs::write(&self.inside.path("mmu_stats"), "0")
     }
 
-    /// Those of the vCPUs since.
+    /// Those of the vCPUs so far, and the longest wait since it was forgotten.
     pub fn faults(&self) -> Result<Faults> {
-        let [all, fast, longest, waited] =
-            FAULTS.map(|name| sysfs::number(&self.inside.path(name)));
+        let number = |name| sysfs::number(&self.inside.path(name));
+        let wait = |name| sysfs::number_in(&self.inside.path("mmu_stats"), name);
         Ok(Faults {
-            all: all?,
-            fast: fast?,
-            longest: Duration::from_nanos(longest?),
-            waited: Duration::from_nanos(waited?),
+            all: number("pf_taken")?,
+            fast: number("pf_fast")?,
+            longest: Duration::from_nanos(wait("mmu_lock_wait_max_ns")?),
+            waited: Duration::from_nanos(wait("mmu_lock_wait_ns")?),
         })
     }
 
@@ -189,12 +180,25 @@ impl Host {
     }
 }
 
-/// Faults of the vCPUs, and how long they have waited for `mmu_lock`.
+/// Faults of the vCPUs: all, and those without `mmu_lock`. How long the others have waited for it, the longest wait
+/// and all together.
 pub struct Faults {
     all: u64,
     fast: u64,
     longest: Duration,
     waited: Duration,
+}
+
+impl Faults {
+    /// Those that came after `before`.
+    pub fn since(self, before: &Self) -> Self {
+        Self {
+            all: self.all - before.all,
+            fast: self.fast - before.fast,
+            longest: self.longest,
+            waited: self.waited - before.waited,
+        }
+    }
 }
 
 impl Display for Faults {

@@ -76,9 +76,10 @@ impl Journey {
         let (to, qemu) = Host::start(self.needs, self.number, to)?;
         let before = self.reports()?;
         self.at.is_sound()?;
-        self.at.forget_faults()?;
+        self.at.forget_longest()?;
+        let faults_before = self.at.faults()?;
         let sent = Sent::now(&mut self.guest, &mut self.at, &to)?;
-        let faults = self.at.faults()?;
+        let faults = self.at.faults()?.since(&faults_before);
         // The vCPUs stand still, and the log is on.
         let sound = self.at.is_sound();
         let mut left = self.guest.moves_to(qemu);

@@ -5,12 +5,13 @@
 use super::test;
 use crate::clock::wait_for;
 use crate::harness::Test;
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
 use kvmtest::guest;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{Slot, Vm, BASE};
+use kvmtest::{debugfs, sysfs};
 use std::collections::BTreeSet;
 
 pub const TESTS: &[Test] = &[
@@ -18,7 +19,28 @@ pub const TESTS: &[Test] = &[
     test("counts_tables", tables),
     test("counts_dirtied_pages", dirtied),
     test("counts_waits_and_retries", waits),
+    test("counts_share_a_file", file),
 ];
+
+/// The statistics that share a file: those of the VM, and those that each vCPU has. The last one is a histogram.
+const OF_VM: [&str; 6] = [
+    "mmu_notifier_invalidations",
+    "mmu_notifier_elided",
+    "mmu_notifier_unmatched",
+    LONGEST,
+    "tdp_tables_made",
+    "tdp_tables_freed",
+];
+const OF_VCPU: [&str; 7] = [
+    "pages_dirtied",
+    "pf_retry_invalidated",
+    "pf_retry_obsolete",
+    "pf_retry_memslot",
+    "pf_retry_raced",
+    "mmu_lock_wait_ns",
+    "mmu_lock_wait_hist",
+];
+const LONGEST: &str = "mmu_lock_wait_max_ns";
 
 fn vm_with(backend: &str, size: u64) -> Result<(Memory, Vm, Vcpu)> {
     let memory = Memory::new(size, Backing::Small)?;
@@ -100,8 +122,13 @@ fn dirtied(backend: &str) -> Result<()> {
     Ok(())
 }
 
-/// A vCPU faults while the host takes its memory away, until it has waited and tried again.
 fn waits(backend: &str) -> Result<()> {
+    let (_memory, vm, vcpus) = vm_that_waited(backend)?;
+    is_consistent(&vm, &vcpus[1])
+}
+
+/// A vCPU faults while the host takes its memory away, until it has waited and tried again.
+fn vm_that_waited(backend: &str) -> Result<(Memory, Vm, [Vcpu; 2])> {
     let (memory, vm, mut vcpu) = vm_with(backend, PAGE_2M)?;
     let second = vm.vcpu(1)?;
     let scatter = guest::scatter(BASE, memory.pages(PAGE_4K), 0, 1, u32::MAX);
@@ -117,13 +144,13 @@ fn waits(backend: &str) -> Result<()> {
             waited()
         })
     })?;
-    is_consistent(&vm, &second)
+    Ok((memory, vm, [vcpu, second]))
 }
 
 /// The time, the number and the longest of the waits fit each other.
 fn is_consistent(vm: &Vm, vcpu: &Vcpu) -> Result<()> {
     let time = vcpu.stats.get("mmu_lock_wait_ns")?;
-    let longest = vm.stats.get("mmu_lock_wait_max_ns")?;
+    let longest = vm.stats.get(LONGEST)?;
     let buckets = vcpu.stats.buckets("mmu_lock_wait_hist")?;
     let least = |(bucket, count): (usize, &u64)| count * ((1_u64 << bucket) >> 1);
     let least: u64 = buckets.iter().enumerate().map(least).sum();
@@ -132,4 +159,69 @@ fn is_consistent(vm: &Vm, vcpu: &Vcpu) -> Result<()> {
         "{time} ns, at most {longest} ns at once, by time {buckets:?}"
     );
     Ok(())
+}
+
+/// The file has what the binary statistics have, of all vCPUs together. Nobody else has it, and only the longest wait
+/// can be forgotten.
+fn file(backend: &str) -> Result<()> {
+    let (_memory, vm, vcpus) = vm_that_waited(backend)?;
+    let shown = || sysfs::read(&vm.inside.path("mmu_stats"));
+    // Others in this process may free memory at the same time, which counts as well.
+    let (before, text) = (counted(&vm, &vcpus)?, shown()?);
+    let mut after = counted(&vm, &vcpus)?;
+    let lines: Vec<_> = text.lines().map(words).collect::<Result<_>>()?;
+    ensure!(
+        none_fell(&before, &lines) && none_fell(&lines, &after),
+        "counted {before:?}, then {after:?}, shown {text}"
+    );
+    for name in OF_VM.iter().chain(&OF_VCPU) {
+        let (own, all) = (vm.inside.path(name), debugfs::file(name));
+        ensure!(!sysfs::exists(&own) && !sysfs::exists(&all), "{own}");
+    }
+    let set = |value| sysfs::write(&vm.inside.path("mmu_stats"), value);
+    ensure!(set("1").is_err() && vm.stats.get(LONGEST)? > 0);
+    set("0")?;
+    let now = counted(&vm, &vcpus)?;
+    let longest = after.iter_mut().find(|line| line.0 == LONGEST);
+    longest.context(LONGEST)?.1 = vec![0];
+    ensure!(
+        vm.stats.get(LONGEST)? == 0 && none_fell(&after, &now),
+        "was {after:?}, is {now:?}"
+    );
+    Ok(())
+}
+
+/// A statistic: its name, and its numbers.
+type Line = (String, Vec<u64>);
+
+/// The same statistics, each number at least what it was.
+fn none_fell(before: &[Line], after: &[Line]) -> bool {
+    let shape = |lines: &[Line]| -> Vec<(String, usize)> {
+        let one = |line: &Line| (line.0.clone(), line.1.len());
+        lines.iter().map(one).collect()
+    };
+    let numbers =
+        |lines: &[Line]| -> Vec<u64> { lines.iter().flat_map(|line| line.1.clone()).collect() };
+    let mut pairs = numbers(before).into_iter().zip(numbers(after));
+    shape(before) == shape(after) && pairs.all(|(before, after)| before <= after)
+}
+
+fn words(line: &str) -> Result<Line> {
+    let (name, numbers) = line.split_once(' ').context("a name alone")?;
+    let numbers = numbers.split(' ').map(str::parse).collect::<Result<_, _>>();
+    Ok((name.into(), numbers.with_context(|| line.to_string())?))
+}
+
+/// As the binary statistics have them, in the order of the file.
+fn counted(vm: &Vm, vcpus: &[Vcpu; 2]) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for name in OF_VM {
+        lines.push((name.into(), vm.stats.buckets(name)?));
+    }
+    for name in OF_VCPU {
+        let [one, other] = vcpus.each_ref().map(|vcpu| vcpu.stats.buckets(name));
+        let sum = one?.into_iter().zip(other?).map(|(one, other)| one + other);
+        lines.push((name.into(), sum.collect()));
+    }
+    Ok(lines)
 }

@@ -102,6 +102,9 @@ fn check_and_top(backend: &str) -> Result<()> {
         figures["pages_4k"] == small && figures["pages_2m"] == huge && huge == 2,
         "the table has {figures}"
     );
+    // It has no file of its own.
+    let tables = vm.stats.get("tdp_tables_made")?;
+    ensure!(figures["tdp_tables_made"] == tables, "not {tables} tables: {figures}");
     Ok(())
 }
 
