@@ -89,7 +89,7 @@ pub fn uninit(slots: &SlotsLocked<'_>) {
     lock.invalidate_roots(slots);
     zap_invalidated_roots::<Exclusive>(&mut lock, slots);
     drop(lock);
-    if vm.counted_tables().is_some_and(|tables| tables != 0) || !vm.has_no_roots() {
+    if vm.counted_tables() != 0 || !vm.has_no_roots() {
         vm.bug();
     }
     // Tables are on their way through RCU; they are accounted to the VM's owner.

@@ -176,7 +176,7 @@ fn counted(vm: &AnyVm) -> Counted {
         vm.counted_pages(Level::PG_4K),
         vm.counted_pages(Level::PG_2M),
         vm.counted_pages(Level::PG_1G),
-        vm.counted_tables(),
+        Some(vm.counted_tables()),
     ]
 }
 

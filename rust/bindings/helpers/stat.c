@@ -30,13 +30,11 @@ __kvmrs_helper void kvmrs_tdp_mmu_pages_add(struct kvm *kvm, int nr)
 #endif
 }
 
-__kvmrs_helper s64 kvmrs_tdp_mmu_pages_read(struct kvm *kvm)
+/* Nobody can set these statistics back, so they tell how many tables there are. */
+__kvmrs_helper s64 kvmrs_tdp_tables(struct kvm *kvm)
 {
-#ifdef CONFIG_KVM_PROVE_MMU
-	return atomic64_read(&kvm->arch.tdp_mmu_pages);
-#else
-	return 0;
-#endif
+	return atomic64_read(&kvm->stat.tdp_tables_made) -
+	       atomic64_read(&kvm->stat.tdp_tables_freed);
 }
 
 /* Under mn_invalidate_lock. */

@@ -83,11 +83,10 @@ impl AnyVm {
         (pages >= 0).then_some(pages)
     }
 
-    /// How many tables there are but for roots, where `CONFIG_KVM_PROVE_MMU` counts them.
-    pub fn counted_tables(&self) -> Option<i64> {
+    /// How many tables the statistics say there are but for roots.
+    pub fn counted_tables(&self) -> i64 {
         // SAFETY: The VM is alive.
-        let tables = unsafe { bindings::kvmrs_tdp_mmu_pages_read(self.as_ptr()) };
-        cfg!(CONFIG_KVM_PROVE_MMU).then_some(tables)
+        unsafe { bindings::kvmrs_tdp_tables(self.as_ptr()) }
     }
 
     /// Lends `look` the VM's slots, in a read-side section of `kvm->srcu`.
