@@ -40,6 +40,7 @@ class Sample:
     instructions: float
     locked: float
     flushes: float
+    boot: int = 0
 
 
 @dataclass
@@ -108,7 +109,8 @@ def collect(events: List[Dict[str, Any]], locked: List[int]) -> List[Op]:
         key = (event["op"], event["size"])
         op = ops.setdefault(key, Op(*key, event["scenario"], event["scan"]))
         pages = event["pages"]
-        sample = Sample(event["instructions"] / pages, count / pages, event["flushes"] / pages)
+        figures = (event["instructions"] / pages, count / pages, event["flushes"] / pages)
+        sample = Sample(*figures, event.get("boot", 0))
         op.samples.setdefault((event["scale"], event["backend"]), []).append(sample)
     return [*ops.values(), *_derived(ops)]
 
@@ -130,6 +132,7 @@ def _half(more: Sample, less: Sample) -> Sample:
         (more.instructions - less.instructions) / 2,
         (more.locked - less.locked) / 2,
         (more.flushes - less.flushes) / 2,
+        more.boot,
     )
 
 

@@ -86,13 +86,14 @@ def _line(op: bench.Op) -> str:
 
 
 def hooks_table(ops: List[bench.Op]) -> str:
-    head = "\n| operation | page | unpatched | patched | loaded |\n|---|---|---|---|---|\n"
+    head = "\n| operation | page | unpatched | patched | loaded | control |\n|---|---|---|---|---|---|\n"
     return head + "".join(_hooks_line(op) for op in ops) + "\n"
 
 
 def _hooks_line(op: bench.Op) -> str:
     ratios = [f"{bench_hooks.ratio(op, host):.4f}" for host in bench_hooks.AFTER]
-    return f"| {' | '.join([op.name, op.size, f'{op.cost(bench_hooks.BEFORE):.1f}', *ratios])} |\n"
+    before, control = bench_hooks.cost(op, bench_hooks.BEFORE), bench_hooks.control(op)
+    return f"| {' | '.join([op.name, op.size, f'{before:.1f}', *ratios, f'{control:.4f}'])} |\n"
 
 
 def memory_table(rows: List[bench_memory.Row]) -> str:

@@ -7,13 +7,16 @@ use kvmtest::beside::beside;
 use kvmtest::{cpu, debugfs, mark, sysfs};
 use rustix::time::{clock_gettime, ClockId};
 use serde::Serialize;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::thread::{sleep, yield_now};
 use std::time::Duration;
 
 /// Long enough for a grace period: what earlier operations left to RCU must not be paid for by
 /// the next one. Sleeping costs nothing where the clock jumps over idle time.
 const SETTLE: Duration = Duration::from_millis(60);
+/// The kernel's timers come at multiples of at most this. An operation that began at the same part of it each time
+/// would meet one of them always, or never.
+const TICK: Duration = Duration::from_millis(10);
 
 /// How long who looks for long holds sleeps in between.
 const NAP: Duration = Duration::from_micros(50);
@@ -70,7 +73,7 @@ impl<'a> Samples<'a> {
         pages: u64,
         operation: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        sleep(SETTLE);
+        settle();
         let requests = flush_requests()?;
         mark::begin();
         let start = thread_time();
@@ -96,7 +99,7 @@ impl<'a> Samples<'a> {
             longest.fetch_max(late, SeqCst);
             Ok(())
         };
-        sleep(SETTLE);
+        settle();
         mark::begin();
         let value = beside(1, look, || {
             while !looking.load(SeqCst) {
@@ -134,6 +137,15 @@ impl<'a> Samples<'a> {
         println!("{}", serde_json::to_string(&line)?);
         Ok(())
     }
+}
+
+/// Waits until what was before is over, each time for another part of a tick longer.
+fn settle() {
+    /// What its multiples have behind the point is spread evenly between 0 and 1.
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    let turn = f64::from(TURN.fetch_add(1, SeqCst));
+    sleep(SETTLE + TICK.mul_f64((turn * GOLDEN).fract()));
 }
 
 /// Flushes of TLBs that KVM has asked for, of all VMs that are there.
