@@ -104,7 +104,10 @@ fn check_and_top(backend: &str) -> Result<()> {
     );
     // It has no file of its own.
     let tables = vm.stats.get("tdp_tables_made")?;
-    ensure!(figures["tdp_tables_made"] == tables, "not {tables} tables: {figures}");
+    ensure!(
+        figures["tdp_tables_made"] == tables,
+        "not {tables} tables: {figures}"
+    );
     Ok(())
 }
 

@@ -31,7 +31,7 @@ use vmm_sys_util::eventfd::EventFd;
 pub const TESTS: &[Test] = &[test("xen_whose", whose)];
 
 /// What C calls before it accesses a page that it shares with a guest.
-const C_PIN: &str = "kvm:kvm_gpc_pin";
+const C_PIN: &str = "kvm:kvm_gpc_check";
 /// Functions of xen.c where no backend is asked. What else there is sets a VM or a vCPU up, or ends it.
 const OF_C: [&str; 5] = [
     "kvm_xen_shared_info_init",
