@@ -20,6 +20,7 @@ use kvmtest::vm::{Slot, BASE};
 use kvmtest::xen_attr::{configure, Attribute, Words};
 use kvmtest::xen_guest::{XenGuest, END};
 use kvmtest::xen_layout::Layout;
+use std::fmt::Debug;
 use std::os::fd::AsRawFd;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -180,10 +181,7 @@ fn of_no_time(attribute: Attribute, (error, mut words): (i32, Words)) -> (i32, W
     (error, words)
 }
 
-fn is_equal<T: std::fmt::Debug>(what: &impl std::fmt::Debug, [c, rust]: [T; 2]) -> Result<()>
-where
-    T: PartialEq,
-{
+fn is_equal<T: Debug + PartialEq>(what: &impl Debug, [c, rust]: [T; 2]) -> Result<()> {
     ensure!(c == rust, "{what:x?}: {c:x?} on C, {rust:x?} on Rust");
     Ok(())
 }

@@ -96,7 +96,7 @@ mod tests {
 7f0000000000-7f0000002000 r-xp 00000000 00:15 8   /share/usr/lib/libc.so.6
 ";
         let found = maps(text).expect("the text is whole");
-        assert_eq!(found, [0x55d0_c000_0000..0x55d0_c000_1000]);
+        assert_eq!(found, vec![(0x55d0_c000_0000..0x55d0_c000_1000)]);
         assert!(maps("55d0-g r--p /usr/bin/qemu-system-x86_64").is_err());
     }
 }

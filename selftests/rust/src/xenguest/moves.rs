@@ -6,7 +6,7 @@
 //! not. So the guest gives its disk back first. The mark is cleared in each QEMU (`mark`). A library has QEMU take
 //! along what it leaves behind (selftests/preload/xen_moves.c).
 
-use super::stolen::{is_about, waited};
+use super::stolen::{is_about, waited, CPUS};
 use super::{mark, DISK, DISK_SIZE, TURN};
 use crate::clock::repeat;
 use crate::migrate::host::{Needs, Way};
@@ -37,8 +37,6 @@ const NEEDS: Needs = Needs {
     variables,
     prepare: mark::clear,
 };
-/// vCPUs.
-const CPUS: usize = 2;
 
 /// The command `xen-moves`.
 pub fn run() -> Result<()> {
@@ -90,12 +88,12 @@ impl Stay {
     fn ends(&mut self, journey: &mut Journey, to: (&'static str, Way)) -> Result<()> {
         let here = journey.go(to, waited)?;
         let next = Self::now(journey)?;
-        for cpu in 0..CPUS {
+        (0..CPUS).try_for_each(|cpu| {
             let stolen = next.stolen[cpu].checked_sub(self.stolen[cpu]);
             let stolen = stolen.context("what was stolen is back")?;
             println!("# stolen from CPU {cpu} meanwhile: {stolen}");
-            is_about(stolen, here[cpu] - self.waited[cpu] + next.waited[cpu])?;
-        }
+            is_about(stolen, here[cpu] - self.waited[cpu] + next.waited[cpu])
+        })?;
         *self = next;
         Ok(())
     }

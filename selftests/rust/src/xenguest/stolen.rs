@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+/// vCPUs of a guest.
+pub const CPUS: usize = 2;
 /// QEMU's threads for vCPUs are called "CPU 0/KVM" and so on.
 const VCPU: &str = "/KVM";
 /// Milliseconds of a tick, in which the guest counts time.
@@ -44,5 +46,6 @@ pub fn waited(qemu: &Qemu) -> Result<Vec<Duration>> {
             times.insert(name, Duration::from_nanos(time));
         }
     }
+    ensure!(times.len() == CPUS, "{} threads are vCPUs", times.len());
     Ok(times.into_values().collect())
 }
