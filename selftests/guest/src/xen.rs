@@ -11,7 +11,7 @@
 use crate::{disk, xen_moves};
 use anyhow::{ensure, Context, Result};
 use kvmtest::sysfs;
-use std::io::{stdin, Read};
+use std::io::stdin;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -144,21 +144,30 @@ fn steal() -> Result<()> {
     Ok(())
 }
 
-/// The host stops all processors for a while, and their clocks with them.
+/// The host stops all processors for a while, and their clocks with them. It is told how much time has passed here,
+/// between what it says first and what it hears last.
 ///
 /// Programs on all processors read the time by the page of the first one, and KVM writes that when the first one goes
 /// on. If another one is quicker, it sees the time of the pause as passed for a moment, on C as on Rust. So nobody
 /// looks until all have gone on.
 fn pause() -> Result<()> {
-    let before = Instant::now();
+    println!("guest: may be stopped");
+    wait_for_host()?;
+    let spent = Spent::from_now()?;
     println!("guest: pause");
-    // Whatever is said means that it was stopped; so does the end of the input.
-    let _ = stdin().read(&mut [0]);
+    wait_for_host()?;
     thread::sleep(SETTLED);
-    let passed = Instant::now().checked_duration_since(before);
-    passed.context("time went back over the pause")?;
+    let passed = Instant::now().checked_duration_since(spent.begin);
+    let passed = passed.context("time went back over the pause")?;
+    println!("guest: resumed after {} ms", passed.as_millis());
+    spent.until_now()?;
     spend(|passed| passed > SETTLED)?;
-    println!("guest: resumed");
+    Ok(())
+}
+
+/// Whatever it says means that it is done, and so does the end of the input.
+fn wait_for_host() -> Result<()> {
+    stdin().read_line(&mut String::new())?;
     Ok(())
 }
 
