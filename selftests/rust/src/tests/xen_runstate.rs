@@ -44,7 +44,7 @@ fn splits(backend: &str) -> Result<()> {
         for before in places.clone() {
             let place = EDGE - before;
             changes += Guest::new(backend, layout, place)
-                .and_then(|guest| guest.is_read_whole(backend))
+                .and_then(|guest| guest.read_whole(backend))
                 .with_context(|| format!("{layout:?}, {before} bytes before the page's end"))?;
         }
         println!("# {layout:?}: the reader saw {changes} changes");
@@ -102,7 +102,7 @@ impl Guest {
     }
 
     /// How many changes the reader has seen.
-    fn is_read_whole(self, backend: &str) -> Result<u64> {
+    fn read_whole(self, backend: &str) -> Result<u64> {
         let Self {
             vm,
             mut runs,
@@ -113,6 +113,11 @@ impl Guest {
             place,
         } = self;
         let whose = runs.fd.as_raw_fd();
+        // A reader would wait for the end of that change.
+        ensure!(
+            !is_marked(&memory.read(), place as usize, layout),
+            "a mark is left"
+        );
         let read = || {
             let mut reader = reads.lock().expect("no panics here");
             reader.read(&watch, layout, place, whose)
@@ -168,6 +173,11 @@ fn is_alone(memory: &[u8], place: usize, layout: Layout, backend: &str) -> Resul
             .any(|&old| between.iter().all(|&byte| byte == old)),
         "{between:x?} is behind the state"
     );
-    ensure!(memory[until + 7] & 0x80 == 0, "a mark is left");
+    ensure!(!is_marked(memory, place, layout), "a mark is left");
     Ok(())
+}
+
+/// Whether the states say that they are being changed.
+fn is_marked(memory: &[u8], place: usize, layout: Layout) -> bool {
+    memory[place + layout.until() as usize + 7] & 0x80 != 0
 }
