@@ -43,13 +43,18 @@ const CODE: [u8; 5] = [0x0f, 0x30, 0xe7, DONE_PORT as u8, 0xf4];
 const LOOP: [u8; 8] = [0xff, 0xd7, 0x4e, 0x75, 0xfb, 0xe7, DONE_PORT as u8, 0xf4];
 /// Where that is.
 const REPEAT: u64 = GPA + 16;
+/// out %eax, $17, twice: who skips the first one stops at the second.
+const STOPS: [u8; 4] = [0xe7, DONE_PORT as u8, 0xe7, DONE_PORT as u8];
+/// Where that is.
+const ELSEWHERE: u64 = GPA + 32;
 /// Where a call returns to: behind wrmsr.
 const RETURN: u64 = GPA + 2;
 /// The return address is the only thing on the stack.
 const STACK: u64 = GPA + PAGE_4K / 2;
-/// The page that KVM fills: a call has 32 bytes.
+/// The page that KVM fills.
 const CALLS: u64 = GPA + PAGE_4K;
-const CALL: u64 = 32;
+/// Bytes of each call there.
+pub const CALL: u64 = 32;
 /// Page tables: they map the first 2 GiB, which have everything of a test's, to themselves.
 const TABLES: u64 = GPA + 2 * PAGE_4K;
 const ENTRIES: u64 = 512;
@@ -115,6 +120,19 @@ pub enum Answer {
 
 /// What userspace answers.
 const OURS: u64 = 0x1234_5678;
+/// What a guest has in its register that was sent elsewhere.
+const KEPT: u64 = 0x0bad_cafe;
+
+/// What becomes of a guest that asks for a page of calls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Page {
+    /// It goes on, with the page.
+    Written,
+    /// It gets an exception, for which it has no handler.
+    Refused,
+    /// Userspace gets this error.
+    Error(i32),
+}
 
 /// The memory that it takes to call.
 pub struct Caller(#[expect(dead_code, reason = "it is in a slot")] Memory);
@@ -125,6 +143,7 @@ impl Caller {
         let memory = Memory::new(PAGES * PAGE_4K, Backing::Small)?;
         memory.write(0, &CODE);
         memory.write(REPEAT - GPA, &LOOP);
+        memory.write(ELSEWHERE - GPA, &STOPS);
         memory.write(STACK - GPA, &RETURN.to_le_bytes());
         write_tables(&memory);
         let slot = Slot {
@@ -175,6 +194,51 @@ impl Caller {
             "the guest got {result:#x} from userspace"
         );
         Ok(answer)
+    }
+
+    /// Calls what is userspace's to answer, which answers, and sends the guest elsewhere. So the guest must not get the
+    /// answer.
+    pub fn call_in_vain(&self, vcpu: &mut Vcpu, width: Layout, call: Call) -> Result<()> {
+        vcpu.fd.set_sregs(&mode(vcpu.fd.get_sregs()?, width, 0))?;
+        vcpu.fd.set_regs(&registers(width, call))?;
+        match vcpu.fd.run()? {
+            VcpuExit::Unsupported(KVM_EXIT_XEN) => drop(answer_ours(vcpu)),
+            other => bail!("{call:x?} ended with {other:?}"),
+        }
+        let ended = vcpu.run(&kvm_regs {
+            rip: ELSEWHERE,
+            rax: KEPT,
+            ..registers(width, call)
+        })?;
+        ensure!(
+            (ended.rax, ended.rip) == (KEPT, ELSEWHERE),
+            "the guest is at {:#x}, with {:#x}",
+            ended.rip,
+            ended.rax
+        );
+        Ok(())
+    }
+
+    /// Asks for a page of calls in a mode of this width, by a value for the MSR.
+    pub fn ask_for_page(&self, vcpu: &mut Vcpu, width: Layout, value: u64) -> Result<Page> {
+        vcpu.fd.set_sregs(&mode(vcpu.fd.get_sregs()?, width, 0))?;
+        vcpu.fd.set_regs(&kvm_regs {
+            rip: GPA,
+            rflags: RFLAGS,
+            rcx: KVM_XEN_MSR_MIN_INDEX.into(),
+            rax: value & u64::from(u32::MAX),
+            rdx: value >> 32,
+            ..Default::default()
+        })?;
+        loop {
+            return match vcpu.fd.run() {
+                Ok(VcpuExit::IoOut(port, _)) if port == DONE_PORT => Ok(Page::Written),
+                Ok(VcpuExit::Shutdown) => Ok(Page::Refused),
+                Ok(other) => bail!("the guest stopped with {other:?}"),
+                Err(error) if error.errno() == libc::EINTR => continue,
+                Err(error) => Ok(Page::Error(error.errno())),
+            };
+        }
     }
 
     /// Calls `times` times without a stop, in the kernel's mode of 32 bits. Gives the kernel's last answer. The

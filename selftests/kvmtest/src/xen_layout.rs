@@ -49,6 +49,15 @@ impl Layout {
         end..end + (end - start)
     }
 
+    /// In the shared page: the time of day at which the guest's clock was 0. First a version, seconds, nanoseconds,
+    /// of four bytes each; elsewhere, the upper four bytes of the seconds.
+    pub fn wall_clock(self) -> [Range<u64>; 2] {
+        match self {
+            Self::Compat => [0x900..0x90c, 0x924..0x928],
+            Self::Native => [0xc00..0xc0c, 0xc0c..0xc10],
+        }
+    }
+
     /// In a vCPU's page: the byte with the bit for a port's word, and that bit.
     pub fn selected(self, port: u32) -> (u64, u8) {
         let start = u64::from(self.bits() / 8);

@@ -32,9 +32,11 @@ mod tool_why;
 mod userfault;
 mod xen;
 mod xen_attrs;
+mod xen_call_pages;
 mod xen_calls;
 mod xen_closed;
 mod xen_events;
+mod xen_logged;
 mod xen_moves;
 mod xen_pages;
 mod xen_poll;
@@ -44,6 +46,7 @@ mod xen_runstate;
 mod xen_runstate_changes;
 mod xen_timer;
 mod xen_timer_races;
+mod xen_wall_clock;
 mod xen_width;
 
 use crate::harness::Test;
@@ -58,7 +61,7 @@ use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 43] = [
+const GROUPS: [&[Test]; 46] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -89,6 +92,8 @@ const GROUPS: [&[Test]; 43] = [
     tool_errors::TESTS,
     tool_why::TESTS,
     xen_calls::TESTS,
+    xen_call_pages::TESTS,
+    xen_wall_clock::TESTS,
     xen_poll::TESTS,
     xen_poll_wakes::TESTS,
     xen_ports::TESTS,
@@ -99,6 +104,7 @@ const GROUPS: [&[Test]; 43] = [
     xen_timer_races::TESTS,
     xen_runstate::TESTS,
     xen_runstate_changes::TESTS,
+    xen_logged::TESTS,
     xen_moves::TESTS,
     xen_width::TESTS,
     xen_attrs::TESTS,

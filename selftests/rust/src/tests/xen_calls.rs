@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     test("xen_calls_of_kernel", of_kernel),
     test("xen_calls_of_user", of_user),
     test("xen_calls_unknown", unknown),
+    test("xen_calls_in_vain", in_vain),
 ];
 
 /// What the kernel says of itself: Xen 4.17.
@@ -125,6 +126,15 @@ fn unknown(backend: &str) -> Result<()> {
         [elsewhere, other]
             .into_iter()
             .try_for_each(|call| handed_on(guest, width, 0, call))
+    })
+}
+
+/// Nor those during which userspace sends the guest elsewhere, but then nobody gets an answer.
+fn in_vain(backend: &str) -> Result<()> {
+    in_all_widths(backend, |guest, width| {
+        let call = Call::new(1, &[]);
+        guest.caller.call_in_vain(&mut guest.vcpu, width, call)?;
+        handed_on(guest, width, 0, call)
     })
 }
 

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The guest's copy of a vCPU's states while things change: its pages are gone when the scheduler would write it,
-//! the guest's width is another one, the clock was set back.
+//! the guest's width is another one, the clock was set back, userspace says what the states are.
 
 use super::test;
 use super::xen_runstate::ENTERED;
 use crate::clock::wait_for;
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
-use kvm_bindings::kvm_clock_data;
+use kvm_bindings::{
+    kvm_clock_data, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADJUST,
+    KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_CURRENT, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA,
+};
 use kvmtest::backend::RUST;
 use kvmtest::cpu;
 use kvmtest::guest::{self, Pattern, Program};
@@ -18,6 +21,7 @@ use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{Vm, BASE};
 use kvmtest::watch::States;
 use kvmtest::xen::{self, Area};
+use kvmtest::xen_attr::Attribute;
 use kvmtest::xen_layout::Layout;
 use std::ops::Range;
 use std::sync::mpsc::channel;
@@ -27,6 +31,7 @@ pub const TESTS: &[Test] = &[
     test("xen_runstate_owed", owed),
     test("xen_runstate_widens", widens),
     test("xen_runstate_clock_back", clock_back),
+    test("xen_runstate_claimed", claimed),
 ];
 
 /// The copy is around this end of a page.
@@ -38,6 +43,15 @@ const PAGES: u64 = 3;
 const ROUNDS: usize = 20;
 /// The state of a vCPU that would run if it had a processor.
 const RUNNABLE: u32 = 1;
+/// That of one that waits for something else, and of one that takes no part.
+const BLOCKED: u32 = 2;
+const OFFLINE: u32 = 3;
+/// What userspace says: the state and all times; by how much they are longer; the state.
+const DATA: u32 = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA;
+const ADJUST: u32 = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADJUST;
+const CURRENT: u32 = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_CURRENT;
+/// For the state that there is.
+const SAME: u64 = u64::MAX;
 /// Nanoseconds on the guest's clock: when it starts, where it is set back to, and for how long it then goes on.
 const START: u64 = 100_000_000_000;
 const BACK: u64 = 1_000_000_000;
@@ -232,4 +246,55 @@ fn clock_back(backend: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What userspace says of the times is what KVM has, and what the guest has when it hears of it. A state that is entered
+/// ends the one before.
+fn claimed(backend: &str) -> Result<()> {
+    for layout in Layout::ALL {
+        let guest = Guest::new(backend, layout, EDGE - 20)?;
+        guest.set_clock(START)?;
+        guest.says(DATA, [BLOCKED.into(), 1111, 1, 10, 100, 1000])?;
+        guest.has_kvms([1111, 1, 10, 100, 1000])?;
+        guest.says(ADJUST, [SAME, 2222, 2, 20, 200, 2000])?;
+        guest.has_kvms([3333, 3, 30, 300, 3000])?;
+        guest.is_in(layout, BLOCKED, [Some(3), Some(30), Some(300), Some(3000)])?;
+        guest.says(ADJUST, [RUNNABLE.into(), 5, 0, 0, 0, 5])?;
+        guest.is_in(layout, RUNNABLE, [Some(3), Some(30), None, Some(3005)])?;
+        let blocked = xen::states(&guest.vcpu.fd)?.times[2];
+        guest.says(CURRENT, [OFFLINE.into(), 0, 0, 0, 0, 0])?;
+        guest.is_in(layout, OFFLINE, [Some(3), None, Some(blocked), Some(3005)])?;
+    }
+    Ok(())
+}
+
+impl Guest {
+    fn says(&self, kind: u32, said: [u64; 6]) -> Result<()> {
+        let [state, until, running, runnable, blocked, offline] = said;
+        let words = [state, until, running, runnable, blocked, offline, 0, 0];
+        let error = Attribute::Vcpu(kind as u16).set(&self.vm, &self.vcpu, words);
+        ensure!(error == 0, "attribute {kind}, {said:?}: {error}");
+        Ok(())
+    }
+
+    /// KVM has these times, the one of the last change first.
+    fn has_kvms(&self, [until, times @ ..]: [u64; 5]) -> Result<()> {
+        let (kvms, wanted) = (xen::states(&self.vcpu.fd)?, States { until, times });
+        ensure!(kvms == wanted, "KVM has {kvms:?} instead of {wanted:?}");
+        Ok(())
+    }
+
+    /// So it is for the guest and for KVM, and the times add up. Who gives no time for a state demands that another was
+    /// entered since.
+    fn is_in(&self, layout: Layout, state: u32, wanted: [Option<u64>; 4]) -> Result<()> {
+        let (copy, kvms) = (self.copy(layout), xen::states(&self.vcpu.fd)?);
+        let mut both = kvms.times.iter().zip(wanted);
+        let right = both.all(|(&time, wanted)| wanted.is_none_or(|wanted| wanted == time));
+        let entered = kvms.until >= START || wanted.iter().all(Option::is_some);
+        ensure!(
+            copy == (state, kvms) && right && entered && kvms.excess() == 0,
+            "{layout:?}: the guest has {copy:?}, and KVM {kvms:?}, instead of {wanted:?}"
+        );
+        Ok(())
+    }
 }

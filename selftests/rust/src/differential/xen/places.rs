@@ -8,6 +8,7 @@ use kvmtest::memory::PAGE_4K;
 use kvmtest::vm::BASE;
 use kvmtest::xen::Area;
 use kvmtest::xen_guest::{INFO, SHARED};
+use kvmtest::xen_layout::Layout;
 use std::ops::Range;
 
 /// Where the other memory is in the guest, and how long it is: another shared page, another page of the vCPU's, a page
@@ -24,8 +25,6 @@ const STATES: u64 = AREAS + 3 * PAGE_4K;
 const LONGEST: u64 = 48;
 /// Bytes of a clock.
 const CLOCK_SIZE: u64 = 32;
-/// In the shared page, the kernel writes the time of day there: for guests of 32 and of 64 bits.
-const WALL_CLOCKS: [Range<u64>; 3] = [0x900..0x90c, 0x924..0x928, 0xc00..0xc10];
 
 /// An address of the guest's, or none.
 pub type Place = Option<u64>;
@@ -104,10 +103,11 @@ impl Places {
         all
     }
 
-    /// In the shared page.
+    /// In the shared page, for guests of 32 and of 64 bits.
     pub fn wall_clocks(&self) -> Vec<Range<u64>> {
-        let at = |range: &Range<u64>| self.shared + range.start..self.shared + range.end;
-        WALL_CLOCKS.iter().map(at).collect()
+        let at = |range: Range<u64>| self.shared + range.start..self.shared + range.end;
+        let clocks = Layout::ALL.into_iter().flat_map(Layout::wall_clock);
+        clocks.map(at).collect()
     }
 
     /// In the vCPU's page.
