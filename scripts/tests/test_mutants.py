@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""An explained survivor excuses one mutation, wherever its line has moved to."""
+"""An explained survivor excuses one mutation, wherever its line is. Tests end when one has failed."""
 
 from .checkout import CheckoutTest
 
@@ -26,12 +26,28 @@ elsewhere = rewritten._replace(file="tdp_mmu/nowhere.rs")
 print([mutants._is_there(row) for row in (found[0][1], rewritten, elsewhere)])
 """
 
+ENDED = r"""
+import sys
+from kvmrs.build import until_failure
+for tests in (
+    "print('test a ... ok')",
+    "import time; print('test b ... FAILED', flush=True); time.sleep(1000)",
+    "while True: pass",
+):
+    print(until_failure.main([sys.executable, "-c", tests], cpu=1))
+"""
+
 
 class MutantsTest(CheckoutTest):
-    """Made-up survivors."""
+    """Made-up survivors, and made-up tests."""
 
     def test_a_row_excuses_one_while_its_line_is_there(self) -> None:
         done = self.run_python(SURVIVORS)
         row = r"| tdp_mmu/made_up.rs:2:15 | `let x = a \| b \| c;` | `replace \| with ^ in f` | why? |"
         said = [row, "[True, False, False, True]", str([True] * 4), "[True, False, False]"]
+        self.assertEqual(done.stdout.splitlines(), said, done.stderr)
+
+    def test_tests_end_when_one_has_failed_or_hangs(self) -> None:
+        done = self.run_python(ENDED)
+        said = ["test a ... ok", "0", "test b ... FAILED", "1", "1"]
         self.assertEqual(done.stdout.splitlines(), said, done.stderr)

@@ -3,8 +3,8 @@
 
 It works on a crate's own files, so the copy has the module's in the crate: pfncache/, tdp_mmu/ and xen/,
 and what the model compiles of rust/. Tests that take long by themselves are left out, and the others
-linked into one program: every mutant is built anew. As long as no source file changes, a run goes on
-where the last one was stopped.
+linked into one program: every mutant is built anew. The program is stopped when a test has failed. As long
+as no source file changes, a run goes on where the last one was stopped.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
 
 from ..base import lock, paths, proc, ui
 from ..base.errors import KvmrsError
-from ..build import model_copy
+from ..build import model_copy, until_failure
 from ..checks import model_share
 from ..tools import toolroot
 
@@ -39,9 +39,9 @@ long. Failing inputs need not be minimised."""
 NO_OWN_TESTS = "\n[lib]\ntest = false\ndoctest = false\n"
 """The model's library has none. Without this, it would be built twice for each mutant."""
 
-PATIENCE = 120
-"""Time limit of the tests in seconds; they take about two. Cargo-mutants would derive a limit from a
-measurement at its start, but later the machine may be busier."""
+PATIENCE = 600
+"""Time limit of the tests in seconds. They take about two of a CPU, and are ended after some more. This is
+for those that only wait, and the machine may be busy."""
 
 SOME_MISSED, SOME_TIMED_OUT = 2, 3
 
@@ -156,6 +156,7 @@ def _env() -> Dict[str, str]:
     return {
         "CARGO_TARGET_DIR": str(_folder() / "target"),
         "CARGO_BUILD_JOBS": str(os.cpu_count() or 1),
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER": f"python3 -P {until_failure.__file__}",
         **SETTINGS,
     }
 
