@@ -22,7 +22,8 @@ help:
 	@echo 'make xen              guests that take the host for Xen, on C and on Rust'
 	@echo '                      (GUEST=hvm, shim, all or moves)'
 	@echo 'make model            the MMU under model checkers'
-	@echo 'make model-soak       goes on with that (SECONDS=<n>)'
+	@echo 'make model-soak       goes on with that'
+	@echo '                      (SECONDS=<n> SCHEDULES=<n> ONLY=<shuttle test>,...)'
 	@echo 'make litmus           orders of memory accesses, under the kernel'"'"'s memory model'
 	@echo '                      (needs herd7)'
 	@echo 'make museum           puts old bugs back, and has the model'"'"'s tests find each'
@@ -57,9 +58,10 @@ PHONY += rust-analyzer clean
 demo test test-ept model litmus museum mutants bench shell doctor kernel static clippy fmt rust-analyzer clean:
 	@$(kvmrs) $@ $(ARGS)
 
+# SCHEDULES= and ONLY= are of shuttle's tests.
 PHONY += model-soak
 model-soak:
-	@$(kvmrs) $@ $(SECONDS) $(ARGS)
+	@$(kvmrs) $@ $(SECONDS) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 # FLAVOR= is a file of scripts/config; SECONDS= and SEED= are those of the random runs.
 PHONY += differential test-debug stress

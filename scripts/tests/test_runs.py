@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 from unittest import mock
 
 from kvmrs.base import paths
@@ -204,6 +204,33 @@ class ScenariosTest(unittest.TestCase):
         nothing = mock.patch.multiple(model, _build=mock.Mock(), _run=mock.Mock())
         with nothing, redirect_stdout(io.StringIO()), self.assertRaisesRegex(KvmrsError, "did not run"):
             model.run()
+
+    def soak(self, goal: model.Goal, each: int) -> Tuple[str, List[str]]:
+        """Where each test of shuttle gets so far in a round: what is said, and which stages ran."""
+        ran: List[str] = []
+
+        def run(stage: model.Stage, tally: model.Tally, _: object) -> None:
+            ran.append(f"{stage.name} {' '.join(stage.only)}".strip())
+            tally.hear(f"model: {stage.name}, harvest, PCT: {each} interleavings")
+
+        said = io.StringIO()
+        with mock.patch.multiple(model, _build=mock.Mock(), _run=run), redirect_stdout(said):
+            model.soak(goal)
+        return said.getvalue(), ran
+
+    def test_a_soak_ends_when_all_schedules_were_run(self) -> None:
+        said, ran = self.soak(model.Goal(schedules=5001, only=["harvest"]), 2500)
+        self.assertEqual(ran, ["shuttle harvest"] * 3)
+        self.assertRegex(said, r"model-soak: no failure in .*, 3 rounds, 7,500 schedules\n$")
+
+    def test_a_soak_counts_no_histories_as_schedules(self) -> None:
+        said, ran = self.soak(model.Goal(schedules=2), 1)
+        self.assertEqual(ran, ["shuttle", "histories, and the machine's own threads"] * 2)
+        self.assertRegex(said, r", 2 rounds, 2 schedules\n$")
+
+    def test_one_test_can_be_chosen(self) -> None:
+        self.assertIn("harvest", model.SHUTTLE.functions())
+        self.assertIn("shuttle, harvest, PCT", model.SHUTTLE.scenarios())
 
 
 if __name__ == "__main__":

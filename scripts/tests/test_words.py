@@ -48,6 +48,7 @@ UNKNOWN = (
     "stress --flavor nope",
     "stress --backends rust,asm",
     "bench --only nope",
+    "model-soak --only nope",
     "differential now",
     "vng --kernel x",
 )
@@ -74,6 +75,7 @@ NUMBERS = (
     "life --rounds -1",
     "life --rounds many",
     "model-soak -3",
+    "model-soak --schedules 0",
     "selftests --timeout 0",
 )
 

@@ -6,13 +6,23 @@ from argparse import ArgumentParser, Namespace
 from ..base import words
 from ..stages import model
 
+ENDLESS = float("inf")
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "seconds", nargs="?", type=words.whole(1), default=float("inf"), help="end after this time"
+        "seconds", nargs="?", type=words.whole(1), default=ENDLESS, help="end after this time"
     )
+    parser.add_argument(
+        "--schedules",
+        type=words.whole(1),
+        default=ENDLESS,
+        metavar="N",
+        help="end after so many of shuttle's schedules",
+    )
+    words.add_only(parser, model.SHUTTLE.functions())
 
 
 def main(options: Namespace) -> int:
-    model.soak(options.seconds)
+    model.soak(model.Goal(options.seconds, options.schedules, options.only))
     return 0

@@ -2,14 +2,15 @@
 """The model crate under model checkers; see docs/model.md.
 
 `make model` does the same in each run. `make model-soak` goes on with other random numbers until
-its time is over or it is interrupted, and then says what it has done.
+its time is over, it has run as many schedules as were wanted, or it is interrupted. Then it says what it
+has done.
 """
 
 import os
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence
 
@@ -20,8 +21,9 @@ from ..suite.results import Summary
 from ..tools import toolroot
 
 LINE = re.compile(r"model: (.+): (\d+) interleavings")
-SCENARIO = re.compile(r'^    (?:explore|check)\(\s*"([^"]+)"', re.MULTILINE)
+SCENARIO = re.compile(r'^    (?:explore|check|check_program)\(\s*"([^"]+)"', re.MULTILINE)
 """Where a test names its scenario."""
+TEST = re.compile(r"^#\[test\]\nfn (\w+)", re.MULTILINE)
 BUILD_LIMIT, LIMIT = 900, 600
 """Seconds after which a build or a stage is taken for a deadlock. `timeout` ends the tests that cargo
 started, too."""
@@ -42,6 +44,13 @@ class Stage:
     feature: str = ""
     ways: Sequence[str] = ()
     """In which ways each scenario runs, as the tests name them."""
+    only: Sequence[str] = ()
+    """Of their functions. If there are none, all run."""
+
+    def functions(self) -> List[str]:
+        """Those in the tests' own files."""
+        files = (crates.MODEL / "tests" / f"{test}.rs" for test in self.tests)
+        return [name for file in files for name in TEST.findall(file.read_text())]
 
     def scenarios(self) -> List[str]:
         """Those that must run, by the names in the tests' sources."""
@@ -79,6 +88,10 @@ class Tally:
             self.counts[found[1]] += int(found[2])
             ui.say(f"    {found[1]}: {int(found[2]):,}")
 
+    def schedules(self) -> int:
+        """Those of shuttle."""
+        return sum(count for name, count in self.counts.items() if name.startswith(f"{SHUTTLE.name}, "))
+
     def demand(self, scenarios: Sequence[str]) -> None:
         """Fails unless each of these ran."""
         missing = [name for name in scenarios if not self.counts[name]]
@@ -104,19 +117,29 @@ def run() -> Summary:
     return Summary(len(tally.counts))
 
 
-def soak(seconds: float) -> None:
-    """Rounds of what takes random numbers, until the time is over."""
-    stages = (SHUTTLE, HISTORIES)
-    for stage in stages:
+@dataclass(frozen=True)
+class Goal:
+    """When a soak is over: after so long, or so many schedules of shuttle's."""
+
+    seconds: float = float("inf")
+    schedules: float = float("inf")
+    only: Sequence[str] = ()
+    """Functions of shuttle's tests, if there is to be nothing else."""
+
+    def stages(self) -> List[Stage]:
+        shuttle = replace(SHUTTLE, only=self.only)
+        return [shuttle] if self.only else [shuttle, HISTORIES]
+
+
+def soak(goal: Goal) -> None:
+    """Rounds of what takes random numbers, until the goal is reached."""
+    for stage in goal.stages():
         _build(stage)
     start, tally, rounds = time.monotonic(), Tally(), 0
     verdict = "failed"
     try:
-        while time.monotonic() < start + seconds:
-            left = start + seconds - time.monotonic()
-            part = max(1, int(min(SLICE, left / 10)))
-            for stage in stages:
-                _run(stage, tally, {"MODEL_SECONDS": part, "PROPTEST_CASES": HISTORIES_A_SECOND * part})
+        while tally.schedules() < goal.schedules and time.monotonic() < start + goal.seconds:
+            _round(goal, start + goal.seconds - time.monotonic(), tally)
             rounds += 1
         verdict = "no failure"
     except KeyboardInterrupt:
@@ -124,7 +147,17 @@ def soak(seconds: float) -> None:
     finally:
         tally.report()
         taken = ui.clock(time.monotonic() - start)
-        print(f"model-soak: {verdict} in {taken}, {rounds} rounds", flush=True)
+        print(
+            f"model-soak: {verdict} in {taken}, {rounds} rounds, {tally.schedules():,} schedules",
+            flush=True,
+        )
+
+
+def _round(goal: Goal, left: float, tally: Tally) -> None:
+    """Each stage for a while, if so many seconds are left."""
+    part = max(1, int(min(SLICE, left / 10)))
+    for stage in goal.stages():
+        _run(stage, tally, {"MODEL_SECONDS": part, "PROPTEST_CASES": HISTORIES_A_SECOND * part})
 
 
 def _build(stage: Stage) -> None:
@@ -135,7 +168,8 @@ def _build(stage: Stage) -> None:
 
 def _run(stage: Stage, tally: Tally, settings: Mapping[str, int]) -> None:
     env = {name: str(value) for name, value in settings.items()}
-    argv = stage.cargo(["--", "--nocapture"], LIMIT)
+    only = ["--exact", *stage.only] if stage.only else []
+    argv = stage.cargo(["--", "--nocapture", *only], LIMIT)
     with ui.step(stage.name) as shown:
         try:
             proc.run_logged(

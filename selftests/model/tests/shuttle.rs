@@ -30,21 +30,55 @@ const SCHEDULES: usize = 3000;
 const SEED: u64 = 0x6b76_6d5f_7273;
 /// How many changes of priority PCT makes.
 const DEPTH: usize = 4;
-/// Number of rounds of each thread.
+/// Number of rounds of each thread, and in a small program.
 const ROUNDS: u64 = 12;
+const FEW_ROUNDS: u64 = 5;
 /// Number of steps after which a schedule counts as one that never ends.
 const STEPS: usize = 2_000_000;
 
-/// The frames at the edges of two tables, at both sides of a boundary of 1 GiB.
-fn frames() -> Vec<u64> {
-    let boundary = PAGES - 768;
-    [-512, -511, -2, -1, 0, 1]
-        .map(|offset| boundary.wrapping_add_signed(offset))
-        .into()
+/// What runs in a schedule.
+#[derive(Clone, Copy)]
+struct Program {
+    tasks: &'static [Task],
+    rounds: u64,
+    /// Frames, from a boundary of 1 GiB on.
+    frames: &'static [i64],
+    /// What it is about goes on from the beginning, and threads meet more often.
+    is_small: bool,
+}
+
+impl Program {
+    /// With the frames at the edges of two tables, at both sides of the boundary.
+    const fn new(tasks: &'static [Task]) -> Self {
+        Self {
+            tasks,
+            rounds: ROUNDS,
+            frames: &[-512, -511, -2, -1, 0, 1],
+            is_small: false,
+        }
+    }
+
+    /// Many more schedules of it run in the same time.
+    const fn small(tasks: &'static [Task]) -> Self {
+        Self {
+            tasks,
+            rounds: FEW_ROUNDS,
+            frames: &[-1, 0],
+            is_small: true,
+        }
+    }
+
+    fn frames(&self) -> Vec<u64> {
+        let boundary = PAGES - 768;
+        let frames = self.frames.iter();
+        frames
+            .map(|offset| boundary.wrapping_add_signed(*offset))
+            .collect()
+    }
 }
 
 /// One schedule: some format with some options.
-fn once(tasks: &[Task]) {
+fn once(program: Program) {
     let mut dice = Dice::new(seed(0));
     let format = formats()[dice.roll(4) as usize].1;
     let options = Options {
@@ -53,9 +87,13 @@ fn once(tasks: &[Task]) {
         five_levels: dice.roll(2) == 0,
         dirty_rings: dice.roll(2) == 0,
     };
-    let crowd = Crowd::new(format, options, tasks).with_frames(frames());
+    let crowd = Crowd::new(format, options, program.tasks).with_frames(program.frames());
+    let crowd = match program.is_small {
+        true => crowd.logged(),
+        false => crowd,
+    };
     crowd.vm.breaks.set(dice.roll(u64::MAX));
-    crowd.run(|round| round < ROUNDS);
+    crowd.run(|round| round < program.rounds);
 }
 
 fn config() -> Config {
@@ -70,32 +108,36 @@ fn config() -> Config {
 }
 
 /// Runs the schedule in `file` again.
-fn replay(file: &OsStr, tasks: &'static [Task]) {
+fn replay(file: &OsStr, program: Program) {
     let scheduler = ReplayScheduler::new_from_file(file).expect("the file that MODEL_REPLAY names");
     let mut config = config();
     config.failure_persistence = FailurePersistence::None;
-    Runner::new(scheduler, config).run(move || once(tasks));
+    Runner::new(scheduler, config).run(move || once(program));
     println!("model: {file:?} does not fail any more");
 }
 
-fn run(name: &str, scheduler: impl Scheduler + 'static, tasks: &'static [Task]) {
-    let schedules = Runner::new(scheduler, config()).run(move || once(tasks));
+fn run(name: &str, scheduler: impl Scheduler + 'static, program: Program) {
+    let schedules = Runner::new(scheduler, config()).run(move || once(program));
     println!("model: shuttle, {name}: {schedules} interleavings");
 }
 
-/// Half of the schedules are random, half PCT's.
 fn check(name: &str, tasks: &'static [Task]) {
+    check_program(name, Program::new(tasks));
+}
+
+/// Half of the schedules are random, half PCT's.
+fn check_program(name: &str, program: Program) {
     if let Some(file) = std::env::var_os("MODEL_REPLAY") {
-        return replay(&file, tasks);
+        return replay(&file, program);
     }
     let (seed, count) = match common::seconds() {
         Some(_) => (new_seed(), usize::MAX),
         None => (SEED, SCHEDULES),
     };
     let random = RandomScheduler::new_from_seed(seed, count);
-    run(&format!("{name}, random"), random, tasks);
+    run(&format!("{name}, random"), random, program);
     let pct = PctScheduler::new_from_seed(seed, DEPTH, count);
-    run(&format!("{name}, PCT"), pct, tasks);
+    run(&format!("{name}, PCT"), pct, program);
 }
 
 /// Another one in each run.
@@ -108,6 +150,12 @@ fn new_seed() -> u64 {
 fn dirty_log() {
     use Task::*;
     check("dirty log", &[Guest, Guest, Guest, Migrate]);
+}
+
+#[test]
+fn harvest() {
+    use Task::*;
+    check_program("harvest", Program::small(&[Guest, Writer, Migrate]));
 }
 
 #[test]

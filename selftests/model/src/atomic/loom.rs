@@ -2,7 +2,7 @@
 
 //! loom's threads: every order in which they can run, and every value a load may return.
 
-pub use super::watched::{word, Word};
+pub use super::watched::{log_word, word, Word};
 use super::{plain::AtomicU32 as AtomicU32Plain, Ordering};
 pub use loom::{
     sync::{

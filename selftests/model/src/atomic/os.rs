@@ -19,6 +19,11 @@ pub fn word(_index: usize, raw: u64) -> Word {
     Word::new(raw)
 }
 
+/// Memory for a word of a dirty log.
+pub fn log_word(_first: u64, raw: u64) -> Word {
+    Word::new(raw)
+}
+
 /// Number of times that a thread goes on for each time that it lets others run.
 const STAMINA: u32 = 16;
 

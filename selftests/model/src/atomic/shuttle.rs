@@ -2,7 +2,7 @@
 
 //! shuttle's threads: one runs at a time, and a scheduler chooses which.
 
-pub use super::watched::{word, Word};
+pub use super::watched::{log_word, word, Word};
 use shuttle::rand::RngCore;
 pub use shuttle::{
     sync::{

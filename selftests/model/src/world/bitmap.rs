@@ -3,21 +3,24 @@
 //! A slot's dirty bitmap. Setting a bit is one step and taking a word is another, as in C: others may
 //! run in between.
 
-use crate::atomic::{full_barrier, AtomicU64, OnceLock, Ordering::SeqCst};
+use crate::{
+    atomic::{full_barrier, log_word, OnceLock, Ordering::SeqCst, Word},
+    kvm::GfnRange,
+};
 
 /// The bitmap, which has no memory until logging begins.
 #[derive(Default)]
-pub struct Bitmap(OnceLock<Box<[AtomicU64]>>);
+pub struct Bitmap(OnceLock<Box<[Word]>>);
 
 impl Bitmap {
-    /// Makes room for `pages` bits.
-    pub fn create(&self, pages: u64) {
-        let words = pages.div_ceil(64);
+    /// Makes room for the bits of `frames`.
+    pub fn create(&self, frames: GfnRange) {
+        let firsts = (frames.start.raw()..frames.end.raw()).step_by(64);
         self.0
-            .get_or_init(|| (0..words).map(|_| AtomicU64::new(0)).collect());
+            .get_or_init(|| firsts.map(|first| log_word(first, 0)).collect());
     }
 
-    fn words(&self) -> &[AtomicU64] {
+    fn words(&self) -> &[Word] {
         self.0.get().map_or(&[], |words| words)
     }
 

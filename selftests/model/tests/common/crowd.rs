@@ -44,6 +44,8 @@ impl Dice {
 pub enum Task {
     /// A guest's CPU.
     Guest,
+    /// One that does nothing but write.
+    Writer,
     /// The host moves, splits and collapses pages.
     Host,
     /// A migration starts, reads and stops the dirty log.
@@ -71,6 +73,10 @@ pub enum Task {
 }
 
 impl Task {
+    fn has_cpu(self) -> bool {
+        matches!(self, Self::Guest | Self::Writer)
+    }
+
     const MAINTENANCE: [Self; 5] = [
         Self::Zap,
         Self::ZapAllFast,
@@ -93,6 +99,8 @@ pub struct Crowd {
     versions: Vec<plain::AtomicU64>,
     /// What a migration has sent.
     sent: plain::Mutex<Vec<u64>>,
+    /// Whether a migration has begun before, and goes on to the end.
+    logged: bool,
     /// Pfn caches.
     caches: [Arc<Gpc>; 2],
     /// `slots_lock`: fast zaps, splits and changes of the dirty log exclude each other.
@@ -104,7 +112,7 @@ impl Crowd {
     /// guest does not enter SMM.
     pub fn new(format: Masks, options: Options, tasks: &[Task]) -> Self {
         let vm = vm_with(format, memory(), Level::PG_2M, options);
-        let guests = tasks.iter().filter(|task| **task == Task::Guest);
+        let guests = tasks.iter().filter(|task| task.has_cpu());
         let wide = |number| options.five_levels && number % 2 == 1;
         let guests = guests.enumerate().map(|(number, _)| match wide(number) {
             true => wide_vcpu(&vm),
@@ -122,6 +130,7 @@ impl Crowd {
             few: 700..716,
             versions: (0..PAGES).map(|_| plain::AtomicU64::new(0)).collect(),
             sent: plain::Mutex::new(vec![0; PAGES as usize]),
+            logged: false,
             slots: Mutex::new(()),
         }
     }
@@ -135,12 +144,21 @@ impl Crowd {
         }
     }
 
+    /// A migration begins before the threads do, with nothing to send, and goes on to the end.
+    pub fn logged(self) -> Self {
+        kvm::start_dirty_log(&self.vm, self.slot(), kvm::Split::Eagerly);
+        Self {
+            logged: true,
+            ..self
+        }
+    }
+
     /// All threads at once, for as many rounds as `more` says; then the checks of the end.
     pub fn run(self, more: impl Fn(u64) -> bool + Sync) {
         thread::scope(|scope| {
             let mut vcpus = self.vcpus.iter();
             for (number, task) in self.tasks.iter().enumerate() {
-                let vcpu = vcpus.by_ref().next().filter(|_| *task == Task::Guest);
+                let vcpu = vcpus.by_ref().next().filter(|_| task.has_cpu());
                 let (crowd, more) = (&self, &more);
                 scope.spawn(move || crowd.work(*task, vcpu, number as u64, more));
             }
@@ -151,10 +169,20 @@ impl Crowd {
     fn work(&self, task: Task, vcpu: Option<&Vcpu>, number: u64, more: impl Fn(u64) -> bool) {
         self.machine.enter();
         let mut dice = Dice::new(seed(number));
-        let logging = Cell::new(false);
+        let logging = Cell::new(self.logged);
         let rounds = (0..).take_while(|round| more(*round));
         match (task, vcpu) {
-            (Task::Guest, Some(vcpu)) => rounds.for_each(|_| self.guest(vcpu, &mut dice)),
+            (Task::Guest, Some(vcpu)) => rounds.for_each(|_| {
+                let access = match dice.roll(8) {
+                    0 => Access::Fetch,
+                    1..=3 => Access::Write,
+                    _ => Access::Read,
+                };
+                self.guest(vcpu, access, &mut dice);
+            }),
+            (Task::Writer, Some(vcpu)) => {
+                rounds.for_each(|_| self.guest(vcpu, Access::Write, &mut dice))
+            }
             (Task::Migrate, _) => {
                 rounds.for_each(|_| self.migrate(&logging, &mut dice));
                 if !logging.get() {
@@ -172,15 +200,10 @@ impl Crowd {
         }
     }
 
-    /// A guest reads, writes and runs code.
-    fn guest(&self, vcpu: &Vcpu, dice: &mut Dice) {
+    /// A guest reads, writes or runs code.
+    fn guest(&self, vcpu: &Vcpu, access: Access, dice: &mut Dice) {
         let index = self.pick(dice);
         let gfn = frame(index);
-        let access = match dice.roll(8) {
-            0 => Access::Fetch,
-            1..=3 => Access::Write,
-            _ => Access::Read,
-        };
         if vcpu.cpu.ring.is_soft_full() {
             let _slots = lock(&self.slots);
             self.collect();
@@ -249,7 +272,9 @@ impl Crowd {
                 let all = Task::MAINTENANCE;
                 self.kernel(all[dice.roll(all.len() as u64) as usize], dice);
             }
-            Task::Guest | Task::Migrate => unreachable!("have functions of their own"),
+            Task::Guest | Task::Writer | Task::Migrate => {
+                unreachable!("have functions of their own")
+            }
         }
         vm.breaks.set(match dice.roll(8) {
             0 => ALWAYS,
@@ -323,7 +348,7 @@ impl Crowd {
                 self.send((0..PAGES).map(frame));
                 logging.set(true);
             }
-            (true, 0) => {
+            (true, 0) if !self.logged => {
                 kvm::stop_dirty_log(&self.vm, self.slot());
                 logging.set(false);
             }

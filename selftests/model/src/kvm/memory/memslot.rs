@@ -166,8 +166,7 @@ impl MemSlot {
     /// Switches logging on or off.
     pub fn set_dirty_tracked(&self, on: bool) {
         if on && !self.rings.load(Ordering::SeqCst) {
-            self.log
-                .create(self.range.end.offset_from(self.range.start));
+            self.log.create(self.range);
         }
         self.tracked.store(on, Ordering::SeqCst);
     }
