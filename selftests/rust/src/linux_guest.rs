@@ -2,11 +2,11 @@
 
 //! A Linux guest in QEMU: what it says, and how it ends.
 
-use crate::clock::wait_long_for;
+use crate::clock::{wait_for, wait_long_for};
 use anyhow::{bail, ensure, Result};
 use kvmtest::qemu::Qemu;
 use std::mem;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the guest's own programs say starts with this.
 const PREFIX: &str = "guest: ";
@@ -52,8 +52,10 @@ impl Guest {
     /// The same of what is said with that prefix.
     pub fn until(&mut self, prefix: &str, wanted: &str) -> Result<String> {
         loop {
+            let begin = Instant::now();
             let Some(line) = self.qemu.next_line(PATIENCE) else {
-                bail!("{}: the guest did not say '{wanted}'", self.state()?);
+                let state = self.state(begin.elapsed())?;
+                bail!("{state}: the guest did not say '{wanted}'");
             };
             self.hear(line)?;
             let words = self.heard[self.heard.len() - 1].strip_prefix(prefix);
@@ -63,8 +65,11 @@ impl Guest {
         }
     }
 
-    /// Why it says nothing.
-    fn state(&mut self) -> Result<String> {
+    /// Why it has said nothing for so long. A QEMU that closes its output ends a moment later.
+    fn state(&mut self, waited: Duration) -> Result<String> {
+        if waited < PATIENCE {
+            wait_for("QEMU ends", || Ok(self.qemu.ended()?.is_some()))?;
+        }
         let ended = self.qemu.ended()?;
         Ok(ended.map_or(format!("after {PATIENCE:?}"), |status| {
             format!("QEMU ended ({status})")
