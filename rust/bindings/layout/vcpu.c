@@ -12,6 +12,11 @@ static void __used vcpu_layout(void)
 	OFFSET(kvm_vcpu_arch, mmu_shadow_page_cache);
 	OFFSET(kvm_vcpu_arch, mmu_page_header_cache);
 	OFFSET(kvm_vcpu_arch, mmu_external_spt_cache);
+	OFFSET(kvm_vcpu_arch, complete_userspace_io);
+	OFFSET(kvm_vcpu_arch, pvclock_tsc_shift);
+	OFFSET(kvm_vcpu_arch, pvclock_tsc_mul);
+	SIZE(kvm_mmu_memory_cache);
+	OFFSET(kvm_mmu_memory_cache, nobjs);
 
 	SIZE(kvm_vcpu_stat);
 	OFFSET(kvm_vcpu_stat, pf_fast);

@@ -4,6 +4,7 @@ static void __used vm_layout(void)
 {
 	SIZE(kvm);
 	OFFSET(kvm, mmu_lock);
+	OFFSET(kvm, mm);
 	OFFSET(kvm, created_vcpus);
 	OFFSET(kvm, stat);
 	OFFSET(kvm, arch);
@@ -20,6 +21,7 @@ static void __used vm_layout(void)
 
 	SIZE(kvm_arch);
 	OFFSET(kvm_arch, vm_type);
+	OFFSET(kvm_arch, indirect_shadow_pages);
 	OFFSET(kvm_arch, cpu_dirty_log_size);
 	OFFSET(kvm_arch, gfn_direct_bits);
 	OFFSET(kvm_arch, has_mapped_host_mmio);
@@ -29,6 +31,8 @@ static void __used vm_layout(void)
 	OFFSET(kvm_arch, vm_backend_data);
 
 	SIZE(kvm_vm_stat);
+	OFFSET(kvm_vm_stat, generic);
+	OFFSET(kvm_vm_stat_generic, mmu_notifier_unmatched);
 	OFFSET_AS(kvm_vm_stat, pages, __bindgen_anon_1.pages);
 
 	SIZE(kvm_memory_slot);

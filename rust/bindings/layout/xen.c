@@ -32,6 +32,11 @@ static void __used xen_layout(void)
 	OFFSET(kvm_xen, shinfo_cache);
 	OFFSET(kvm_xen, hvm_config);
 	OFFSET(kvm_xen, xen_version);
+	SIZE(kvm_xen_hvm_config);
+	OFFSET(kvm_xen_hvm_config, blob_addr_32);
+	OFFSET(kvm_xen_hvm_config, blob_addr_64);
+	OFFSET(kvm_xen_hvm_config, blob_size_32);
+	OFFSET(kvm_xen_hvm_config, blob_size_64);
 	SIZE(kvm_xen_vcpu_attr);
 	OFFSET(kvm_xen_vcpu_attr, u);
 	SIZE(kvm_xen_hvm_attr);
