@@ -166,8 +166,8 @@ impl<'a> Area<'a> {
         }
     }
 
-    /// Apart, as here no length is known when this is compiled.
-    #[inline(never)]
+    /// Here, no length is known when this is compiled.
+    #[inline(always)]
     fn write_both(&self, second: &GuestPage<'_>, bytes: &[u8]) -> Option<()> {
         let (here, there) = bytes.split_at(bytes.len().min(self.first.pinned()));
         self.first.write_bytes(0, here)?;
