@@ -39,7 +39,8 @@ pub fn page_fault(fault: PageFault<'_>) -> Outcome {
     }
 }
 
-// The way of most faults is one function, which moves no fault around: this and what follows of it are called once.
+// Most faults go through one function, so that no fault is moved around: each of those marked below is called in one
+// place.
 
 /// Looks up the page, or says what becomes of a fault that has none.
 #[inline(always)]

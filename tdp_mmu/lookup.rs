@@ -20,24 +20,21 @@ use crate::{
 
 /// Calls `visit` for each entry on the way from `root` to `gfn`, absent ones included. There is
 /// none if `root` does not span `gfn`.
-///
-/// Returns where the last one is, and its state.
-#[inline(always)]
 pub fn for_each_on_path<'r>(
     rcu: &'r impl Rcu,
     root: &'r VmPage<'_>,
     gfn: Gfn,
     mut visit: impl FnMut(EntrySnapshot<'r>),
-) -> Option<(EntrySnapshot<'r>, State<'r, Lockless>)> {
-    let (cx, mut table) = Context::enter(root.vm(), rcu, root)?;
-    loop {
-        let entry = Entry::read(cx, table, gfn)?;
-        let at = entry.snapshot();
-        visit(at);
-        match entry.state() {
-            State::Link(link) => table = link.table(),
-            last => return Some((at, last)),
-        }
+) {
+    let Some((cx, mut table)) = Context::enter(root.vm(), rcu, root) else {
+        return;
+    };
+    while let Some(entry) = Entry::read(cx, table, gfn) {
+        visit(entry.snapshot());
+        let State::Link(link) = entry.state() else {
+            return;
+        };
+        table = link.table();
     }
 }
 

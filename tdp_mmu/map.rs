@@ -75,7 +75,7 @@ pub fn map(root: &VmPage<'_>, fault: &mut Current<'_, '_>) -> Outcome {
             fault.adjust_for_nx(link);
         }
         if at.level == fault.goal_level() {
-            return map_at_goal(fault, root.role(), &at, state).unwrap_or(Outcome::Retry);
+            return map_at_goal(fault, cx.role(), &at, state).unwrap_or(Outcome::Retry);
         }
         // No goal lies below the lowest level, so the walk ends.
         match step_down(fault, state) {

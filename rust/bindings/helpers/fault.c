@@ -18,7 +18,7 @@ __kvmrs_helper void kvmrs_prepare_memory_fault_exit(struct kvm_vcpu *vcpu,
 	kvm_mmu_prepare_memory_fault_exit(vcpu, fault);
 }
 
-/* Whether the host cannot map @page, to which there is a reference, as a part of a huge page. */
+/* Whether @page, to which there is a reference, is of a folio too small to be mapped as a huge page. */
 __kvmrs_helper bool kvmrs_page_is_small(struct page *page)
 {
 	return folio_order(page_folio(page)) < PMD_ORDER;

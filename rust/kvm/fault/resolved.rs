@@ -181,7 +181,7 @@ impl<'a> Resolved<'a> {
         self.vcpu().vm()
     }
 
-    /// The highest level at which no frame's page may have gone. The lock is held.
+    /// The highest level, of those that the page's size allows, at which no frame's page may have gone. The lock is held.
     #[inline(always)]
     fn current_level(&self) -> Option<Level> {
         let (vm, gfn) = (self.vm(), self.snapshot.gfn());

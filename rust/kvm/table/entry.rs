@@ -149,13 +149,16 @@ impl<'r, M: Mode> Entry<'r, M> {
             .below()
             .filter(|_| level > goal && old.is_table(level))
         {
-            // What an entry links spans what the entry does, so it spans `gfn`.
+            // The value is present and not last, as is asked. What an entry links spans what the entry does, and so
+            // it spans `gfn`.
             let table = Table::linked_by(old, gfn.round_down(level), level, &cx);
             cell = table.cell(gfn.index_at(below));
             level = below;
             old = cell.load();
         }
         let gfn = gfn.round_down(level);
+        // INVARIANT: Each link was read in this context, and leads to a live table of the level below. So `cell` is the
+        // entry for `gfn` in a live table of `level`.
         Some(Self {
             cell,
             cx,

@@ -63,7 +63,8 @@ impl Gfn {
         self.offset_from(base).wrapping_shr(level.shift()) as usize
     }
 
-    /// Index of the frame's entry in the table of `level` that spans it.
+    /// Index of the frame's entry in the table of `level` that spans it. For a table that does not, it is that of
+    /// another frame's entry: only [`Entry::towards`](crate::kvm::Entry::towards) asks, which has gone down to the table.
     #[inline(always)]
     pub const fn index_at(self, level: Level) -> usize {
         self.0.wrapping_shr(level.shift()) as usize % ENTRIES

@@ -79,8 +79,9 @@ impl PageFault<'_> {
         Pfn::new(self.raw.pfn)
     }
 
-    /// The highest level that the host can map the page at: one that is no part of a larger one only as a small
-    /// page. The reference to it keeps its size. Of a page without one, nothing is known.
+    /// The highest level that the host can map the page at. A folio that is smaller than a huge page is mapped in
+    /// small ones only. If this said too little, the page would be mapped in smaller ones: that is right, too. Of a
+    /// page without a reference, nothing is known.
     #[inline(always)]
     pub(in crate::kvm::fault) fn page_max_level(&self) -> Level {
         let page = self.raw.refcounted_page;
@@ -143,8 +144,9 @@ impl PageFault<'_> {
     #[inline(always)]
     pub(in crate::kvm::fault) fn is_write_tracked(&self, slot: &MemSlot, gfn: Gfn) -> bool {
         let (vm, synchronizing) = (self.vcpu.vm().as_ptr(), false);
-        // SAFETY: All are alive. `must_write_protect()` has seen that the slot counts who tracks `gfn`,
-        // and `mmu_lock` is held for as long as there is a `Current`, so that no shadow page is made meanwhile.
+        // SAFETY: All are alive. `must_write_protect()` has seen that the slot counts who tracks `gfn`. The number of
+        // shadow pages changes only with `mmu_lock` held for write, and it is held for read for as long as there is a
+        // `Current`.
         unsafe {
             // Most VMs have no shadow page of guest page tables, so there is none to tell.
             if (*vm).arch.indirect_shadow_pages == 0 {

@@ -80,7 +80,10 @@ impl PageFault<'_> {
     }
 
     pub(in crate::kvm::fault) fn page_max_level(&self) -> Level {
-        self.page.map_or(Level::MAX_HUGEPAGE, |page| page.level)
+        match self.page {
+            Some(page) if page.level == Level::PG_4K => Level::PG_4K,
+            _ => Level::MAX_HUGEPAGE,
+        }
     }
 
     pub(in crate::kvm::fault) fn is_page_writable(&self) -> bool {
