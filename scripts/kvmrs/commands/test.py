@@ -95,6 +95,7 @@ STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
     ("model checkers", model.run),
     ("failing allocations", lambda: allocfail.run(list(BACKENDS))),
     ("a Xen guest, C and Rust", lambda: xen.run(list(BACKENDS))),
+    ("a Xen guest that migrates", xen.moves),
     ("live migrations, C and Rust", migrate.run),
     ("virtme-ng", vng.run),
     ("the shell, in a terminal", shell.run),
