@@ -7,6 +7,7 @@ use crate::clock::wait_for;
 use crate::harness::Test;
 use anyhow::{ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvmtest::beside::beside;
 use kvmtest::guest;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::vcpu::Vcpu;
@@ -127,7 +128,7 @@ fn waits(backend: &str) -> Result<()> {
     is_consistent(&vm, &vcpus[1])
 }
 
-/// A vCPU faults while the host takes its memory away, until it has waited and tried again.
+/// A vCPU faults while others take its memory away all the time, until it has waited and tried again.
 fn vm_that_waited(backend: &str) -> Result<(Memory, Vm, [Vcpu; 2])> {
     let (memory, vm, mut vcpu) = vm_with(backend, PAGE_2M)?;
     let second = vm.vcpu(1)?;
@@ -137,11 +138,14 @@ fn vm_that_waited(backend: &str) -> Result<(Memory, Vm, [Vcpu; 2])> {
         let retries = second.stats.get("pf_retry_invalidated")?;
         Ok(waits != 0 && retries != 0)
     };
+    let all = 0..memory.size();
+    let discard = || memory.discard(all.clone());
     vm.during(&mut [(&mut vcpu, scatter)], || {
-        wait_for("a fault that waits, and one that tries again", || {
-            memory.discard(0..memory.size())?;
-            second.populate(&(BASE..BASE + memory.size()))?;
-            waited()
+        beside(1, discard, || {
+            wait_for("a fault that waits, and one that tries again", || {
+                second.populate(&(BASE..BASE + memory.size()))?;
+                waited()
+            })
         })
     })?;
     Ok((memory, vm, [vcpu, second]))
