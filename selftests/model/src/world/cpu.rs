@@ -143,8 +143,10 @@ impl Cpu {
 
     /// `mark_page_dirty_in_slot()` by the CPU's vCPU.
     pub fn mark_dirty(&self, vm: &Vm, slot: &MemSlot, gfn: Gfn) {
-        match vm.has_dirty_rings() && slot.is_dirty_tracked() {
-            true => self.ring.push(slot.address_space(), gfn),
+        match vm.has_dirty_rings() {
+            // Asked once: the log may go on meanwhile, which has no bitmap then.
+            true if slot.is_dirty_tracked() => self.ring.push(slot.address_space(), gfn),
+            true => {}
             false => slot.mark_dirty(gfn),
         }
     }
