@@ -82,9 +82,10 @@ def _hooks(options: Namespace) -> int:
     )
     for op in ops:
         ratios = "".join(f"{bench_hooks.ratio(op, host):>11.4f}" for host in bench_hooks.AFTER)
-        cost, control = bench_hooks.cost(op, bench_hooks.BEFORE), bench_hooks.control(op)
+        cost = bench_hooks.cost(op, bench_hooks.BEFORE)
+        control = bench_hooks.shown(bench_hooks.control(op))
         print(
-            f"{op.name:<30}{op.size:>5}{cost:>11.1f}{ratios}{control:>11.4f}{_note(bench_hooks.wrong(op))}"
+            f"{op.name:<30}{op.size:>5}{cost:>11.1f}{ratios}{control:>11}{_note(bench_hooks.wrong(op))}"
         )
     print(f"\nInstructions a page on the first, and on the others against it ({WARNING}).")
     print("Control: the unpatched kernel against itself, every other boot, where it is farthest from 1.")

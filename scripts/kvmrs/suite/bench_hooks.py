@@ -10,7 +10,7 @@ each sample. So a figure is the lower quartile of the samples, of several boots 
 limit, and some samples do not, there are more boots. Nothing that was measured is dropped.
 """
 
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from . import bench
 from .bench import Op
@@ -45,15 +45,20 @@ def ratio(op: Op, host: str, scale: int = bench.LARGEST) -> float:
     return cost(op, host, scale) / cost(op, BEFORE, scale)
 
 
-def control(op: Op) -> float:
-    """The unpatched kernel against itself, every other boot against those between, where it is farthest from 1."""
+def control(op: Op) -> Optional[float]:
+    """The unpatched kernel against itself, every other boot against those between, where it is farthest from 1. With one
+    boot, there is nothing to compare."""
     found = []
     for scale in bench.SCALES:
         even = _samples(op, BEFORE, scale, lambda boot: boot % 2 == 0)
         odd = _samples(op, BEFORE, scale, lambda boot: boot % 2 == 1)
         if even and odd:
             found.append(_quartile(odd) / _quartile(even))
-    return max(found, key=lambda ratio: abs(ratio - 1), default=1.0)
+    return max(found, key=lambda ratio: abs(ratio - 1)) if found else None
+
+
+def shown(control: Optional[float]) -> str:
+    return "-" if control is None else f"{control:.4f}"
 
 
 def wrong(op: Op) -> List[str]:

@@ -92,8 +92,9 @@ def hooks_table(ops: List[bench.Op]) -> str:
 
 def _hooks_line(op: bench.Op) -> str:
     ratios = [f"{bench_hooks.ratio(op, host):.4f}" for host in bench_hooks.AFTER]
-    before, control = bench_hooks.cost(op, bench_hooks.BEFORE), bench_hooks.control(op)
-    return f"| {' | '.join([op.name, op.size, f'{before:.1f}', *ratios, f'{control:.4f}'])} |\n"
+    before = f"{bench_hooks.cost(op, bench_hooks.BEFORE):.1f}"
+    control = bench_hooks.shown(bench_hooks.control(op))
+    return f"| {' | '.join([op.name, op.size, before, *ratios, control])} |\n"
 
 
 def memory_table(rows: List[bench_memory.Row]) -> str:
