@@ -6,17 +6,15 @@ from argparse import ArgumentParser, Namespace
 from ..base import words
 from ..stages import model
 
-ENDLESS = float("inf")
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "seconds", nargs="?", type=words.whole(1), default=ENDLESS, help="end after this time"
+        "seconds", nargs="?", type=words.whole(1), default=model.Goal.seconds, help="end after this time"
     )
     parser.add_argument(
         "--schedules",
         type=words.whole(1),
-        default=ENDLESS,
+        default=model.Goal.schedules,
         metavar="N",
         help="end after so many of shuttle's schedules",
     )

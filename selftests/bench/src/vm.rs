@@ -65,11 +65,13 @@ impl Vm {
         self.vcpu.populate(&self.slot.range())
     }
 
-    /// Maps a page of the slot.
+    /// Maps all pages of the slot from `offset` on.
     pub fn populate_from(&self, offset: u64) -> Result<()> {
         let range = self.slot.range();
         self.vcpu.populate(&(range.start + offset..range.end))
     }
+
+    /// Maps a page of the slot.
     pub fn populate_page(&self, offset: u64) -> Result<()> {
         let gpa = self.slot.gpa + offset;
         self.vcpu.populate(&(gpa..gpa + PAGE_4K))

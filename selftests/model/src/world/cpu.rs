@@ -144,7 +144,7 @@ impl Cpu {
     /// `mark_page_dirty_in_slot()` by the CPU's vCPU.
     pub fn mark_dirty(&self, vm: &Vm, slot: &MemSlot, gfn: Gfn) {
         match vm.has_dirty_rings() {
-            // Asked once: the log may go on meanwhile, which has no bitmap then.
+            // Asked once: logging may begin meanwhile, and there is no bitmap.
             true if slot.is_dirty_tracked() => self.ring.push(slot.address_space(), gfn),
             true => {}
             false => slot.mark_dirty(gfn),
