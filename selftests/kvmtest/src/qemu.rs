@@ -30,13 +30,16 @@ impl Qemu {
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::piped())
             .spawn()
             .context("starting QEMU")?;
         let input = child.stdin.take().context("QEMU has an input")?;
         let output = child.stdout.take().context("QEMU has an output")?;
+        let errors = child.stderr.take().context("QEMU has errors")?;
         let (sender, lines) = channel();
-        spawn(move || pass_on(output, &sender));
+        let sender_of_errors = sender.clone();
+        spawn(move || pass_on(output, "", &sender));
+        spawn(move || pass_on(errors, "qemu: ", &sender_of_errors));
         Ok(Self {
             child,
             input,
@@ -54,7 +57,7 @@ impl Qemu {
         self.child.try_wait().context("waiting for QEMU")
     }
 
-    /// What the guest has said since the last look.
+    /// What the guest has said since the last look, and QEMU of its own.
     pub fn lines(&self) -> TryIter<'_, String> {
         self.lines.try_iter()
     }
@@ -94,12 +97,13 @@ pub fn lend(files: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn pass_on(output: impl Read, to: &Sender<String>) {
+/// A failure shows the last that was said: what QEMU says of its own must be in its place there.
+fn pass_on(output: impl Read, prefix: &str, to: &Sender<String>) {
     let mut reader = BufReader::new(output);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-        let text = String::from_utf8_lossy(&line).trim().to_string();
-        if to.send(text).is_err() {
+        let text = String::from_utf8_lossy(&line);
+        if to.send(format!("{prefix}{}", text.trim())).is_err() {
             return;
         }
         line.clear();

@@ -107,7 +107,9 @@ impl Host {
         let mut qemu = Qemu::start(&words(needs, number, way))?;
         let socket = qmp_socket(number);
         wait_long_for("QEMU makes its control socket", || {
-            ensure!(qemu.ended()?.is_none(), "QEMU does not start");
+            if qemu.ended()?.is_some() {
+                bail!("QEMU does not start: {}", qemu.kill().join("; "));
+            }
             Ok(Qmp::connect(&socket).is_ok())
         })?;
         (needs.prepare)(qemu.pid())?;
