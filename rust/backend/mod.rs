@@ -91,8 +91,6 @@ const GPC_OPS: bindings::kvm_backend_gpc_ops = bindings::kvm_backend_gpc_ops {
     activate: Some(gpc::activate),
     refresh: Some(gpc::refresh),
     deactivate: Some(gpc::deactivate),
-    pin: Some(gpc::pin),
-    unpin: Some(gpc::unpin),
     write_pvclock: Some(gpc::write_pvclock),
 };
 

@@ -23,21 +23,10 @@ pub fn disable() -> Guard {
     Guard(NotThreadSafe)
 }
 
-/// Ends what a guard would have ended that was forgotten.
-///
-/// # Safety
-///
-/// The current task must have forgotten a guard, for each call one.
-#[inline(always)]
-pub unsafe fn enable() {
-    // SAFETY: By the section above a guard was forgotten, for which preemption was switched off.
-    unsafe { bindings::kvmrs_preempt_enable() };
-}
-
 impl Drop for Guard {
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: By the type's invariant preemption was switched off for the value, which ends without another call.
-        unsafe { enable() };
+        unsafe { bindings::kvmrs_preempt_enable() };
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::{
     kvm::{
-        gpc::{Address, Gpc, GuestPage, Refused, Sleeper},
+        gpc::{Address, Gpc, Refused, Sleeper},
         SlotsHeld,
         Vm, //
     },
@@ -16,10 +16,9 @@ use crate::{
         refresh, //
     },
 };
-use core::ptr;
 use kernel::{
     error::{from_result, Error},
-    ffi::{c_int, c_uint, c_ulong, c_void},
+    ffi::{c_int, c_uint, c_ulong},
     prelude::*, //
 };
 use kvm_bindings as bindings;
@@ -87,34 +86,6 @@ pub(in crate::backend) unsafe extern "C" fn refresh(
 pub(in crate::backend) unsafe extern "C" fn deactivate(gpc: *mut bindings::gfn_to_pfn_cache) {
     // SAFETY: `gpc` is a cache, as the section above says.
     refresh::deactivate(unsafe { Gpc::from_raw(gpc) });
-}
-
-/// Pins the page; returns the address of what is cached, null if the cache is not valid for `len` bytes.
-///
-/// # Safety
-///
-/// `gpc` is a cache, and `kvm->srcu` is held, until `unpin` is called. Any context.
-pub(in crate::backend) unsafe extern "C" fn pin(
-    gpc: *mut bindings::gfn_to_pfn_cache,
-    len: c_ulong,
-) -> *mut c_void {
-    // SAFETY: `gpc` is a cache, as the section above says.
-    let cache = unsafe { Gpc::from_raw(gpc) };
-    // SAFETY: `kvm->srcu` is held.
-    let slots = unsafe { SlotsHeld::assume(cache.vm()) };
-    let page = GuestPage::pin(cache, &slots, len);
-    // SAFETY: By the section above C calls `unpin`. The contract of the hook is not to use the address after that.
-    page.map_or(ptr::null_mut(), |page| unsafe { page.into_raw() })
-}
-
-/// Ends a pin.
-///
-/// # Safety
-///
-/// The current task got the pin of `gpc` from [`pin`], and gives it up.
-pub(in crate::backend) unsafe extern "C" fn unpin(gpc: *mut bindings::gfn_to_pfn_cache) {
-    // SAFETY: By the section above the current task has a pin of the cache, and gives it up.
-    unsafe { GuestPage::end_raw(Gpc::from_raw(gpc)) };
 }
 
 /// Writes the guest's clock; returns whether it did (`kvm_setup_guest_pvclock`).

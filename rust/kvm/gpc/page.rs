@@ -30,7 +30,7 @@ use core::ptr;
 #[must_use = "the pin ends at once if the guard is unused"]
 pub struct GuestPage<'a> {
     pub(in crate::kvm::gpc) cache: &'a Gpc,
-    pub(in crate::kvm::gpc) offset: usize,
+    offset: usize,
     len: usize,
     _preempt: preempt::Guard,
 }

@@ -4,12 +4,7 @@
 //! same time, so C's functions do it.
 
 use super::cache::Gpc;
-use crate::kvm::gpc::{
-    page::GuestPage,
-    place::PackedWord, //
-};
-use core::mem::ManuallyDrop;
-use kernel::ffi::c_void;
+use crate::kvm::gpc::place::PackedWord;
 use kvm_bindings as bindings;
 
 impl Gpc {
@@ -53,31 +48,5 @@ impl Gpc {
         let (to, from) = (self.base().wrapping_add(offset), words.as_ptr());
         // SAFETY: As above, for all words. What the page is mapped from is no memory of Rust's.
         unsafe { bindings::kvmrs_guest_write(to.cast(), from.cast(), size_of_val(words)) };
-    }
-}
-
-impl GuestPage<'_> {
-    /// The address of what is cached, for C.
-    ///
-    /// # Safety
-    ///
-    /// The address must not be used after [`end_raw`](Self::end_raw), which has to be called soon: whoever takes
-    /// the page away waits for that.
-    #[inline(always)]
-    pub unsafe fn into_raw(self) -> *mut c_void {
-        let page = ManuallyDrop::new(self);
-        page.cache.base().wrapping_add(page.offset).cast()
-    }
-
-    /// Ends a pin that C has, for a page that `into_raw()` gave up.
-    ///
-    /// # Safety
-    ///
-    /// The current task must have a pin of `cache` by [`into_raw`](Self::into_raw), and give it up.
-    #[inline(always)]
-    pub unsafe fn end_raw(cache: &Gpc) {
-        cache.pins().unpin();
-        // SAFETY: By the section above the task has a pin by `into_raw()`, which forgot the guard that came with it.
-        unsafe { crate::sync::preempt::enable() };
     }
 }
