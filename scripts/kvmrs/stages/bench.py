@@ -57,7 +57,7 @@ def hooks(rounds: int, only: List[str]) -> List[bench.Op]:
     ops: List[bench.Op] = []
     for turn in range(bench_hooks.MOST_TURNS):
         for host, modules in hosts.items():
-            found, counts = _measure(f"bench-{host}", modules, ["c"], rounds, only)
+            found, counts = _measure(f"bench-{host}", modules, ["c"], rounds, only, turn)
             samples += [{**sample, "backend": host, "boot": turn} for sample in found]
             locked += counts
         if turn + 1 < bench_hooks.TURNS:
@@ -84,11 +84,17 @@ def _hosts() -> List[kvm_modules.Modules]:
 
 
 def _measure(
-    name: str, modules: kvm_modules.Modules, backends: Sequence[str], rounds: int, only: List[str]
+    name: str,
+    modules: kvm_modules.Modules,
+    backends: Sequence[str],
+    rounds: int,
+    only: List[str],
+    turn: int = 0,
 ) -> Tuple[List[Sample], List[int]]:
-    """One boot: samples in their order, and the locked instructions of each."""
+    """One boot: samples in their order, and the locked instructions of each. With another `turn`, they begin at other
+    moments of the kernel's ticks."""
     counts = paths.logs() / f"{name}-locked.txt"
-    words = [",".join(backends), str(rounds), *only]
+    words = [",".join(backends), str(rounds), str(turn), *only]
     plugin = ["-plugin", f"{preload.library(PLUGIN)},out={counts}"]
     samples: List[Sample] = []
     with ui.step("measuring") as shown:

@@ -11,7 +11,7 @@ For some operations it was measured how long others wait for them instead. That 
 import json
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 from ..base import paths
 
@@ -45,16 +45,27 @@ class Sample:
 
 @dataclass
 class Op:
-    """One operation on pages of one size: its samples by scale and backend."""
+    """One operation on pages of one size: its samples by scale and backend. One that none does by itself has none, but
+    `parts`: its figures are half the difference of theirs."""
 
     name: str
     size: str
     scenario: str
     scan: bool
     samples: Dict[Tuple[int, str], List[Sample]] = field(default_factory=dict)
+    parts: Tuple["Op", ...] = ()
+
+    def figure(self, of: Callable[["Op"], float]) -> float:
+        """A figure of what was measured. It is derived from figures, as each sample of a part may be disturbed."""
+        if not self.parts:
+            return of(self)
+        more, less = self.parts
+        return (of(more) - of(less)) / 2
 
     def cost(self, backend: str, scale: int = LARGEST, what: str = "instructions") -> float:
-        return median(getattr(sample, what) for sample in self.samples[scale, backend])
+        return self.figure(
+            lambda op: median(getattr(sample, what) for sample in op.samples[scale, backend])
+        )
 
     def ratio(self, scale: int = LARGEST) -> float:
         return self.cost("rust", scale) / self.cost("c", scale)
@@ -120,20 +131,7 @@ def _derived(ops: Dict[Key, Op]) -> List[Op]:
     one, three = (ops.get((f"clock, {pages}", "update")) for pages in ("one page", "three pages"))
     if not one or not three:
         return []
-    op = Op("clock, each page", "update", one.scenario, one.scan)
-    for key, samples in three.samples.items():
-        both = zip(samples, one.samples[key], strict=True)
-        op.samples[key] = [_half(more, less) for more, less in both]
-    return [op]
-
-
-def _half(more: Sample, less: Sample) -> Sample:
-    return Sample(
-        (more.instructions - less.instructions) / 2,
-        (more.locked - less.locked) / 2,
-        (more.flushes - less.flushes) / 2,
-        more.boot,
-    )
+    return [Op("clock, each page", "update", one.scenario, one.scan, parts=(three, one))]
 
 
 def reference() -> Dict[Key, List[float]]:

@@ -7,7 +7,9 @@
 //! one. All of this is done with memory of three sizes. Each figure leaves as one JSON object a line,
 //! those of round 0, which is for warming up, too; judging them is left to the host script.
 //!
-//!     kvmrs-bench BACKEND[,BACKEND] ROUNDS [SCENARIO]...
+//!     kvmrs-bench BACKEND[,BACKEND] ROUNDS BOOT [SCENARIO]...
+//!
+//! BOOT counts the boots of a comparison, from 0 on: in each, operations begin at other moments.
 //!
 //! Or it reports what VMs hold of the host's memory, what they do where the host has two nodes and
 //! moves and merges their pages, or how their faults go on beside a harvest of a dirty log:
@@ -29,7 +31,7 @@ use anyhow::{bail, Context, Result};
 use sample::Samples;
 use scenarios::{Scenario, SCENARIOS};
 
-const USAGE: &str = "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS|memory|nodes|faults [SCENARIO]...";
+const USAGE: &str = "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS BOOT [SCENARIO]..., or memory|nodes|faults for ROUNDS";
 /// Memory grows by these factors.
 const SCALES: [u64; 3] = [1, 2, 4];
 
@@ -43,6 +45,8 @@ fn main() -> Result<()> {
         "faults" => faults::report(&backends),
         rounds => {
             let rounds = rounds.parse().context("ROUNDS is a number")?;
+            let boot = words.next().context(USAGE)?;
+            sample::shift_ticks(boot.parse().context("BOOT is a number")?);
             measure(&backends, rounds, &words.collect::<Vec<_>>())
         }
     }

@@ -18,6 +18,12 @@ const SETTLE: Duration = Duration::from_millis(60);
 /// would meet one of them always, or never.
 const TICK: Duration = Duration::from_millis(10);
 
+/// What multiples have behind the point is spread evenly between 0 and 1, and those of one are none of the other's.
+const GOLDEN: f64 = 0.618_033_988_749_895;
+const SILVER: f64 = 0.414_213_562_373_095;
+static TURN: AtomicU32 = AtomicU32::new(0);
+static BOOT: AtomicU32 = AtomicU32::new(0);
+
 /// How long who looks for long holds sleeps in between.
 const NAP: Duration = Duration::from_micros(50);
 
@@ -139,13 +145,19 @@ impl<'a> Samples<'a> {
     }
 }
 
+/// Has operations begin at other parts of a tick than in other boots, which do the same in the same order.
+pub fn shift_ticks(boot: u32) {
+    BOOT.store(boot, SeqCst);
+}
+
 /// Waits until what was before is over, each time for another part of a tick longer.
 fn settle() {
-    /// What its multiples have behind the point is spread evenly between 0 and 1.
-    const GOLDEN: f64 = 0.618_033_988_749_895;
-    static TURN: AtomicU32 = AtomicU32::new(0);
-    let turn = f64::from(TURN.fetch_add(1, SeqCst));
-    sleep(SETTLE + TICK.mul_f64((turn * GOLDEN).fract()));
+    let turn = TURN.fetch_add(1, SeqCst);
+    sleep(SETTLE + TICK.mul_f64(part_of_tick(turn, BOOT.load(SeqCst))));
+}
+
+fn part_of_tick(turn: u32, boot: u32) -> f64 {
+    (f64::from(turn) * GOLDEN + f64::from(boot) * SILVER).fract()
 }
 
 /// Flushes of TLBs that KVM has asked for, of all VMs that are there.
@@ -162,4 +174,21 @@ fn thread_time() -> u64 {
 fn now(clock: ClockId) -> u64 {
     let now = clock_gettime(clock);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part_of_tick;
+
+    #[test]
+    fn no_boot_begins_where_another_did() {
+        for turn in 0..1000 {
+            let mut parts: Vec<f64> = (0..9).map(|boot| part_of_tick(turn, boot)).collect();
+            parts.sort_by(f64::total_cmp);
+            assert!(
+                parts.windows(2).all(|pair| pair[1] - pair[0] > 0.05),
+                "{parts:?}"
+            );
+        }
+    }
 }
