@@ -6,6 +6,7 @@ use super::host::Host;
 use crate::clock::wait_long_for;
 use crate::linux_guest::Guest;
 use anyhow::{bail, ensure, Context, Result};
+use kvmtest::qmp::Qmp;
 use serde_json::{json, Value};
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -16,6 +17,9 @@ const SPEED: u64 = 48 << 20;
 const DOWNTIME: u64 = 60;
 /// Passes over the memory, the last one aside: all of it, and at least once what was written meanwhile.
 const PASSES: u64 = 2;
+/// After so many, the machine is too busy to send even little in that time. Then the guest may stand still longer.
+const ENOUGH: u64 = 12;
+const LONG_DOWNTIME: u64 = 2000;
 
 /// What QEMU says of a migration.
 pub struct Sent {
@@ -28,9 +32,10 @@ pub struct Sent {
 impl Sent {
     /// Sends the guest, which goes on working until the last moment.
     pub fn now(guest: &mut Guest, from: &mut Host, to: &Host) -> Result<Self> {
+        let mut limit = DOWNTIME;
         from.qmp.execute(
             "migrate-set-parameters",
-            json!({"max-bandwidth": SPEED, "downtime-limit": DOWNTIME}),
+            json!({"max-bandwidth": SPEED, "downtime-limit": limit}),
         )?;
         from.qmp.execute("migrate", json!({"uri": to.uri()}))?;
         let mut state = Value::Null;
@@ -40,7 +45,7 @@ impl Sent {
             match state["status"].as_str() {
                 Some("completed") => Ok(true),
                 Some("failed" | "cancelled") => bail!("QEMU gives up: {}", state["error-desc"]),
-                _ => Ok(false),
+                _ => allow_longer(&mut from.qmp, &state, &mut limit).map(|()| false),
             }
         });
         ended.with_context(|| progress(&state["ram"]))?;
@@ -63,6 +68,17 @@ impl Sent {
         );
         Ok(sent)
     }
+}
+
+/// The guest may stand still longer from now on, if there were enough passes without an end.
+fn allow_longer(qmp: &mut Qmp, state: &Value, limit: &mut u64) -> Result<()> {
+    let passes = state["ram"]["dirty-sync-count"].as_u64();
+    if *limit == LONG_DOWNTIME || passes <= Some(ENOUGH) {
+        return Ok(());
+    }
+    *limit = LONG_DOWNTIME;
+    qmp.execute("migrate-set-parameters", json!({"downtime-limit": limit}))
+        .map(drop)
 }
 
 /// How far a migration got, for people.
