@@ -24,6 +24,7 @@ mod notifier;
 mod nx;
 mod reaper;
 mod recovery;
+mod ring_preempted;
 mod runstate;
 mod smm;
 mod tool;
@@ -52,21 +53,30 @@ mod xen_width;
 use crate::harness::Test;
 use anyhow::{bail, ensure, Result};
 use kvmtest::beside::beside;
+use kvmtest::cpu;
 use kvmtest::memory::{Backing, Memory, MIB};
 use kvmtest::sysfs::{self, Setting};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{Slot, Vm, BASE, SLOT};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::thread::{self, sleep};
+use std::time::Duration;
 
 /// When threads are interrupted in the kernel: "full" is at once, also in the middle of an invalidation.
 const PREEMPT: &str = "/sys/kernel/debug/sched/preempt";
+/// From one interruption to the next.
+const PAUSE: Duration = Duration::from_micros(300);
+/// What is interrupted gets so much more if it has not got on in a pause, as on a machine that others use too.
+const REST: Duration = Duration::from_millis(10);
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 46] = [
+const GROUPS: [&[Test]; 47] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
     dirty_modes::TESTS,
     dirty_ring::TESTS,
+    ring_preempted::TESTS,
     aging::TESTS,
     notifier::TESTS,
     invalidation::TESTS,
@@ -223,4 +233,28 @@ fn beside_other_slot<T>(vm: &Vm, host: impl FnOnce() -> Result<T>) -> Result<T> 
         vm.delete(&slot)
     };
     beside(1, change, host)
+}
+
+/// `work` on one processor. A thread that goes first interrupts it there all the time, also in the kernel. It gets more
+/// time while the number that it counts stays the same.
+fn while_interrupted<T: Send>(work: impl FnOnce(&AtomicU32) -> Result<T> + Send) -> Result<T> {
+    let _preempt = interrupt_at_once()?;
+    let done = AtomicU32::new(0);
+    let interrupt = || {
+        cpu::go_first(1)?;
+        let before = done.load(SeqCst);
+        sleep(PAUSE);
+        if done.load(SeqCst) == before {
+            sleep(REST);
+        }
+        Ok(())
+    };
+    // A thread of its own: who interrupts inherits its processor, and no other test does.
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            cpu::stay_on(cpu::here()?)?;
+            beside(1, interrupt, || work(&done))
+        });
+        working.join().expect("no panics here")
+    })
 }

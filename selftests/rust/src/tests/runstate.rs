@@ -2,19 +2,16 @@
 
 //! The states that KVM keeps for a vCPU of a Xen guest: how long it was in each.
 
-use super::{interrupt_at_once, reported, test};
+use super::{reported, test, while_interrupted};
 use crate::harness::{Skip, Test};
 use anyhow::{bail, ensure, Context, Result};
 use kvmtest::backend::RUST;
-use kvmtest::beside::beside;
-use kvmtest::cpu;
 use kvmtest::memory::{Backing, Memory, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
 use kvmtest::vcpu::Vcpu;
 use kvmtest::vm::{Vm, BASE};
 use kvmtest::xen::{self, Area};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
@@ -35,10 +32,6 @@ const COPY: u64 = 2 * PAGE_4K - 12;
 const COUNTING: Duration = Duration::from_secs(30);
 /// On C this ends as soon as KVM counts wrong. Where others use the machine, too, that may take longer.
 const COUNTING_WRONG: Duration = Duration::from_secs(150);
-/// From one interruption to the next.
-const PAUSE: Duration = Duration::from_micros(300);
-/// The vCPU gets so much more if it has not got on in a pause, as on a machine that others use too.
-const REST: Duration = Duration::from_millis(10);
 
 /// C never writes the guest's copy for a VM on Rust, and does so for one on C. Both guests have it, from
 /// the moment on when userspace says where.
@@ -75,29 +68,11 @@ fn adds_up(backend: &str) -> Result<()> {
     let memory = Memory::new(PAGE_4K, Backing::Small)?;
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
     xen::enable(&vm)?;
-    let _preempt = interrupt_at_once()?;
     let long_enough = match backend {
         RUST => COUNTING,
         _ => COUNTING_WRONG,
     };
-    let exits = AtomicU32::new(0);
-    let interrupt = || {
-        cpu::go_first(1)?;
-        let before = exits.load(SeqCst);
-        sleep(PAUSE);
-        if exits.load(SeqCst) == before {
-            sleep(REST);
-        }
-        Ok(())
-    };
-    // A thread of its own: who interrupts inherits its processor, and no other test does.
-    let excess = thread::scope(|scope| {
-        let counting = scope.spawn(|| {
-            cpu::stay_on(cpu::here()?)?;
-            beside(1, interrupt, || count(&mut vcpu, &exits, long_enough))
-        });
-        counting.join().expect("no panics here")
-    })?;
+    let excess = while_interrupted(|exits| count(&mut vcpu, exits, long_enough))?;
     ensure!(excess == 0, "KVM has counted time twice");
     Ok(())
 }
