@@ -6,8 +6,8 @@
 Boots the patched host, loads kvm_rs.ko into it, and boots an unmodified Linux guest there with
 an unmodified QEMU. KVM's own figures of the guest's VM are shown while it works, while the host
 takes its pages away and gives it others, while dirty logging splits its huge pages and gives them
-back, and until nothing of it is left. With --xen, it is a guest that takes the host for Xen, and says
-what it got.
+back, and until nothing of it is left. Then a vCPU faults while the dirty log of its VM is harvested, on C
+and on Rust. With --xen, it is a guest that takes the host for Xen, and says what it got.
 """
 
 from argparse import ArgumentParser, Namespace

@@ -20,6 +20,7 @@ PHASES = {
     "log-on": "dirty logging on under load, as for live migration: huge pages are split",
     "log-off": "dirty logging off: huge pages are recovered in place",
     "shutdown": "the guest shuts down",
+    "harvest": "a vCPU faults while the log of 1 GiB is harvested, on C and on Rust in turns",
     "after": "what is left",
 }
 MOMENTS = {

@@ -114,6 +114,18 @@ impl Memory {
         Ok(memory)
     }
 
+    /// Maps `size` bytes that are the same `part` of a file over and over: there may be much more of it than the
+    /// machine has, and all of it is present.
+    pub fn repeated(size: u64, part: u64) -> Result<Self> {
+        let (memory, file) = (Self::reserve(size, Backing::Small)?, unnamed_file(part)?);
+        for start in (0..size).step_by(part as usize) {
+            memory.replace_by(start..start + part, &file)?;
+        }
+        // The kernel maps several pages at a time then, which may be written nevertheless.
+        memory.advise(0..size, libc::MADV_POPULATE_READ)?;
+        Ok(memory)
+    }
+
     /// The same pages of a file, mapped twice and not populated in either place.
     pub fn twice(size: u64) -> Result<[Self; 2]> {
         let file = unnamed_file(size)?;

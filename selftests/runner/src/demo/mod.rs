@@ -4,12 +4,14 @@
 //!
 //! QEMU boots a Linux guest that works on its memory. The host moves this memory from node to node
 //! under it. Then dirty logging goes on and off, as
-//! live migration would do it, and KVM's own figures of the VM are reported all the time. What
-//! should be seen is checked: the host takes pages away and gives others, huge pages are split and come back, the guest's data stays right,
-//! and nothing is left when it is gone.
+//! live migration would do it, and KVM's own figures of the VM are reported all the time. In the end, faults go on
+//! beside harvests of a log, on C and on Rust. What should be seen is checked: the host takes pages away and gives
+//! others, huge pages are split and come back, the guest's data stays right, faults do not stand still while Rust
+//! harvests, and nothing is left when it is gone.
 
 mod figures;
 mod guest;
+mod harvest;
 mod map;
 
 use crate::backend;
@@ -19,6 +21,7 @@ use crate::kernel_log::KernelLog;
 use anyhow::{bail, ensure, Context, Result};
 use figures::{Figures, Vm};
 use guest::Guest;
+use harvest::Seen;
 use kvmtest::backend::{C, RUST};
 use kvmtest::module;
 use kvmtest::nodes::{self, Node};
@@ -46,6 +49,7 @@ pub fn run(demo: &Demo) -> Result<()> {
     note(&log.line_with(&format!("{}: ready", demo.name))?);
     backend::choose(RUST)?;
     Show::start(demo)?.play(demo)?;
+    harvest_logs()?;
     phase("after");
     if let Some(left) = backend::leftovers()? {
         bail!(left);
@@ -54,6 +58,33 @@ pub fn run(demo: &Demo) -> Result<()> {
     module::unload(&demo.name).context("unloading the module")?;
     note("the module is unloaded");
     Ok(())
+}
+
+/// Logs are harvested on both backends while a vCPU faults.
+fn harvest_logs() -> Result<()> {
+    phase("harvest");
+    let [c, rust] = &harvest::run()?;
+    let times = |what: &str, time: fn(&Seen) -> Duration| {
+        let [c, rust] = [c, rust].map(|seen| time(seen).as_micros() as f64 / 1000.0);
+        note(&format!("{what}: C {c:.1} ms, Rust {rust:.1} ms"));
+    };
+    note(&format!(
+        "faults completed while a harvest ran: C {}, Rust {} (medians of {})",
+        c.median(),
+        rust.median(),
+        c.harvests()
+    ));
+    times("longest wait of a fault for mmu_lock", |seen| seen.longest);
+    times("a harvest took", Seen::time);
+    ensure!(
+        harvest::is_enough(c, rust),
+        "hardly more faults than on C go on while Rust harvests a log"
+    );
+    ensure!(
+        rust.waits_little(),
+        "a fault waits for much of a harvest on Rust"
+    );
+    backend::choose(RUST)
 }
 
 fn phase(name: &str) {
