@@ -2,16 +2,15 @@
 
 //! The walk over a tree of page tables.
 //!
-//! A walk visits tables as runs of entries: the part of one table that lies in the range. An
-//! absent entry costs a load and a test, an absent subtree is one entry, and what a visitor does
-//! not want costs one test more. Entries are visited before what lies below them. A visitor that
-//! picks frames says which is the next, and the walk goes there.
+//! A walk visits tables as runs of entries: the part of one table that lies in the range. An absent entry costs a
+//! load and a test, an absent subtree is one entry, and what a visitor does not want costs one test more. Entries are
+//! visited before what lies below them. A visitor that picks frames says which is the next, and the walk goes there.
 //!
-//! Before a visit and on the way into a table the walk looks whether it should give way, but only once
-//! for a few small pages that a visitor picks (`TOGETHER`). If so it returns to the top, which ends every
-//! borrow of an entry or table, and [`MmuLock::give_way`] flushes, leaves RCU, lets go of the lock and
-//! comes back. The walk then starts from the root again, at the frame it stopped at. It does not give way
-//! twice at the same frame: each pass gets at least one entry further.
+//! Before a visit, on the way into a table and before a few entries that may all be absent (`PASSED`) the walk
+//! looks whether it should give way; where a visitor picks small pages, once for a few of them (`TOGETHER`). If so it
+//! returns to the top, which ends every borrow of an entry or table, and [`MmuLock::give_way`] flushes, leaves RCU,
+//! lets go of the lock and comes back. The walk then starts from the root again, at the frame it stopped at. It does
+//! not give way twice at the same frame: each pass gets at least one entry further.
 //!
 //! C counterpart: `arch/x86/kvm/mmu/tdp_iter.c` and `tdp_mmu_iter_cond_resched()`.
 
@@ -45,6 +44,8 @@ use crate::{
 
 /// How many small pages that are picked are visited without a look whether somebody waits.
 const TOGETHER: u64 = 16;
+/// How many entries are passed without a look, if none of them is visited: some 250 instructions.
+const PASSED: usize = 32;
 
 /// Why a pass ended before its range did.
 enum Halt {
@@ -74,10 +75,13 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             return self.pick_from_table(table, level);
         }
         let (cells, mut next) = self.entries_in_range(table);
-        for cell in cells {
-            let gfn = next;
-            next = gfn.add(level.pages());
-            self.walk_entry(table, level, cell, gfn)?;
+        for few in cells.chunks(PASSED) {
+            self.give_way_at(next)?;
+            for cell in few {
+                let gfn = next;
+                next = gfn.add(level.pages());
+                self.walk_entry(table, level, cell, gfn)?;
+            }
         }
         Ok(())
     }
@@ -107,9 +111,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
 
     /// Goes into the table that the entry for `gfn` links, if it still does.
     fn descend(&mut self, table: Table<'r>, gfn: Gfn) -> Result<(), Halt> {
-        if self.should_give_way(gfn) {
-            return Err(Halt::GiveWay(gfn.max(self.range.start)));
-        }
+        self.give_way_at(gfn.max(self.range.start))?;
         let Some(State::Link(link)) = Entry::read(self.cx, table, gfn).map(Entry::state) else {
             return Ok(());
         };
@@ -127,12 +129,15 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             return self.pick_from_4k_table(table);
         }
         let (cells, mut next) = self.entries_in_range(table);
-        for cell in cells {
-            let gfn = next;
-            next = gfn.add(1);
-            let spte = cell.load();
-            if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
-                self.visit(&table, gfn)?;
+        for few in cells.chunks(PASSED) {
+            self.give_way_at(next)?;
+            for cell in few {
+                let gfn = next;
+                next = gfn.add(1);
+                let spte = cell.load();
+                if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
+                    self.visit(&table, gfn)?;
+                }
             }
         }
         Ok(())
@@ -163,8 +168,6 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
     }
 
     /// Visits the leaves of wanted frames, in the range of a table of 4K leaves.
-    ///
-    /// It looks once for a few of them whether to give way.
     #[inline(always)]
     fn pick_from_4k_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
         let base = table.gfn();
@@ -175,9 +178,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             if first >= end {
                 return Ok(());
             }
-            if self.should_give_way(first) {
-                return Err(Halt::GiveWay(first));
-            }
+            self.give_way_at(first)?;
             let together = end.offset_from(first).min(TOGETHER);
             mask &= (1 << together) - 1;
             next = first.add(u64::from(u64::BITS - mask.leading_zeros()));
@@ -211,18 +212,19 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         gfn > self.gives_way_behind
     }
 
-    /// Whether it may and should.
+    /// Gives way at the entry for `gfn`, if the walk may and should.
     #[inline(always)]
-    fn should_give_way(&self, gfn: Gfn) -> bool {
-        self.may_give_way(gfn) && self.cx.vm().wants_break()
+    fn give_way_at(&self, gfn: Gfn) -> Result<(), Halt> {
+        if self.may_give_way(gfn) && self.cx.vm().wants_break() {
+            return Err(Halt::GiveWay(gfn));
+        }
+        Ok(())
     }
 
     /// Visits the entry for `gfn` until it wants no more.
     #[inline(always)]
     fn visit(&mut self, table: &Table<'r>, gfn: Gfn) -> Result<(), Halt> {
-        if self.should_give_way(gfn) {
-            return Err(Halt::GiveWay(gfn));
-        }
+        self.give_way_at(gfn)?;
         match present(Entry::read(self.cx, *table, gfn)) {
             Some(entry) => self.visit_entry(table, entry),
             None => Ok(()),
@@ -252,9 +254,7 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
                 Step::Stop => return Err(Halt::Stop),
                 Step::Sleep => return Err(Halt::Sleep(gfn.max(self.range.start))),
             }
-            if self.should_give_way(gfn) {
-                return Err(Halt::GiveWay(gfn));
-            }
+            self.give_way_at(gfn)?;
             let Some(entry) = present(Entry::read(self.cx, *table, gfn)) else {
                 return Ok(());
             };

@@ -210,9 +210,9 @@ fn makes_progress() {
     let seen = walked::<Shared>(&mut vm.mmu_read(), &vcpu, all, wants);
     let given = vm.breaks.given() - given;
     assert_eq!(seen.len() as u64, leaves, "each leaf once");
-    // Once for each leaf but the first, and a few times on the way into tables.
+    // Once for each leaf but the first, a few times on the way into tables, and at entries that are not there.
     assert!(
-        given >= leaves - 1 && given < leaves + 20,
+        given >= leaves - 1 && given < 3 * leaves,
         "gave way {given} times"
     );
     vm.breaks.set(NEVER);
