@@ -23,6 +23,7 @@ from kvmrs.suite import (
     bench_memory,
     bench_nodes,
     bench_page,
+    bench_storms,
 )
 
 
@@ -129,9 +130,27 @@ class BenchTest(unittest.TestCase):
         self.assertIn("| zap | 100 | 8001 | 100 | 8000 | 100 | 1 |", bench_holds.table([op]))
         self.assertIn("zap, Rust", bench_holds.picture([op]))
 
+    def test_others_wait_as_long_as_on_c_where_c_gives_way(self) -> None:
+        op = self.op(126, 125, 1)
+        op.size, op.name = bench.HOLD, "mprotect, far apart"
+        self.assertEqual(op.wrong({}), ["others wait 1.26 times as long (memory x1)"])
+
+    def test_what_costs_as_much_in_no_slot_is_not_kvms(self) -> None:
+        samples = [
+            {**event, "op": op, "size": "1g"}
+            for op, costs in (
+                ("mprotect, 1G in no slot", {"c": 60, "rust": 60}),
+                ("mprotect, 1G to none", {"c": 100, "rust": 64}),
+            )
+            for scale in bench.SCALES
+            for event in events(scale, costs)
+        ]
+        alone = bench.collect(samples, [20] * len(samples))[-1]
+        self.assertEqual((alone.name, alone.ratio()), ("mprotect, 1G to none, KVM alone", 0.1))
+
     def test_a_page_without_a_place_for_figures_is_an_error(self) -> None:
         page = bench_page.PAGE.read_text()
-        for what in ("figures", "holds", "hooks", "memory"):
+        for what in ("figures", "holds", "hooks", "memory", "storms"):
             self.assertIn("| zap |", bench_page.replaced(page, what, "| zap |"))
             for wrong in (page.replace(f"<!-- {what} -->", ""), page + page):
                 with self.assertRaisesRegex(KvmrsError, f"places for the {what}"):
@@ -347,6 +366,39 @@ class FaultsTest(unittest.TestCase):
     def test_the_page_has_all_of_it(self) -> None:
         table = bench_page.faults_table(self.rows(180, 100))
         self.assertIn("| c | 1 | 200 | 0.005 | 1000.0 | 5.0 |", table)
+
+
+class StormsTest(unittest.TestCase):
+    """Made-up storms."""
+
+    def rows(
+        self, locks: int = 0, rate: float = 100, each: float = 50, inside: int = 0, c: int = 7
+    ) -> List[str]:
+        def event(backend: str, locks: int, faults: Dict[str, float], inside: int) -> Dict[str, Any]:
+            alone = {"rate": 100, "each": 50, "worst": 1}
+            outside = {"locks": locks, "retried": 0, "beside": faults, "alone": alone}
+            return {"backend": backend, "outside": outside, "inside": {"faults": 9, "retried": inside}}
+
+        self.all = bench_storms.collect(
+            [
+                event("c", 3, {"rate": 50, "each": 50}, c),
+                event("rust", locks, {"rate": rate, "each": each}, inside),
+            ]
+        )
+        return [row.wrong for row in self.all]
+
+    def test_others_must_not_be_disturbed_on_rust(self) -> None:
+        self.assertEqual(self.rows(), ["", ""])
+        self.assertEqual(self.rows(rate=98.1, each=50.9), ["", ""])
+        self.assertIn("mmu_lock", self.rows(locks=1)[1])
+        self.assertIn("disturbed", self.rows(rate=97)[1])
+        self.assertIn("disturbed", self.rows(each=51.5)[1])
+        self.assertIn("start again", self.rows(inside=1)[1])
+        self.assertEqual(self.rows(c=0)[0], "nothing was to be seen")
+
+    def test_the_page_has_a_line_for_each(self) -> None:
+        self.rows(rate=99)
+        self.assertIn("| rust | 0 | 0 | 0.990 | 1.000 | 9 | 0 |", bench_page.storms_table(self.all))
 
 
 if __name__ == "__main__":

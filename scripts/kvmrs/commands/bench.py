@@ -7,8 +7,9 @@ that docs/performance.md shows. Figures that fail the run are not saved, unless 
 
 --hooks compares VMs on C with themselves instead: on Linux without the patches, with them, and with
 the module loaded too. --memory compares what VMs on C and on Rust hold of the host's memory, --nodes
-what they do where the host has two nodes and moves and merges their pages, and --faults how many faults
-are left to a vCPU while the dirty log of another slot is harvested.
+what they do where the host has two nodes and moves and merges their pages, --faults how many faults
+are left to a vCPU while the dirty log of another slot is harvested. --storms does the same beside storms of
+invalidations that are not about its memory.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -17,7 +18,7 @@ from typing import List, Sequence
 from ..base import paths, ui, words
 from ..base.errors import KvmrsError
 from ..stages import bench as stage
-from ..suite import bench, bench_hooks, bench_page
+from ..suite import bench, bench_hooks, bench_page, bench_storms
 
 ROUNDS = 5
 WARNING = (
@@ -37,13 +38,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     others.add_argument("--memory", action="store_true", help="what VMs hold of the host's memory")
     others.add_argument("--nodes", action="store_true", help="what moved and merged pages cost VMs")
     others.add_argument("--faults", action="store_true", help="faults beside a harvest of a dirty log")
+    others.add_argument("--storms", action="store_true", help="faults beside storms of invalidations")
     words.add_only(parser, stage.scenarios())
 
 
 def main(options: Namespace) -> int:
     if (options.save or options.save_red) and (options.only or options.rounds < ROUNDS):
         raise KvmrsError("only a whole run is worth saving", f"leave out --only; --rounds {ROUNDS}")
-    others = {"hooks": _hooks, "memory": _memory, "nodes": _nodes, "faults": _faults}
+    others = {"hooks": _hooks, "memory": _memory, "nodes": _nodes, "faults": _faults, "storms": _storms}
     chosen = [work for name, work in others.items() if getattr(options, name)]
     return (chosen or [_backends])[0](options)
 
@@ -131,6 +133,19 @@ def _faults(options: Namespace) -> int:
         worst = f"{row.beside['worst']:>14.1f}{row.alone['worst']:>12.1f}"
         print(f"{row.backend:<10}{cells}{worst}{_note([row.wrong] if row.wrong else [])}")
     print(f"\nSeconds are {WARNING}.")
+    return _exit_code([row.wrong for row in rows], "rows")
+
+
+def _storms(options: Namespace) -> int:
+    _refuse_only(options, "--storms")
+    rows = stage.storms()
+    if _may_save(options, [row.wrong for row in rows]):
+        bench_page.write_storms(rows)
+        ui.say("  saved: docs/performance.md")
+    print("\n" + ", ".join(("backend", *bench_storms.COLUMNS)))
+    for row in rows:
+        cells = "".join(f"{cell:>12}" for cell in row.shown())
+        print(f"{row.backend:<10}{cells}{_note([row.wrong] if row.wrong else [])}")
     return _exit_code([row.wrong for row in rows], "rows")
 
 

@@ -16,7 +16,7 @@ from ..base import paths, ui
 from ..base.errors import KvmrsError
 from ..build import crates, kernel, module
 from ..machine import accel, boot, kvm_modules, preload
-from ..suite import bench, bench_faults, bench_hooks, bench_memory, bench_nodes
+from ..suite import bench, bench_faults, bench_hooks, bench_memory, bench_nodes, bench_storms
 
 CRATE = paths.REPO / "selftests" / "bench"
 SCENARIOS = CRATE / "src" / "scenarios.rs"
@@ -28,6 +28,10 @@ SILENCE_LIMIT = 400
 """Seconds of real time: the machine's clock is slow where the build machine is busy."""
 COUNTED: Dict[str, Any] = {"memory": "3G", "cpus": 1, "counted": True}
 """The machine whose clock counts instructions."""
+OPERATIONS: Dict[str, Any] = {**COUNTED, "memory": "6G", "cmdline": "hugepagesz=1G hugepages=1"}
+"""The same for operations, with a page of 1G, which must be set aside while memory is still in one piece."""
+WIDE = ["-cpu", "max,phys-bits=42"]
+"""Guest addresses reach further than a slot of 1 TiB."""
 SHOWN = ("backend", "op", "scale", "what")
 """Words of a line that say how far the program is."""
 
@@ -99,7 +103,12 @@ def _measure(
     samples: List[Sample] = []
     with ui.step("measuring") as shown:
         _boot(
-            name, modules, words, lambda event: _on_event(event, samples, shown), **COUNTED, qemu=plugin
+            name,
+            modules,
+            words,
+            lambda event: _on_event(event, samples, shown),
+            **OPERATIONS,
+            qemu=[*WIDE, *plugin],
         )
     locked = [int(line) for line in counts.read_text().split()]
     if not samples or len(samples) != len(locked):
@@ -123,6 +132,11 @@ def nodes() -> List[bench_nodes.Row]:
 def faults() -> List[bench_faults.Row]:
     """One boot; how a vCPU's faults go on beside a harvest on each backend."""
     return bench_faults.collect(_report("faults", **{**COUNTED, "memory": "6G"}))
+
+
+def storms() -> List[bench_storms.Row]:
+    """One boot; what storms of invalidations cost others on each backend."""
+    return bench_storms.collect(_report("storms", **COUNTED))
 
 
 def _two_nodes() -> List[str]:

@@ -29,6 +29,10 @@ HOLD = "hold"
 """In the place of a size: the cost is how long others waited."""
 LONGEST = 8000
 """How many instructions they may wait: 5000, and what it takes to wake somebody up."""
+AS_LONG = 1.25
+"""How long they may wait against C where C gives way too. The longest of some samples varies so much."""
+GIVES_WAY = ("mprotect, ", "NUMA hint, ")
+"""How the names of such operations begin. The host itself is longer than LONGEST in some of them."""
 
 Key = Tuple[str, str]
 
@@ -46,7 +50,7 @@ class Sample:
 @dataclass
 class Op:
     """One operation on pages of one size: its samples by scale and backend. One that none does by itself has none, but
-    `parts`: its figures are half the difference of theirs."""
+    `parts`: its figures are the difference of theirs, of which it is there so many times."""
 
     name: str
     size: str
@@ -54,13 +58,14 @@ class Op:
     scan: bool
     samples: Dict[Tuple[int, str], List[Sample]] = field(default_factory=dict)
     parts: Tuple["Op", ...] = ()
+    count: int = 1
 
     def figure(self, of: Callable[["Op"], float]) -> float:
         """A figure of what was measured. It is derived from figures, as each sample of a part may be disturbed."""
         if not self.parts:
             return of(self)
         more, less = self.parts
-        return (of(more) - of(less)) / 2
+        return (of(more) - of(less)) / self.count
 
     def cost(self, backend: str, scale: int = LARGEST, what: str = "instructions") -> float:
         return self.figure(
@@ -86,6 +91,11 @@ class Op:
 
     def _long_at(self, scale: int) -> str:
         cost = self.cost("rust", scale)
+        if self.name.startswith(GIVES_WAY):
+            longer = self.ratio(scale) > AS_LONG
+            return (
+                f"others wait {self.ratio(scale):.2f} times as long (memory x{scale})" if longer else ""
+            )
         return f"others wait for {cost:.0f} instructions (memory x{scale})" if cost > LONGEST else ""
 
     def _wrong_at(self, scale: int) -> str:
@@ -127,11 +137,17 @@ def collect(events: List[Dict[str, Any]], locked: List[int]) -> List[Op]:
 
 
 def _derived(ops: Dict[Key, Op]) -> List[Op]:
-    """What no operation does by itself: with one page and with three, the rest of an update is the same."""
-    one, three = (ops.get((f"clock, {pages}", "update")) for pages in ("one page", "three pages"))
-    if not one or not three:
-        return []
-    return [Op("clock, each page", "update", one.scenario, one.scan, parts=(three, one))]
+    """What no operation does by itself. With one page and with three, the rest of an update is the same. And the
+    host does the same to memory that no slot has."""
+    wanted = [("clock, each page", "update", "clock, three pages", "clock, one page", 2)]
+    for name in ("mprotect, 1G to none", "mprotect, 1G from none"):
+        wanted.append((f"{name}, KVM alone", "1g", name, "mprotect, 1G in no slot", 1))
+    found = []
+    for name, size, *of, count in wanted:
+        more, less = (ops.get((part, size)) for part in of)
+        if more and less:
+            found.append(Op(name, size, more.scenario, more.scan, parts=(more, less), count=count))
+    return found
 
 
 def reference() -> Dict[Key, List[float]]:

@@ -6,7 +6,7 @@ from typing import List, Tuple
 
 from ..base import paths
 from ..base.errors import KvmrsError
-from . import bench, bench_faults, bench_holds, bench_hooks, bench_memory, bench_nodes
+from . import bench, bench_faults, bench_holds, bench_hooks, bench_memory, bench_nodes, bench_storms
 
 PAGE = paths.REPO / "docs" / "performance.md"
 PICTURE = paths.REPO / "docs" / "performance.svg"
@@ -47,6 +47,11 @@ def write_nodes(rows: List[bench_nodes.Row]) -> None:
 def write_faults(rows: List[bench_faults.Row]) -> None:
     """Puts how faults go on beside a harvest into the page."""
     PAGE.write_text(replaced(PAGE.read_text(), "faults", faults_table(rows)))
+
+
+def write_storms(rows: List[bench_storms.Row]) -> None:
+    """Puts what storms of invalidations cost others into the page."""
+    PAGE.write_text(replaced(PAGE.read_text(), "storms", storms_table(rows)))
 
 
 def replaced(page: str, what: str, text: str) -> str:
@@ -129,6 +134,11 @@ def _faults_line(row: bench_faults.Row) -> str:
     rates = [f"{faults['rate']:.0f}" for faults in (row.beside, row.alone)]
     worst = [f"{faults['worst']:.1f}" for faults in (row.beside, row.alone)]
     return f"| {' | '.join([row.backend, *rates, f'{row.share():.3f}', *worst])} |\n"
+
+
+def storms_table(rows: List[bench_storms.Row]) -> str:
+    head = f"\n| | {' | '.join(bench_storms.COLUMNS)} |\n|{'---|' * (1 + len(bench_storms.COLUMNS))}\n"
+    return head + "".join(f"| {' | '.join([row.backend, *row.shown()])} |\n" for row in rows) + "\n"
 
 
 def _picture(ops: List[bench.Op]) -> str:

@@ -5,6 +5,7 @@
 //! There is one processor, and the vCPU goes first on it. So whatever it waits for is a lock that the harvest
 //! holds, or a moment in which the harvest may not be interrupted.
 
+use crate::sample::thread_time;
 use anyhow::{ensure, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES;
 use kvmtest::beside::beside;
@@ -36,10 +37,13 @@ struct Line<'a> {
     alone: Faults,
 }
 
+/// Those of a vCPU meanwhile.
 #[derive(Serialize)]
-struct Faults {
+pub struct Faults {
     /// In a second.
     rate: f64,
+    /// Instructions of the vCPU's thread for each, with the guest's entry and exit. It does not run while it waits.
+    each: f64,
     /// Microseconds that the slowest one took, with the guest's entry and exit, and how late its task woke up.
     worst: f64,
 }
@@ -84,20 +88,24 @@ fn run(backend: &str) -> Result<Line<'_>> {
 }
 
 /// A vCPU that writes to one new page after the other.
-struct Faulter<'a> {
+pub struct Faulter<'a> {
     vcpu: Mutex<Vcpu>,
     slot: &'a Slot,
     done: AtomicU64,
+    /// Instructions of all.
+    spent: AtomicU64,
     /// Nanoseconds that the slowest one took.
     worst: AtomicU64,
 }
 
 impl<'a> Faulter<'a> {
-    fn new(vcpu: Vcpu, slot: &'a Slot) -> Self {
+    /// It begins with the first page of `slot`.
+    pub fn new(vcpu: Vcpu, slot: &'a Slot) -> Self {
         Self {
             vcpu: Mutex::new(vcpu),
             slot,
             done: AtomicU64::new(0),
+            spent: AtomicU64::new(0),
             worst: AtomicU64::new(0),
         }
     }
@@ -106,9 +114,15 @@ impl<'a> Faulter<'a> {
         self.vcpu.lock().expect("no panic").populate(&slot.range())
     }
 
+    /// One of the vCPU's statistics.
+    pub fn figure(&self, name: &str) -> Result<u64> {
+        self.vcpu.lock().expect("no panic").stats.get(name)
+    }
+
     /// Faults while the host does this, and how long it takes.
-    fn during(&self, host: impl FnOnce() -> Result<()>) -> Result<(Faults, Duration)> {
+    pub fn during(&self, host: impl FnOnce() -> Result<()>) -> Result<(Faults, Duration)> {
         self.worst.store(0, SeqCst);
+        let (done, spent) = (self.done.load(SeqCst), self.spent.load(SeqCst));
         let timed = || {
             let (begin, before) = (Instant::now(), self.done.load(SeqCst));
             host()?;
@@ -118,7 +132,9 @@ impl<'a> Faulter<'a> {
         let (time, count) = beside(1, || self.fault(), timed)?;
         let rate = count as f64 / time.as_secs_f64();
         let worst = self.worst.load(SeqCst) as f64 / 1000.0;
-        Ok((Faults { rate, worst }, time))
+        let all = self.done.load(SeqCst) - done;
+        let each = (self.spent.load(SeqCst) - spent) as f64 / all as f64;
+        Ok((Faults { rate, each, worst }, time))
     }
 
     fn fault(&self) -> Result<()> {
@@ -129,7 +145,10 @@ impl<'a> Faulter<'a> {
         let regs = guest::pass(Program::Increment, &page, PAGE_4K, Pattern::Same, 0);
         let begin = Instant::now();
         sleep(NAP);
-        self.vcpu.lock().expect("no panic").run(&regs)?;
+        let mut vcpu = self.vcpu.lock().expect("no panic");
+        let before = thread_time();
+        vcpu.run(&regs)?;
+        self.spent.fetch_add(thread_time() - before, SeqCst);
         let time = begin.elapsed().saturating_sub(NAP);
         self.worst.fetch_max(time.as_nanos() as u64, SeqCst);
         self.done.fetch_add(1, SeqCst);

@@ -12,18 +12,22 @@
 //! BOOT counts the boots of a comparison, from 0 on: in each, operations begin at other moments.
 //!
 //! Or it reports what VMs hold of the host's memory, what they do where the host has two nodes and
-//! moves and merges their pages, or how their faults go on beside a harvest of a dirty log:
+//! moves and merges their pages, or how their faults go on beside a harvest of a dirty log, or beside storms of
+//! invalidations:
 //!
 //!     kvmrs-bench BACKEND[,BACKEND] memory
 //!     kvmrs-bench BACKEND[,BACKEND] nodes
 //!     kvmrs-bench BACKEND[,BACKEND] faults
+//!     kvmrs-bench BACKEND[,BACKEND] storms
 
+mod far;
 mod faults;
 mod held;
 mod memory;
 mod nodes;
 mod sample;
 mod scenarios;
+mod storms;
 mod vm;
 mod xen;
 
@@ -31,7 +35,8 @@ use anyhow::{bail, Context, Result};
 use sample::Samples;
 use scenarios::{Scenario, SCENARIOS};
 
-const USAGE: &str = "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS BOOT [SCENARIO]..., or memory|nodes|faults for ROUNDS";
+const USAGE: &str =
+    "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS BOOT [SCENARIO]..., or memory|nodes|faults|storms for ROUNDS";
 /// Memory grows by these factors.
 const SCALES: [u64; 3] = [1, 2, 4];
 
@@ -43,6 +48,7 @@ fn main() -> Result<()> {
         "memory" => memory::report(&backends),
         "nodes" => nodes::report(&backends),
         "faults" => faults::report(&backends),
+        "storms" => storms::report(&backends),
         rounds => {
             let rounds = rounds.parse().context("ROUNDS is a number")?;
             let boot = words.next().context(USAGE)?;

@@ -26,6 +26,10 @@ static BOOT: AtomicU32 = AtomicU32::new(0);
 
 /// How long who looks for long holds sleeps in between.
 const NAP: Duration = Duration::from_micros(50);
+/// The scheduler's ticks come at the multiples of this.
+const SCHEDULER: Duration = Duration::from_millis(4);
+/// No tick takes so long.
+const LONG_TICK: Duration = Duration::from_micros(50);
 
 /// Whether an operation has to cost less than on C.
 #[derive(Clone, Copy, PartialEq)]
@@ -79,12 +83,26 @@ impl<'a> Samples<'a> {
         pages: u64,
         operation: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
+        self.counted(op, size, kind, pages, || {
+            let start = thread_time();
+            let value = operation()?;
+            Ok((value, thread_time() - start))
+        })
+    }
+
+    /// The same of an operation that says itself how many instructions it took.
+    pub fn counted<T>(
+        &mut self,
+        op: &str,
+        size: &str,
+        kind: Kind,
+        pages: u64,
+        operation: impl FnOnce() -> Result<(T, u64)>,
+    ) -> Result<T> {
         settle();
         let requests = flush_requests()?;
         mark::begin();
-        let start = thread_time();
-        let value = operation()?;
-        let instructions = thread_time() - start;
+        let (value, instructions) = operation()?;
         mark::end();
         // A VM that ended took its requests along.
         let flushes = flush_requests()?.saturating_sub(requests);
@@ -101,8 +119,10 @@ impl<'a> Samples<'a> {
             looking.store(true, SeqCst);
             let before = now(ClockId::Monotonic);
             sleep(NAP);
-            let late = now(ClockId::Monotonic) - before;
-            longest.fetch_max(late, SeqCst);
+            let after = now(ClockId::Monotonic);
+            if counts(before, after) {
+                longest.fetch_max(after - before, SeqCst);
+            }
             Ok(())
         };
         settle();
@@ -160,6 +180,13 @@ fn part_of_tick(turn: u32, boot: u32) -> f64 {
     (f64::from(turn) * GOLDEN + f64::from(boot) * SILVER).fract()
 }
 
+/// Whether it says something of others that a sleep took so long: a short delay may come of a tick.
+fn counts(before: u64, after: u64) -> bool {
+    let tick = SCHEDULER.as_nanos() as u64;
+    let without_tick = before / tick == after / tick;
+    without_tick || after - before > (NAP + LONG_TICK).as_nanos() as u64
+}
+
 /// Flushes of TLBs that KVM has asked for, of all VMs that are there.
 fn flush_requests() -> Result<u64> {
     sysfs::number(&debugfs::file("remote_tlb_flush_requests"))
@@ -167,7 +194,7 @@ fn flush_requests() -> Result<u64> {
 
 /// Nanoseconds that this thread has run for, in the kernel and outside. Waiting does not count,
 /// and neither does what other threads do meanwhile.
-fn thread_time() -> u64 {
+pub fn thread_time() -> u64 {
     now(ClockId::ThreadCPUTime)
 }
 

@@ -4,13 +4,14 @@
 //!
 //! Figures are per page of the size named, over all pages of the slot, whether mapped or not.
 
+use crate::far;
 use crate::sample::{Kind, Samples};
 use crate::vm::{Path, Vm};
 use crate::xen;
 use anyhow::{ensure, Result};
 use kvmtest::guest::Program;
 use kvmtest::idle::IdleSet;
-use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
+use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
 use kvmtest::vm::eager_split;
 use std::ops::Range;
 
@@ -18,7 +19,7 @@ use std::ops::Range;
 pub type Scenario = fn(&mut Samples) -> Result<()>;
 
 /// By name, in the order of running.
-pub const SCENARIOS: [(&str, Scenario); 15] = [
+pub const SCENARIOS: [(&str, Scenario); 17] = [
     ("small", small),
     ("huge", huge),
     ("sparse", sparse),
@@ -28,7 +29,9 @@ pub const SCENARIOS: [(&str, Scenario); 15] = [
     ("slot-range", slot_range),
     ("clock", clock),
     ("discard", discard),
-    ("far", far),
+    ("far", far::small),
+    ("far-hint", far::hint),
+    ("far-gigantic", far::gigantic),
     ("harvest", harvest),
     ("words", words),
     ("xen-runstate", xen::runstate),
@@ -43,8 +46,6 @@ const SPARSE: u64 = 32 * MIB;
 const LOGGED: u64 = 32 * MIB;
 /// How often a guest's clock is updated.
 const UPDATES: u64 = 100;
-/// The largest of the three is half of what the emulated processor's addresses reach.
-const FAR: u64 = 128 << 30;
 
 /// A slot of small pages through the life of a VM.
 fn small(samples: &mut Samples) -> Result<()> {
@@ -313,25 +314,6 @@ fn discard(samples: &mut Samples) -> Result<()> {
 fn each_page(memory: &Memory, act: impl Fn(Range<u64>) -> Result<()>) -> Result<()> {
     let mut places = (0..memory.size()).step_by(PAGE_4K as usize);
     places.try_for_each(|place| act(place..place + PAGE_4K))
-}
-
-/// One small page in every 1G: what takes rights away passes much that is not there.
-fn far(samples: &mut Samples) -> Result<()> {
-    let memory = Memory::untouched(FAR * samples.scale)?;
-    let pages = memory.pages(PAGE_1G);
-    let vm = Vm::new(samples.backend, &memory)?;
-    for offset in (0..memory.size()).step_by(PAGE_1G as usize) {
-        vm.populate_page(offset)?;
-    }
-    let all = || 0..memory.size();
-    samples.time("mprotect, far apart", "1g", Kind::Work, pages, || {
-        memory.protect(all(), Rights::Read)
-    })?;
-    samples.time("mprotect, nothing left", "1g", Kind::Scan, pages, || {
-        memory.protect(all(), Rights::All)
-    })?;
-    vm.end();
-    Ok(())
 }
 
 fn are_dirty(log: &[u64], pages: u64) -> Result<()> {

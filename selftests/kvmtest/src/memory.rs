@@ -126,6 +126,16 @@ impl Memory {
         Ok(memory)
     }
 
+    /// The pages of a file of pages of 1G. None is made, and one that the file has stays there.
+    pub fn of_gigantic(file: &OwnedFd, size: u64) -> Result<Self> {
+        let start = map(None, size, libc::MAP_SHARED, Some(file))?;
+        Ok(Self {
+            mapping: (start, size),
+            address: start,
+            size,
+        })
+    }
+
     /// The same pages of a file, mapped twice and not populated in either place.
     pub fn twice(size: u64) -> Result<[Self; 2]> {
         let file = unnamed_file(size)?;
@@ -349,6 +359,14 @@ fn map(
         bail!("mmap of {length} bytes: {}", Error::last_os_error());
     }
     Ok(start as u64)
+}
+
+/// A file without a name, of pages of 1G from the pool, with none so far.
+pub fn gigantic_file(length: u64) -> Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB | MemfdFlags::HUGE_1GB;
+    let file = rustix::fs::memfd_create("gigantic", flags).context("memfd_create")?;
+    rustix::fs::ftruncate(&file, length)?;
+    Ok(file)
 }
 
 fn unnamed_file(length: u64) -> Result<OwnedFd> {

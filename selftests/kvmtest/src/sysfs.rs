@@ -29,6 +29,17 @@ pub const MERGING_AND_MOVING: [(&str, &str); 6] = [
     ("/proc/sys/kernel/numa_balancing", "1"),
 ];
 
+/// Values with which the kernel goes through all of a process's memory at once, as soon as a new thread of it has
+/// run for a few ticks, to see which node uses it.
+pub const HINTING: [(&str, &str); 3] = [
+    ("/sys/kernel/debug/sched/numa_balancing/scan_delay_ms", "0"),
+    (
+        "/sys/kernel/debug/sched/numa_balancing/scan_size_mb",
+        "4194304",
+    ),
+    ("/proc/sys/kernel/numa_balancing", "1"),
+];
+
 /// Whether the kernel has this file.
 pub fn exists(path: &str) -> bool {
     Path::new(path).exists()
