@@ -2,6 +2,7 @@
 
 //! What an invalidation costs others, and what may happen while it goes on.
 
+use super::userfault::answered;
 use super::{interrupt_at_once, mixed, test};
 use crate::clock::repeat;
 use crate::harness::{Skip, Test};
@@ -13,7 +14,8 @@ use kvmtest::cpu;
 use kvmtest::guest::{self, Pattern, Program};
 use kvmtest::memory::{Backing, Memory, Rights, MIB, PAGE_1G, PAGE_2M, PAGE_4K};
 use kvmtest::probes::{Probes, Whose};
-use kvmtest::vm::{Slot, Vm, BASE};
+use kvmtest::userfault::{Kind, Userfault};
+use kvmtest::vm::{Slot, Vm, BASE, SLOT};
 use std::ops::Range;
 use std::sync::mpsc::{self, Sender};
 use std::sync::Barrier;
@@ -59,13 +61,10 @@ const LONG: u64 = 2 * PAGE_1G;
 const AHEAD: Duration = Duration::from_millis(2);
 /// What a guest uses, and no thread does.
 const GUESTS: Range<u64> = 0..4 * PAGE_2M;
-/// How often to try what a busy host may prevent.
-const ROUNDS: usize = 8;
-/// So many faults must start again on C before Rust is compared with it.
-const RETRIES: u64 = 10;
-/// Time between the invalidations of which faults elsewhere hear. The record has the last 32: a fault that a busy host
-/// holds up for longer than these take has to start again.
-const APART: Duration = Duration::from_millis(1);
+/// How many invalidations that have ended the record has.
+const RECORD: u64 = 32;
+/// Pages that a guest waits for, one after the other.
+const POPULATED: u64 = STORM.div_ceil(RECORD);
 /// Number of invalidations of a storm.
 const STORM: u64 = 10_000;
 
@@ -121,36 +120,36 @@ fn whose(backend: &str, functions: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A guest populates memory, and the host takes other memory of the slot away all the time. C makes faults
-/// start again, though nothing of theirs was touched.
+/// A guest populates memory, and waits for each page in the middle of its fault. Meanwhile the host takes memory of
+/// another slot away, as often as the record can tell. C makes the fault start again, though nothing of its was touched.
 fn elsewhere(_: &str) -> Result<()> {
-    let (mut c, mut rust, mut rounds) = (0, 0, 0);
-    while c < RETRIES && rounds < ROUNDS {
-        c += retries_elsewhere(C)?;
-        rust += retries_elsewhere(RUST)?;
-        rounds += 1;
-    }
-    ensure!(c >= RETRIES, "only {c} retries on C: the host is too quiet");
-    ensure!(rust * 10 <= c, "{rust} retries on Rust, {c} on C");
+    let c = retries_elsewhere(C, RECORD)?;
+    ensure!(c >= POPULATED, "C tries {c} of {POPULATED} faults again");
+    let told = retries_elsewhere(RUST, RECORD)?;
+    ensure!(told == 0, "Rust tries {told} of {POPULATED} faults again");
     Ok(())
 }
 
-fn retries_elsewhere(backend: &str) -> Result<u64> {
-    const MINE: Range<u64> = 0..8 * MIB;
-    let memory = Memory::new(9 * MIB, Backing::Small)?;
-    let (_vm, mut vcpu) = Vm::with(backend, &memory)?;
-    let range = BASE..BASE + MINE.end;
-    let storm = || {
-        thread::sleep(APART);
-        memory.store(MINE.end, 1);
-        memory.discard(MINE.end..MINE.end + PAGE_4K)
+/// Faults that start again if so many invalidations elsewhere end during each.
+fn retries_elsewhere(backend: &str, each: u64) -> Result<u64> {
+    let memory = Memory::untouched(POPULATED * PAGE_4K)?;
+    let faults = Userfault::of(&memory, Kind::Missing)?;
+    let (vm, mut vcpu) = Vm::with(backend, &memory)?;
+    let other = Memory::new(PAGE_4K, Backing::Small)?;
+    let slot = Slot {
+        id: SLOT + 1,
+        gpa: 2 * BASE,
+        ..Slot::of(&other)
     };
-    beside(1, storm, || {
-        repeat(500, 3, |round| {
-            memory.discard(MINE)?;
-            vcpu.fill(&range, round)
-        })
-    })?;
+    vm.set(&slot, 0)?;
+    let storm = |place| {
+        for _ in 0..each {
+            other.store(0, 1);
+            other.discard(0..PAGE_4K)?;
+        }
+        faults.give(place, 0)
+    };
+    answered(&faults, storm, |_| vcpu.fill(&Slot::of(&memory).range(), 1))?;
     vcpu.stats.get("pf_retry_invalidated")
 }
 
