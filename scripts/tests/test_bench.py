@@ -8,43 +8,22 @@ import tempfile
 import unittest
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List
 from unittest import mock
 
 from kvmrs.base.errors import KvmrsError
-from kvmrs.build import kernel
 from kvmrs.commands import bench as command
-from kvmrs.stages import bench as stage
 from kvmrs.suite import (
     bench,
     bench_faults,
     bench_holds,
-    bench_hooks,
     bench_memory,
     bench_nodes,
     bench_page,
     bench_storms,
 )
 
-
-def events(scale: int, costs: Dict[str, float], rounds: int = 2) -> List[Dict[str, object]]:
-    """So many instructions a page; what comes first costs far more."""
-    return [
-        {
-            "op": "zap",
-            "size": "4k",
-            "scenario": "small",
-            "scan": False,
-            "scale": scale,
-            "round": number,
-            "backend": backend,
-            "pages": 10,
-            "instructions": 10 * cost * (1 if number else 50),
-            "flushes": 1,
-        }
-        for number in range(rounds + 1)
-        for backend, cost in costs.items()
-    ]
+from .bench_samples import events
 
 
 class BenchTest(unittest.TestCase):
@@ -162,129 +141,6 @@ class BenchTest(unittest.TestCase):
     def test_each_sample_has_its_count(self) -> None:
         with self.assertRaises(ValueError):
             bench.collect(events(1, {"c": 100, "rust": 80}), [20])
-
-
-class HooksTest(unittest.TestCase):
-    """Made-up figures of VMs on C."""
-
-    def op(self, *boots: Dict[str, float]) -> bench.Op:
-        samples = [
-            {**event, "boot": boot}
-            for boot, costs in enumerate(boots)
-            for scale in bench.SCALES
-            for event in events(scale, costs)
-        ]
-        (op,) = bench.collect(samples, [20] * len(samples))
-        return op
-
-    def test_half_a_percent_passes(self) -> None:
-        op = self.op({"unpatched": 1000, "patched": 1005, "loaded": 990})
-        self.assertEqual(bench_hooks.wrong(op), [])
-        self.assertIn("| zap | 4k | 1000.0 | 1.0050 | 0.9900 | - |", bench_page.hooks_table([op]))
-
-    def test_more_fails_on_each_host(self) -> None:
-        for host in bench_hooks.AFTER:
-            costs: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1000}
-            found = bench_hooks.wrong(self.op({**costs, host: 1006}))
-            self.assertEqual(len(found), len(bench.SCALES))
-            self.assertEqual(found[0], f"0.60 % above unpatched on {host} (memory x1)")
-
-    def test_most_samples_may_be_disturbed(self) -> None:
-        same: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1000}
-        for host in bench_hooks.HOSTS:
-            more = {**same, host: 1040}
-            op = self.op(same, more, more, same)
-            self.assertEqual(bench_hooks.wrong(op), [])
-            self.assertFalse(bench_hooks.is_undecided(op))
-            self.assertEqual(bench_hooks.control(op), 1)
-
-    def test_what_differs_from_itself_is_not_measurable(self) -> None:
-        same: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1000}
-        for other, passes in ((1005, True), (1006, False), (994, False)):
-            op = self.op(same, {**same, "unpatched": other}, same)
-            with self.subTest(other=other):
-                self.assertEqual(bench_hooks.control(op), other / 1000)
-                self.assertEqual("not measurable" in "; ".join(bench_hooks.wrong(op)), not passes)
-                self.assertEqual(bench_hooks.is_undecided(op), not passes)
-        op = self.op(same, {**same, "unpatched": 1006}, same)
-        self.assertEqual(bench_hooks.wrong(op), ["not measurable: unpatched is 0.60 % off itself"])
-
-    def derived(self, *boots: Tuple[float, float]) -> bench.Op:
-        """What each page of a clock costs, if one and three of them cost so much with the module loaded."""
-        samples = [
-            {**event, "op": f"clock, {pages}", "size": "update", "boot": boot}
-            for boot, costs in enumerate(boots)
-            for pages, base, cost in zip(("one page", "three pages"), (1000, 1200), costs, strict=True)
-            for scale in bench.SCALES
-            for event in events(scale, {"unpatched": base, "patched": base, "loaded": cost})
-        ]
-        *_, op = bench.collect(samples, [20] * len(samples))
-        return op
-
-    def test_a_derived_figure_is_of_what_was_judged(self) -> None:
-        # Of each page, some samples were disturbed, and not the same: by sample, it would cost less or more.
-        op = self.derived((1000, 1200), (1040, 1200), (1000, 1240), (1000, 1200))
-        self.assertEqual(bench_hooks.ratio(op, "loaded"), 1)
-        self.assertEqual(bench_hooks.wrong(op), [])
-        self.assertEqual(bench_hooks.control(op), 1)
-
-    def test_a_derived_figure_fails(self) -> None:
-        op = self.derived((1000, 1202), (1000, 1202))
-        self.assertEqual(bench_hooks.wrong(op)[0], "1.00 % above unpatched on loaded (memory x1)")
-        self.assertFalse(bench_hooks.is_undecided(op))
-        self.assertTrue(bench_hooks.is_undecided(self.derived((1000, 1200), *[(1000, 1202)] * 5)))
-
-    def test_what_is_in_all_samples_is_none(self) -> None:
-        same: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1006}
-        op = self.op(same, {**same, "loaded": 1040}, same)
-        self.assertTrue(bench_hooks.wrong(op))
-        self.assertFalse(bench_hooks.is_undecided(op))
-
-    def test_what_is_in_nearly_all_is_undecided(self) -> None:
-        same: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1000}
-        more = {**same, "loaded": 1040}
-        self.assertTrue(bench_hooks.is_undecided(self.op(same, *[more] * 5)))
-        op = self.op(same, *[more] * 5, same)
-        self.assertEqual(bench_hooks.wrong(op), [])
-        self.assertFalse(bench_hooks.is_undecided(op))
-
-    def measured(self, loaded: List[float]) -> List[List[str]]:
-        """What each boot measures, if samples with the module cost so much, and the last one again and again."""
-        asked: List[List[str]] = []
-        self.turns: List[int] = []
-
-        def measure(name: str, *words: Any) -> Any:
-            asked.append(words[-2])
-            self.turns.append(words[-1])
-            found = []
-            for event in (event for scale in bench.SCALES for event in events(scale, {"c": 1000}, 4)):
-                if name == "bench-loaded" and event["round"]:
-                    event["instructions"] = 10 * (loaded.pop(0) if len(loaded) > 1 else loaded[0])
-                found.append(event)
-            return found, [20] * len(found)
-
-        with mock.patch.object(stage, "_measure", measure), redirect_stdout(io.StringIO()):
-            with mock.patch.object(stage, "_hosts", lambda: [None] * 3):
-                (self.last,) = stage.hooks(4, [])
-        return asked
-
-    def test_hosts_boot_in_turns_until_it_is_clear(self) -> None:
-        self.assertEqual(self.measured([1000]), [[]] * 9)
-        self.assertEqual(self.turns, [0, 0, 0, 1, 1, 1, 2, 2, 2])
-        self.assertEqual(self.measured([1006]), [[]] * 9)
-        self.assertTrue(bench_hooks.wrong(self.last))
-
-    def test_what_stays_undecided_fails(self) -> None:
-        often = self.measured([1000, 1006])
-        self.assertEqual(
-            often, [[]] * 9 + [["small"]] * 3 * (bench_hooks.MOST_TURNS - bench_hooks.TURNS)
-        )
-        self.assertTrue(bench_hooks.wrong(self.last))
-
-    def test_a_tree_of_the_users_has_no_unpatched_one(self) -> None:
-        with mock.patch.dict("os.environ", KDIR="/nowhere"):
-            with self.assertRaisesRegex(KvmrsError, "without the patches too"):
-                kernel.unpatched()
 
 
 class MemoryTest(unittest.TestCase):
