@@ -63,6 +63,8 @@ const AHEAD: Duration = Duration::from_millis(2);
 const GUESTS: Range<u64> = 0..4 * PAGE_2M;
 /// How many invalidations that have ended the record has.
 const RECORD: u64 = 32;
+/// Finds the host's page for Rust's faults.
+const LOOK_UP: &str = "kvm:kvm_mmu_lookup_pfn";
 /// Pages that a guest waits for, one after the other.
 const POPULATED: u64 = STORM.div_ceil(RECORD);
 /// Number of invalidations of a storm.
@@ -122,16 +124,32 @@ fn whose(backend: &str, functions: &[&str]) -> Result<()> {
 
 /// A guest populates memory, and waits for each page in the middle of its fault. Meanwhile the host takes memory of
 /// another slot away, as often as the record can tell. C makes the fault start again, though nothing of its was touched.
+///
+/// Rust looks a page up once more before it does so. One look-up for each page says that it knew better, and a second one
+/// for each comes as soon as the record is too short.
 fn elsewhere(_: &str) -> Result<()> {
-    let c = retries_elsewhere(C, RECORD)?;
+    let (c, _) = faults_beside(C, RECORD)?;
     ensure!(c >= POPULATED, "C tries {c} of {POPULATED} faults again");
-    let told = retries_elsewhere(RUST, RECORD)?;
+    let (told, look_ups) = faults_beside(RUST, RECORD)?;
     ensure!(told == 0, "Rust tries {told} of {POPULATED} faults again");
+    if !Probes::work_here() {
+        return Ok(());
+    }
+    let (_, alone) = faults_beside(RUST, 0)?;
+    ensure!(
+        look_ups == alone,
+        "Rust looks up {look_ups} pages instead of {alone}"
+    );
+    let (_, untold) = faults_beside(RUST, RECORD + 1)?;
+    ensure!(
+        untold == alone + POPULATED,
+        "the record is longer than {RECORD}: {untold} look-ups instead of {alone} for all, and one more for each"
+    );
     Ok(())
 }
 
-/// Faults that start again if so many invalidations elsewhere end during each.
-fn retries_elsewhere(backend: &str, each: u64) -> Result<u64> {
+/// Faults that start again if so many invalidations elsewhere end during each, and how often Rust looks a page up.
+fn faults_beside(backend: &str, each: u64) -> Result<(u64, u64)> {
     let memory = Memory::untouched(POPULATED * PAGE_4K)?;
     let faults = Userfault::of(&memory, Kind::Missing)?;
     let (vm, mut vcpu) = Vm::with(backend, &memory)?;
@@ -149,8 +167,11 @@ fn retries_elsewhere(backend: &str, each: u64) -> Result<u64> {
         }
         faults.give(place, 0)
     };
+    let probes = Probes::work_here().then(|| Probes::new(&[LOOK_UP], Whose::All));
+    let probes = probes.transpose()?;
     answered(&faults, storm, |_| vcpu.fill(&Slot::of(&memory).range(), 1))?;
-    vcpu.stats.get("pf_retry_invalidated")
+    let look_ups = probes.map_or(Ok(0), |probes| probes.calls())?;
+    Ok((vcpu.stats.get("pf_retry_invalidated")?, look_ups))
 }
 
 /// Takes all of the memory's rights away, and gives them back: long invalidations, page by page.
