@@ -71,17 +71,22 @@ static off_t place(int fd)
 
 /*
  * C counts some time twice when it is preempted while it counts (docs/upstream/09-runstate-twice.md), and KVM
- * takes no times that do not add up. What is too much goes off the time that the vCPU has run.
+ * takes no times that do not add up. What is too much goes off the time that the vCPU has run. Where the variable
+ * EXACT is set, KVM must count right.
  */
 static void add_up(struct kvm_xen_vcpu_attr *times)
 {
-	unsigned long long excess = times->u.runstate.time_running + times->u.runstate.time_runnable +
-				    times->u.runstate.time_blocked + times->u.runstate.time_offline -
-				    times->u.runstate.state_entry_time;
+	long long excess = times->u.runstate.time_running + times->u.runstate.time_runnable +
+			   times->u.runstate.time_blocked + times->u.runstate.time_offline -
+			   times->u.runstate.state_entry_time;
+	long long ran = times->u.runstate.time_running;
 
-	if (excess)
-		fprintf(stderr, "KVM has counted %llu ns twice\n", excess);
-	times->u.runstate.time_running -= excess;
+	if (!excess)
+		return;
+	fprintf(stderr, "KVM has counted %lld ns twice\n", excess);
+	if (getenv("EXACT") || excess < 0 || excess > ran)
+		_exit(1);
+	times->u.runstate.time_running = ran - excess;
 }
 
 static void keep_times(int fd)
@@ -117,13 +122,16 @@ static void remember(int fd, const struct kvm_xen_vcpu_attr *it)
 		came[fd].vector = it->u.vector;
 }
 
+/* QEMU takes ports away one by one, and moves none. */
 static void remember_call(int fd, const struct kvm_xen_hvm_attr *it)
 {
 	unsigned int port = it->u.evtchn.send_port;
 
 	vm = fd;
-	if (port >= MAX_PORTS)
-		return;
+	if (port >= MAX_PORTS || it->u.evtchn.flags & ~KVM_XEN_EVTCHN_DEASSIGN) {
+		fprintf(stderr, "port %u is not one that this library knows\n", port);
+		_exit(1);
+	}
 	calls[port].port = it->u.evtchn.flags ? 0 : it->u.evtchn.deliver.port.port;
 	calls[port].vcpu = it->u.evtchn.deliver.port.vcpu;
 }

@@ -32,6 +32,8 @@ const FAULTED: u64 = 4 * MIB;
 const FAULTED_AT: u64 = 256 * MIB;
 /// Faults after which the vCPU is at it.
 const BEGUN: u64 = 50;
+/// It is by then, on a busy machine as well.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often each log is harvested, and how often at most.
 const HARVESTS: usize = 5;
 const MOST: usize = 20;
@@ -187,7 +189,9 @@ impl Faulter {
     fn during(&self, host: impl FnOnce(&AtomicU64) -> Result<()>) -> Result<()> {
         let begin = self.completed.load(SeqCst);
         let begun = || {
+            let since = Instant::now();
             while self.completed.load(SeqCst) < begin + BEGUN {
+                ensure!(since.elapsed() < PATIENCE, "the vCPU does not fault");
                 yield_now();
             }
             host(&self.completed)

@@ -21,8 +21,12 @@ pub const TESTS: &[Test] = &[super::long("dirty_ring_preempted", preempted)];
 /// The guest writes to them, and KVM to the last one.
 const PAGES: u64 = 64;
 const ENTRIES: u64 = 1 << 14;
-/// By then a page is lost, if any can be.
+/// By then a page is lost, if any can be, in most runs.
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
+/// Rounds in which KVM noted its page more often than it has to: the vCPU was preempted in the middle.
+const PREEMPTED: usize = 500;
+/// It takes so long at most, where others use the machine too.
+const AT_MOST: Duration = Duration::from_secs(90);
 
 /// The ring has all that the guest has written to.
 fn preempted(backend: &str) -> Result<()> {
@@ -37,19 +41,30 @@ fn preempted(backend: &str) -> Result<()> {
     let last = slot.gpa + (PAGES - 1) * PAGE_4K;
     xen::set_area(&vcpu, Area::Runstate, Some(last)).context("placing the states")?;
     while_interrupted(|rounds| {
-        let begin = Instant::now();
-        while begin.elapsed() < LONG_ENOUGH {
-            write(&vm, &mut vcpu, &mut ring, &slot, rounds)?;
+        let (begin, mut times) = (Instant::now(), 0);
+        while begin.elapsed() < LONG_ENOUGH || times < PREEMPTED {
+            ensure!(begin.elapsed() < AT_MOST, "preempted in {times} rounds");
+            times += usize::from(write(&vm, &mut vcpu, &mut ring, &slot, rounds)?);
         }
+        println!("# preempted in {times} of {} rounds", rounds.load(SeqCst));
         Ok(())
     })
 }
 
-/// The guest writes to each page once, which KVM then has to notice anew.
-fn write(vm: &Vm, vcpu: &mut Vcpu, ring: &mut Ring, slot: &Slot, rounds: &AtomicU32) -> Result<()> {
+/// The guest writes to each page once, which KVM then has to notice anew. Says whether the vCPU was preempted.
+fn write(
+    vm: &Vm,
+    vcpu: &mut Vcpu,
+    ring: &mut Ring,
+    slot: &Slot,
+    rounds: &AtomicU32,
+) -> Result<bool> {
     let round = rounds.fetch_add(1, SeqCst);
     vcpu.fill(&(slot.gpa..slot.gpa + (PAGES - 1) * PAGE_4K), round)?;
-    let found: BTreeSet<_> = ring.collect()?.into_iter().collect();
+    let entries = ring.collect()?;
+    let own = entries.iter().filter(|&&(_, page)| page == PAGES - 1);
+    let preempted = own.count() > 1;
+    let found: BTreeSet<_> = entries.into_iter().collect();
     let lost = (0..PAGES - 1).filter(|&page| !found.contains(&(slot.id, page)));
     let lost: Vec<_> = lost.collect();
     ensure!(
@@ -58,5 +73,6 @@ fn write(vm: &Vm, vcpu: &mut Vcpu, ring: &mut Ring, slot: &Slot, rounds: &Atomic
         lost.len(),
         lost[0]
     );
-    ring::reset(vm).map(drop)
+    ring::reset(vm)?;
+    Ok(preempted)
 }
