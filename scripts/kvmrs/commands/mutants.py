@@ -2,9 +2,10 @@
 """cargo-mutants changes one operator of the module at a time, and tests look for it.
 
 It works on a crate's own files, so the copy has the module's in the crate: pfncache/, tdp_mmu/ and xen/,
-and what the model compiles of rust/. Tests that take long by themselves are left out, and the others
-linked into one program: every mutant is built anew. The program is stopped when a test has failed. As long
-as no source file changes, a run goes on where the last one was stopped.
+and what the model compiles of rust/. Tests that take long by themselves are left out, and the others are
+modules of the crate: every mutant is built anew, and so it is one crate and one program. The program is
+stopped when a test has failed. As long as no source file changes, a run goes on where the last one was
+stopped.
 """
 
 import hashlib
@@ -36,8 +37,15 @@ SETTINGS = {
 """Most builds are small. Without optimisation they are hardly shorter, and the tests take five times as
 long. Failing inputs need not be minimised."""
 
-NO_OWN_TESTS = "\n[lib]\ntest = false\ndoctest = false\n"
-"""The model's library has none. Without this, it would be built twice for each mutant."""
+ONE_CRATE = "\n[lib]\ndoctest = false\n"
+TESTS_INSIDE = """
+#[cfg(test)]
+extern crate self as kvmrs_model;
+#[cfg(test)]
+#[path = "../tests/all/mod.rs"]
+mod all;
+"""
+"""What the manifest and the library's root say more than those of the checkout."""
 
 PATIENCE = 600
 """Time limit of the tests in seconds. They take about two of a CPU, and are ended after some more. This is
@@ -162,7 +170,7 @@ def _env() -> Dict[str, str]:
 
 
 def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
-    """The workspace, with the module in the model's sources and the model's tests in one program."""
+    """The workspace, with the module in the model's sources and the model's tests in its crate."""
     wanted, tests = {}, []
     shared = {TRUSTED + name for name in model_share.compiled()}
     for original, data in sources.items():
@@ -176,8 +184,8 @@ def _layout(sources: Dict[str, bytes]) -> Dict[str, bytes]:
         wanted[name.replace("model/tests/", "model/tests/all/")] = _repathed(
             name, data.decode()
         ).encode()
-    modules = "".join(f'#[path = "all/{test}.rs"]\nmod {test};\n' for test in sorted(tests))
-    return {**wanted, "model/tests/all.rs": modules.encode()}
+    modules = "".join(f'#[path = "{test}.rs"]\nmod {test};\n' for test in sorted(tests))
+    return {**wanted, "model/tests/all/mod.rs": modules.encode()}
 
 
 def _copied(name: str) -> str:
@@ -190,8 +198,9 @@ def _copied(name: str) -> str:
 
 def _repathed(name: str, text: str) -> str:
     if name == "model/Cargo.toml":
-        return re.sub(r"\[\[test\]\]\n(?:[^\n]+\n)+", "", text) + NO_OWN_TESTS
+        return re.sub(r"\[\[test\]\]\n(?:[^\n]+\n)+", "", text) + ONE_CRATE
     folder = posixpath.dirname(name)
+    text += TESTS_INSIDE if name == "model/src/lib.rs" else ""
     return re.sub(
         rf'"(?:\.\./)+((?:{"|".join(CORE)}|{TRUSTED})[^"]+)"',
         lambda found: f'"{posixpath.relpath(_copied(found[1]), folder)}"',
