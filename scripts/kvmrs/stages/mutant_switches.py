@@ -177,7 +177,9 @@ def _program() -> str:
 
 def _cargo(*words: str) -> List[Dict[str, Any]]:
     """Its messages. Warnings are of no interest, and what is denied by default must be none for mutants."""
-    env = {**mutant_copy.environment(), "RUSTFLAGS": "--cap-lints=warn"}
+    # Of its own: cargo would take what is built of the other copy, which has the same place in it, for this.
+    target = str(mutant_copy.folder() / "switched-target")
+    env = {**mutant_copy.environment(), "CARGO_TARGET_DIR": target, "RUSTFLAGS": "--cap-lints=warn"}
     argv = ["cargo", *words, "--quiet", "--message-format=json"]
     done = toolroot.run(argv, cwd=tree(), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
