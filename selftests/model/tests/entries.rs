@@ -10,7 +10,7 @@ use common::{
 };
 use kvmrs_model::{
     kvm::{
-        spte::{masks, WRITABLE},
+        spte::{masks, AD_DISABLED, MMU_PRESENT, WRITABLE},
         table::NewTable,
         LeafSpte, Level, NxHugePage, PendingFlush, Shared,
     },
@@ -48,6 +48,24 @@ fn a_flush_is_owed_for_the_right_to_write_that_a_tracker_takes() {
             assert_eq!(flush.is_some(), owed, "{name}, step {step}: {to:?}");
             flush.into_iter().for_each(|flush| pending.add(flush));
         }
+        kvm::destroy(&vm, vec![vcpu]);
+    }
+}
+
+/// What the processor and KVM find in an entry that links a table: no right is missing, as those of the leaf decide.
+#[test]
+fn a_link_has_all_rights() {
+    let npt = MMU_PRESENT | 1 << 5 | 0b111;
+    let ept = MMU_PRESENT | 1 << 63 | 1 << 10 | 0b111;
+    let links = [npt, npt | 1 << 51, ept | 1 << 8, ept | AD_DISABLED];
+    for ((name, format), wanted) in formats().into_iter().zip(links) {
+        let place = format.base_addr;
+        let (vm, vcpu) = guest_with(format, Level::PG_4K);
+        kvm::guest_access(&vcpu, frame(0), Access::Write, |_| ());
+        let found = with_entry::<Shared, _>(&vcpu, &vm.mmu_read(), Level::PG_2M, |_, read| {
+            read().spte().without(place)
+        });
+        assert_eq!(found.raw(), wanted, "{name}: {found:?}");
         kvm::destroy(&vm, vec![vcpu]);
     }
 }

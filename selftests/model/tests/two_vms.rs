@@ -225,6 +225,45 @@ fn a_word_of_one_vm_is_not_harvested_by_the_lock_of_another() {
     end(&vms);
 }
 
+/// C would look frames up in the slot's arrays.
+#[test]
+fn a_word_that_is_not_all_in_the_slot_is_not_harvested() {
+    let vms = two();
+    let (other, vcpu) = &vms[1];
+    let slot = &other.slots()[0];
+    kvm::start_dirty_log(other, slot, kvm::Split::Eagerly);
+    kvm::guest_access(vcpu, frame(0), Access::Write, |_| ());
+    let (locked, words) = (SlotsLocked::new(other), &mut [u64::MAX]);
+    let _ = WantedLog::new(&locked, slot, 0, words, false)
+        .take()
+        .rearm(|taken| {
+            let mut flush = PendingFlush::none(other);
+            let last = slot.range().end.prev();
+            let mut lock = other.mmu_write();
+            lock.rearm_word(taken, last, 0b11, &mut flush);
+            flush.finish()
+        });
+    assert!(other.take_bug());
+    end(&vms);
+}
+
+#[test]
+fn a_flush_of_one_vm_is_not_the_harvests_of_another() {
+    let vms = two();
+    let [(one, _), (other, vcpu)] = &vms;
+    let slot = &other.slots()[0];
+    kvm::start_dirty_log(other, slot, kvm::Split::Eagerly);
+    kvm::guest_access(vcpu, frame(0), Access::Write, |_| ());
+    let before = other.stats.flushes.get();
+    let (locked, words) = (SlotsLocked::new(other), &mut [u64::MAX]);
+    let _ = WantedLog::new(&locked, slot, 0, words, false)
+        .take()
+        .rearm(|_| PendingFlush::from_caller(one, true).finish())
+        .flush();
+    assert_eq!(other.stats.flushes.get(), before + 1);
+    end(&vms);
+}
+
 #[test]
 fn what_is_owed_to_another_vm_is_not_what_a_hold_owes() {
     let vms = two();
