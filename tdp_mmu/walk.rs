@@ -2,15 +2,15 @@
 
 //! The walk over a tree of page tables.
 //!
-//! A walk visits tables as runs of entries: the part of one table that lies in the range. An absent entry costs a
-//! load and a test, an absent subtree is one entry, and what a visitor does not want costs one test more. Entries are
-//! visited before what lies below them. A visitor that picks frames says which is the next, and the walk goes there.
+//! A walk visits tables as runs of entries: the part of one table that lies in the range. It passes absent entries in
+//! rows, an absent subtree is one entry, and what a visitor does not want costs one test more. Entries are visited
+//! before what lies below them. A visitor that picks frames says which is the next, and the walk goes there.
 //!
-//! Before a visit, on the way into a table and before a few entries that may all be absent (`PASSED`) the walk
-//! looks whether it should give way; where a visitor picks small pages, once for a few of them (`TOGETHER`). If so it
-//! returns to the top, which ends every borrow of an entry or table, and [`MmuLock::give_way`] flushes, leaves RCU,
-//! lets go of the lock and comes back. The walk then starts from the root again, at the frame it stopped at. It does
-//! not give way twice at the same frame: each pass gets at least one entry further.
+//! Before a visit, on the way into a table and before each row of entries (`ROW`) the walk looks whether it should give
+//! way; where a visitor picks small pages, once for a few of them. If so it returns to the top, which ends every borrow
+//! of an entry or table, and [`MmuLock::give_way`] flushes, leaves RCU, lets go of the lock and comes back. The walk
+//! then starts from the root again, at the frame it stopped at. It does not give way twice at the same frame: each pass
+//! gets at least one entry further.
 //!
 //! C counterpart: `arch/x86/kvm/mmu/tdp_iter.c` and `tdp_mmu_iter_cond_resched()`.
 
@@ -25,7 +25,6 @@ use crate::{
     kvm::{
         spte::SpteCell,
         table::{Proof, Table},
-        types::ENTRIES,
         Context,
         Entry,
         Gfn,
@@ -36,16 +35,17 @@ use crate::{
         MmuLock,
         Mode,
         PendingFlush,
+        Spte,
         State,
         VmPage, //
     },
     sync::{rcu, Rcu}, //
 };
 
-/// How many small pages that are picked are visited without a look whether somebody waits.
-const TOGETHER: u64 = 16;
-/// How many entries are passed without a look, if none of them is visited: some 250 instructions.
-const PASSED: usize = 32;
+mod pick;
+
+/// How many entries are passed at once if none of them is present. That takes some 60 instructions, and one by one 130.
+const ROW: usize = 16;
 
 /// Why a pass ended before its range did.
 enum Halt {
@@ -74,10 +74,15 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         if V::PICKS {
             return self.pick_from_table(table, level);
         }
-        let (cells, mut next) = self.entries_in_range(table);
-        for few in cells.chunks(PASSED) {
+        let (cells, mut behind) = self.entries_in_range(table);
+        for row in cells.chunks(ROW) {
+            let mut next = behind;
+            behind = next.add(ROW as u64 * level.pages());
             self.give_way_at(next)?;
-            for cell in few {
+            if all_absent(row) {
+                continue;
+            }
+            for cell in row {
                 let gfn = next;
                 next = gfn.add(level.pages());
                 self.walk_entry(table, level, cell, gfn)?;
@@ -128,10 +133,15 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
         if V::PICKS {
             return self.pick_from_4k_table(table);
         }
-        let (cells, mut next) = self.entries_in_range(table);
-        for few in cells.chunks(PASSED) {
+        let (cells, mut behind) = self.entries_in_range(table);
+        for row in cells.chunks(ROW) {
+            let mut next = behind;
+            behind = next.add(ROW as u64);
             self.give_way_at(next)?;
-            for cell in few {
+            if all_absent(row) {
+                continue;
+            }
+            for cell in row {
                 let gfn = next;
                 next = gfn.add(1);
                 let spte = cell.load();
@@ -141,57 +151,6 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             }
         }
         Ok(())
-    }
-
-    /// What the visitor wants next from `gfn` on. At the end of a table, that is asked again for those above.
-    #[inline(always)]
-    fn wanted_from(&mut self, gfn: Gfn) -> Wanted {
-        if self.wanted.first < gfn {
-            self.wanted = self.visitor.next_wanted(gfn);
-        }
-        self.wanted
-    }
-
-    /// Visits the entries that span wanted frames, in the range of a table of `level`.
-    #[inline(always)]
-    fn pick_from_table(&mut self, table: Table<'r>, level: Level) -> Result<(), Halt> {
-        let mut next = self.range.start.max(table.gfn());
-        loop {
-            let Wanted { first, .. } = self.wanted_from(next);
-            let Some(cell) = table.cell_for(first).filter(|_| first < self.range.end) else {
-                return Ok(());
-            };
-            let gfn = first.round_down(level);
-            next = gfn.add(level.pages());
-            self.walk_entry(table, level, cell, gfn)?;
-        }
-    }
-
-    /// Visits the leaves of wanted frames, in the range of a table of 4K leaves.
-    #[inline(always)]
-    fn pick_from_4k_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
-        let base = table.gfn();
-        let end = base.add(ENTRIES as u64).min(self.range.end);
-        let mut next = self.range.start.max(base);
-        loop {
-            let Wanted { first, mut mask } = self.wanted_from(next);
-            if first >= end {
-                return Ok(());
-            }
-            self.give_way_at(first)?;
-            let together = end.offset_from(first).min(TOGETHER);
-            mask &= (1 << together) - 1;
-            next = first.add(u64::from(u64::BITS - mask.leading_zeros()));
-            let index = first.offset_from(base) as usize;
-            while mask != 0 {
-                let entry = Entry::at(self.cx, table, index + mask.trailing_zeros() as usize);
-                mask &= mask - 1;
-                let spte = entry.spte();
-                if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
-                    self.visit_entry(&table, entry)?;
-                }
-            }
-        }
     }
 
     /// The entries of a table that lie in the range, and the first frame of the first of them.
@@ -296,6 +255,17 @@ impl<'vm, 'r, M: Mode, V: Visitor<M>> Pass<'_, 'vm, 'r, M, V> {
             self.walk_table(table)
         }
     }
+}
+
+/// Whether none of the entries of a row holds anything. Most rows are full or empty: the first entry answers for the
+/// full ones, and the rest is one test for all. For less than a row, the answer is no.
+#[inline(always)]
+fn all_absent(row: &[SpteCell]) -> bool {
+    let Ok(row) = <&[SpteCell; ROW]>::try_from(row) else {
+        return false;
+    };
+    let any = |bits, cell: &SpteCell| bits | cell.load().raw();
+    !row[0].load().is_present() && !Spte::new(row.iter().fold(0, any)).is_present()
 }
 
 /// The entry, if it holds anything.

@@ -166,6 +166,35 @@ fn a_huge_page_behind_the_range_is_not_visited() {
     kvm::destroy(&vm, vec![vcpu]);
 }
 
+/// Gives way among large entries that are not there, too, and at each: to ask what is wanted next may take long.
+#[test]
+fn gives_way_where_nothing_is() {
+    let (vm, vcpu) = mapped([0]);
+    let root = vcpu.root().expect("a root");
+    let (mut visitor, mut flush) = (Leaves(Vec::new()), PendingFlush::none(&vm));
+    let all = GfnRange::new(Gfn::new(0), Vm::gfn_end());
+    vm.breaks.set(ALWAYS);
+    let before = vm.breaks.given();
+    walk(
+        &mut *vm.mmu_read(),
+        &root,
+        all,
+        GiveWay::WhenAsked,
+        &mut flush,
+        &mut visitor,
+    );
+    vm.breaks.set(NEVER);
+    let given = vm.breaks.given() - before;
+    // Three tables have larger entries than those of small pages, in which it looks once for 16.
+    assert!(
+        (511 * 3..511 * 3 + 40).contains(&given),
+        "gave way {given} times"
+    );
+    assert_eq!(visitor.0, [(frame(0), Level::PG_4K)]);
+    drop((root, flush));
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
 proptest! {
     #![proptest_config(common::config(64, "tests/regressions/walk_picks.txt"))]
 
