@@ -54,18 +54,24 @@ pub fn start(vm: &Vm, range: HostRange, give_way: GiveWay) {
 
 /// Zaps what the VM maps of `range`. Returns whether any slot lies there.
 fn unmap(vm: &Vm, slots: &AnySlots<'_>, range: HostRange, give_way: GiveWay) -> bool {
-    let parts = slots.in_host_range(range);
-    let Some(all) = parts.map(|(_, frames)| frames).reduce(GfnRange::hull) else {
+    let mut parts = slots.in_host_range(range);
+    // The first is found before others have to wait for the lock.
+    let Some(first) = parts.next() else {
         return false;
     };
+    let all = parts
+        .clone()
+        .fold(first.1, |all, (_, frames)| all.hull(frames));
     let mut lock = vm.mmu_write();
     let begun = lock.begin(range, all);
     let mut flush = PendingFlush::none(vm);
-    for (slot, frames) in slots.in_host_range(range) {
+    let mut next = Some(first);
+    while let Some((slot, frames)) = next {
         let range = in_slot(slot, frames, give_way);
         lock.unmap_shadow(&begun, slots, range, &mut flush);
         flush = unmap_range(&mut lock, range, flush);
         lock.reload_apic_access_page(slot);
+        next = parts.next();
     }
     flush.flush();
     begun.leave_to_end();

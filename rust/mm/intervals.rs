@@ -52,6 +52,7 @@ impl IntervalTree {
 /// # Invariants
 ///
 /// `previous` is a node of the tree.
+#[derive(Clone)]
 pub struct Overlapping<'a> {
     tree: &'a IntervalTree,
     previous: Option<NonNull<bindings::interval_tree_node>>,

@@ -215,6 +215,7 @@ impl<'s> SlotSet<'s> {
 /// # Invariants
 ///
 /// The nodes are those of slots that stay during `'s`, each at `place` of its slot.
+#[derive(Clone)]
 struct SlotsFound<'s> {
     nodes: Overlapping<'s>,
     place: usize,
@@ -235,6 +236,7 @@ impl<'s> Iterator for SlotsFound<'s> {
 ///
 /// The host's invalidations do so twice each, and often no slot is found. With adapters of iterators, one took 186
 /// instructions more (emulated).
+#[derive(Clone)]
 pub struct InHostRange<'s> {
     slots: &'s AnySlots<'s>,
     host: HostRange,

@@ -143,7 +143,10 @@ impl Vm {
 
 impl AnySlots<'_> {
     /// The slots whose memory lies in `host`, and which of their frames do.
-    pub fn in_host_range(&self, host: HostRange) -> impl Iterator<Item = (&MemSlot, GfnRange)> {
+    pub fn in_host_range(
+        &self,
+        host: HostRange,
+    ) -> impl Iterator<Item = (&MemSlot, GfnRange)> + Clone {
         let vm = self.vm();
         let hidden = vm.host.hidden.load(SeqCst);
         let there = move |slot: &&MemSlot| !hidden && slot.state() != SlotState::Gone;
