@@ -17,6 +17,8 @@ const SETTLE: Duration = Duration::from_millis(60);
 /// The kernel's timers come at multiples of at most this. An operation that began at the same part of it each time
 /// would meet one of them always, or never.
 const TICK: Duration = Duration::from_millis(10);
+/// All of them begin anew at multiples of this.
+const TICKS: Duration = Duration::from_millis(20);
 
 /// What multiples have behind the point is spread evenly between 0 and 1, and those of one are none of the other's.
 const GOLDEN: f64 = 0.618_033_988_749_895;
@@ -24,8 +26,10 @@ const SILVER: f64 = 0.414_213_562_373_095;
 static TURN: AtomicU32 = AtomicU32::new(0);
 static BOOT: AtomicU32 = AtomicU32::new(0);
 
-/// How long who looks for long holds sleeps in between.
+/// How long who looks for long holds sleeps in between, at least and at most. If it always slept as long, it would come to
+/// the same places of an operation again and again, and never to others.
 const NAP: Duration = Duration::from_micros(50);
+const LONG_NAP: Duration = Duration::from_micros(60);
 /// The scheduler's ticks come at the multiples of this.
 const SCHEDULER: Duration = Duration::from_millis(4);
 /// No tick takes so long.
@@ -114,14 +118,18 @@ impl<'a> Samples<'a> {
     /// one, so whoever waits for a lock that the operation holds with preemption off waits so long.
     pub fn longest<T>(&mut self, op: &str, operation: impl FnOnce() -> Result<T>) -> Result<T> {
         let (longest, looking) = (AtomicU64::new(0), AtomicBool::new(false));
+        let naps = AtomicU32::new(0);
         let look = || {
             cpu::go_first(1)?;
             looking.store(true, SeqCst);
+            let part = (f64::from(naps.fetch_add(1, SeqCst)) * GOLDEN).fract();
+            let nap = NAP + (LONG_NAP - NAP).mul_f64(part);
             let before = now(ClockId::Monotonic);
-            sleep(NAP);
+            sleep(nap);
             let after = now(ClockId::Monotonic);
-            if counts(before, after) {
-                longest.fetch_max(after - before, SeqCst);
+            if counts(before, after, nap) {
+                let late = (after - before).saturating_sub(nap.as_nanos() as u64);
+                longest.fetch_max(late, SeqCst);
             }
             Ok(())
         };
@@ -134,8 +142,7 @@ impl<'a> Samples<'a> {
             operation()
         })?;
         mark::end();
-        let late = longest.into_inner().saturating_sub(NAP.as_nanos() as u64);
-        self.report(op, "hold", Kind::Work, 1, late, 0)?;
+        self.report(op, "hold", Kind::Work, 1, longest.into_inner(), 0)?;
         Ok(value)
     }
 
@@ -170,21 +177,27 @@ pub fn shift_ticks(boot: u32) {
     BOOT.store(boot, SeqCst);
 }
 
-/// Waits until what was before is over, each time for another part of a tick longer.
+/// Waits until what was before is over, and on to another part of a tick each time. Kernels that do the same in the same
+/// order come to the same part, however long they took so far.
 fn settle() {
     let turn = TURN.fetch_add(1, SeqCst);
-    sleep(SETTLE + TICK.mul_f64(part_of_tick(turn, BOOT.load(SeqCst))));
+    let now = Duration::from_nanos(now(ClockId::Monotonic));
+    let ticks = (now + SETTLE)
+        .as_millis()
+        .next_multiple_of(TICKS.as_millis()) as u64;
+    let part = TICK.mul_f64(part_of_tick(turn, BOOT.load(SeqCst)));
+    sleep(Duration::from_millis(ticks) + part - now);
 }
 
 fn part_of_tick(turn: u32, boot: u32) -> f64 {
     (f64::from(turn) * GOLDEN + f64::from(boot) * SILVER).fract()
 }
 
-/// Whether it says something of others that a sleep took so long: a short delay may come of a tick.
-fn counts(before: u64, after: u64) -> bool {
+/// Whether it says something of others that a `nap` took so long: a short delay may come of a tick.
+fn counts(before: u64, after: u64, nap: Duration) -> bool {
     let tick = SCHEDULER.as_nanos() as u64;
     let without_tick = before / tick == after / tick;
-    without_tick || after - before > (NAP + LONG_TICK).as_nanos() as u64
+    without_tick || after - before > (nap + LONG_TICK).as_nanos() as u64
 }
 
 /// Flushes of TLBs that KVM has asked for, of all VMs that are there.
