@@ -2,17 +2,23 @@
 """What the patches may cost VMs on C, and what is no measurement."""
 
 import io
+import json
 import unittest
 from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Dict, List, Tuple
 from unittest import mock
 
+from kvmrs.base import paths
 from kvmrs.base.errors import KvmrsError
 from kvmrs.build import kernel
 from kvmrs.stages import bench as stage
 from kvmrs.suite import bench, bench_hooks, bench_page
 
 from .bench_samples import events
+
+SAME: Dict[str, float] = {host: 1000 for host in bench_hooks.HOSTS}
 
 
 class HooksTest(unittest.TestCase):
@@ -31,34 +37,32 @@ class HooksTest(unittest.TestCase):
     def test_half_a_percent_passes(self) -> None:
         op = self.op({"unpatched": 1000, "patched": 1005, "loaded": 990})
         self.assertEqual(bench_hooks.wrong(op), [])
-        self.assertIn("| zap | 4k | 1000.0 | 1.0050 | 0.9900 | - |", bench_page.hooks_table([op]))
+        self.assertIn("| zap | 4k | 1000.0 | 1.0050 | 0.9900 | 1.0050 |", bench_page.hooks_table([op]))
 
     def test_more_fails_on_each_host(self) -> None:
         for host in bench_hooks.AFTER:
-            costs: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1000}
-            found = bench_hooks.wrong(self.op({**costs, host: 1006}))
+            found = bench_hooks.wrong(self.op({**SAME, host: 1006}))
             self.assertEqual(len(found), len(bench.SCALES))
             self.assertEqual(found[0], f"0.60 % above unpatched on {host} (memory x1)")
 
     def test_most_samples_may_be_disturbed(self) -> None:
-        same: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1000}
-        for host in bench_hooks.HOSTS:
-            more = {**same, host: 1040}
-            op = self.op(same, more, more, same)
-            self.assertEqual(bench_hooks.wrong(op), [])
-            self.assertFalse(bench_hooks.is_undecided(op))
-            self.assertEqual(bench_hooks.control(op), 1)
+        more: Dict[str, float] = {host: 1040 for host in bench_hooks.HOSTS}
+        op = self.op(SAME, more, more, more)
+        self.assertEqual(bench_hooks.wrong(op), [])
+        self.assertFalse(bench_hooks.is_undecided(op))
 
-    def test_what_differs_from_itself_is_not_measurable(self) -> None:
-        same: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1000}
-        for other, passes in ((1005, True), (1006, False), (994, False)):
-            op = self.op(same, {**same, "unpatched": other}, same)
-            with self.subTest(other=other):
-                self.assertEqual(bench_hooks.control(op), other / 1000)
-                self.assertEqual("not measurable" in "; ".join(bench_hooks.wrong(op)), not passes)
-                self.assertEqual(bench_hooks.is_undecided(op), not passes)
-        op = self.op(same, {**same, "unpatched": 1006}, same)
-        self.assertEqual(bench_hooks.wrong(op), ["not measurable: unpatched is 0.60 % off itself"])
+    def test_some_may_be_on_one_host(self) -> None:
+        for host in bench_hooks.HOSTS:
+            more = {**SAME, host: 1040}
+            self.assertEqual(bench_hooks.wrong(self.op(SAME, SAME, more, more, SAME, SAME)), [])
+
+    def test_no_half_of_the_turns_may_show_more(self) -> None:
+        more = {**SAME, "loaded": 1006}
+        op = self.op(SAME, more, SAME, more, SAME)
+        self.assertEqual(bench_hooks.ratio(op, "loaded"), 1)
+        self.assertEqual(bench_hooks.highest(op), 1.006)
+        self.assertTrue(bench_hooks.wrong(op))
+        self.assertTrue(bench_hooks.is_undecided(op))
 
     def derived(self, *boots: Tuple[float, float]) -> bench.Op:
         """What each page of a clock costs, if one and three of them cost so much with the module loaded."""
@@ -72,12 +76,10 @@ class HooksTest(unittest.TestCase):
         *_, op = bench.collect(samples, [20] * len(samples))
         return op
 
-    def test_a_derived_figure_is_of_what_was_judged(self) -> None:
-        # Of each page, some samples were disturbed, and not the same: by sample, it would cost less or more.
-        op = self.derived((1000, 1200), (1040, 1200), (1000, 1240), (1000, 1200))
+    def test_a_derived_figure_is_of_samples_that_belong_together(self) -> None:
+        op = self.derived((1000, 1200), (1040, 1240), (1000, 1200))
         self.assertEqual(bench_hooks.ratio(op, "loaded"), 1)
         self.assertEqual(bench_hooks.wrong(op), [])
-        self.assertEqual(bench_hooks.control(op), 1)
 
     def test_a_derived_figure_fails(self) -> None:
         op = self.derived((1000, 1202), (1000, 1202))
@@ -86,18 +88,12 @@ class HooksTest(unittest.TestCase):
         self.assertTrue(bench_hooks.is_undecided(self.derived((1000, 1200), *[(1000, 1202)] * 5)))
 
     def test_what_is_in_all_samples_is_none(self) -> None:
-        same: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1006}
-        op = self.op(same, {**same, "loaded": 1040}, same)
+        op = self.op({**SAME, "loaded": 1006}, {**SAME, "loaded": 1040})
         self.assertTrue(bench_hooks.wrong(op))
         self.assertFalse(bench_hooks.is_undecided(op))
 
     def test_what_is_in_nearly_all_is_undecided(self) -> None:
-        same: Dict[str, float] = {"unpatched": 1000, "patched": 1000, "loaded": 1000}
-        more = {**same, "loaded": 1040}
-        self.assertTrue(bench_hooks.is_undecided(self.op(same, *[more] * 5)))
-        op = self.op(same, *[more] * 5, same)
-        self.assertEqual(bench_hooks.wrong(op), [])
-        self.assertFalse(bench_hooks.is_undecided(op))
+        self.assertTrue(bench_hooks.is_undecided(self.op(SAME, *[{**SAME, "loaded": 1040}] * 5)))
 
     def measured(self, loaded: List[float]) -> List[List[str]]:
         """What each boot measures, if samples with the module cost so much, and the last one again and again."""
@@ -114,9 +110,14 @@ class HooksTest(unittest.TestCase):
                 found.append(event)
             return found, [20] * len(found)
 
-        with mock.patch.object(stage, "_measure", measure), redirect_stdout(io.StringIO()):
-            with mock.patch.object(stage, "_hosts", lambda: [None] * 3):
+        with TemporaryDirectory() as place, redirect_stdout(io.StringIO()):
+            with mock.patch.object(stage, "_measure", measure), mock.patch.object(
+                stage, "_hosts", lambda: [None] * 3
+            ), mock.patch.object(paths, "out", lambda: Path(place)):
                 (self.last,) = stage.hooks(4, [])
+            kept, _ = json.loads((Path(place) / "bench-hooks.json").read_text())
+        self.assertEqual([sample["boot"] for sample in kept], sorted(sample["boot"] for sample in kept))
+        self.assertEqual({sample["backend"] for sample in kept}, set(bench_hooks.HOSTS))
         return asked
 
     def test_hosts_boot_in_turns_until_it_is_clear(self) -> None:

@@ -64,6 +64,7 @@ def hooks(rounds: int, only: List[str]) -> List[bench.Op]:
             found, counts = _measure(f"bench-{host}", modules, ["c"], rounds, only, turn)
             samples += [{**sample, "backend": host, "boot": turn} for sample in found]
             locked += counts
+        (paths.out() / "bench-hooks.json").write_text(json.dumps([samples, locked]) + "\n")
         if turn + 1 < bench_hooks.TURNS:
             continue
         ops = [op for op in bench.collect(samples, locked) if not op.is_hold()]
