@@ -161,3 +161,17 @@ fn special_values_are_told_apart() {
         );
     }
 }
+
+/// C and hardware read the same entries. The module's build compares these with C's, and here they are in figures.
+#[test]
+fn values_are_those_of_the_format() {
+    assert_eq!(
+        (spte::READABLE, spte::WRITABLE, spte::PAGE_SIZE),
+        (1, 2, 0x80)
+    );
+    assert_eq!(spte::MMU_PRESENT, 0x800);
+    assert_eq!(spte::AD_DISABLED, 0x1000_0000_0000_0000);
+    assert_eq!(spte::AD_WRPROT_ONLY, 0x2000_0000_0000_0000);
+    assert_eq!(spte::NONPRESENT.raw(), 0x8000_0000_0000_0000);
+    assert_eq!(spte::FROZEN.raw(), 0x8000_0000_0000_01a0);
+}
