@@ -27,6 +27,8 @@ const DISK: &str = "/dev/vda";
 const KVMS: &str = "kvm-clock";
 const MIB: usize = 1 << 20;
 const BUFFER: usize = 224 * MIB;
+/// What a guest that migrates goes through, besides what it works on.
+const LARGE: usize = 256 * MIB;
 const WORD: usize = size_of::<u64>();
 
 /// As many as the guest has processors.
@@ -40,7 +42,7 @@ fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
     let done = match words.first().map(String::as_str) {
         Some("xen") => xen::run(words.get(1), words.get(2)),
-        Some("migrant") => migrant::run(KVMS, || Ok(String::new())),
+        Some("migrant") => migrant::run(KVMS, LARGE / WORD, || Ok(String::new())),
         _ => run(),
     };
     if let Err(error) = done {

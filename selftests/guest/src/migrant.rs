@@ -7,13 +7,19 @@
 //! behind. A page that the guest wrote while a host sent it, and that was not sent again, is older than that.
 //! Between two pieces it sleeps, so that a host can send faster than the guest writes. Time must go on from
 //! what any thread has seen.
+//!
+//! A further thread reads memory that is much larger, page by page, when it is told to. A host where the guest has
+//! arrived has mapped none of that, and needs a lock for each page.
 
 use crate::clock::Clock;
-use crate::{pattern, stop_when_told, STOP, THREADS, WORD};
+use crate::{pattern, STOP, THREADS, WORD};
 use anyhow::{ensure, Result};
 use kvmtest::sysfs;
 use rustix::time::ClockId;
+use std::hint::black_box;
+use std::io::{self, stdin};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::mpsc::{channel, Receiver, Sender};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
@@ -30,6 +36,9 @@ const PAUSE: Duration = Duration::from_millis(80);
 const CHECK: usize = 4;
 /// A thread sees the time at least that often, on an emulated machine that others use too.
 const JUMP: Duration = Duration::from_secs(20);
+/// What has the further thread read.
+const READ: &str = "read";
+const PAGE: usize = 4096 / WORD;
 /// From one report to the next.
 const REPORT: Duration = Duration::from_millis(500);
 
@@ -41,20 +50,25 @@ struct Shared {
     checks: [AtomicU64; THREADS],
 }
 
-/// Works until it is told to stop, by this clock. What `also` finds is a part of each report.
-pub fn run(clock: &str, also: impl FnMut() -> Result<String>) -> Result<()> {
+/// Works until it is told to stop, by this clock, and reads so many words besides. What `also` finds is a part of each
+/// report.
+pub fn run(clock: &str, large: usize, also: impl FnMut() -> Result<String>) -> Result<()> {
     sysfs::write(MESSAGES, ERRORS)?;
     let source = sysfs::read(SOURCE)?;
     ensure!(source == clock, "the clock is {source}, not {clock}");
-    stop_when_told();
+    let (reads, told) = channel();
+    listen(reads);
     let shared = &Shared {
         clocks: [ClockId::Monotonic, ClockId::MonotonicRaw].map(Clock::new),
         checks: Default::default(),
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
+        let mut threads: Vec<_> = (0..THREADS)
             .map(|number| scope.spawn(move || shared.until_told(|| work(number, shared))))
             .collect();
+        if large > 0 {
+            threads.push(scope.spawn(move || shared.until_told(|| wander(large, told))));
+        }
         shared.until_told(|| report(shared, also))?;
         let mut threads = threads.into_iter();
         threads.try_for_each(|thread| thread.join().expect("no panics here"))
@@ -98,6 +112,41 @@ fn report(shared: &Shared, mut also: impl FnMut() -> Result<String>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Reads a word in each page of so many words whenever it is told to. They are zero, so that they are sent quickly, but
+/// each page is there because it was written.
+fn wander(words: usize, told: Receiver<()>) -> Result<()> {
+    let mut memory = black_box(vec![u64::MAX; words]);
+    memory.fill(0);
+    while !STOP.load(SeqCst) {
+        if told.recv_timeout(REPORT).is_ok() {
+            read(&memory)?;
+        }
+    }
+    Ok(())
+}
+
+fn read(memory: &[u64]) -> Result<()> {
+    for page in memory.chunks(PAGE) {
+        if STOP.load(SeqCst) {
+            break;
+        }
+        ensure!(black_box(page[0]) == 0, "memory that is zero has changed");
+    }
+    Ok(())
+}
+
+/// Passes on what the guest is told. Anything else than to read means stop; so does the end of the input.
+fn listen(reads: Sender<()>) {
+    thread::spawn(move || {
+        let lines = stdin().lines().map_while(io::Result::ok);
+        for _ in lines.take_while(|line| line == READ) {
+            // Nobody may want to know.
+            let _ = reads.send(());
+        }
+        STOP.store(true, SeqCst);
+    });
 }
 
 /// Writes and checks the part with this number.

@@ -32,7 +32,7 @@ pub fn run() -> Result<()> {
     println!("guest: the disk is gone");
     let spent = Spent::from_now()?;
     let mut seen = Seen::now()?;
-    migrant::run(CLOCK, || {
+    migrant::run(CLOCK, 0, || {
         has_chosen_xen(HVM)?;
         call()?;
         seen.goes_on()?;

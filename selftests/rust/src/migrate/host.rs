@@ -12,7 +12,7 @@ use serde_json::json;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-const QEMU: &str = "/usr/bin/qemu-system-x86_64 -smp 2 -m 128
+const QEMU: &str = "/usr/bin/qemu-system-x86_64 -smp 2
     -nodefaults -no-user-config -display none -no-reboot -serial stdio
     -kernel /tmp/vmlinuz -initrd /tmp/initrd";
 /// A busy machine is not the guest's fault, so nobody watches whether it hangs, or whether its timer is late. The
@@ -22,7 +22,7 @@ const CMDLINE: &str = "console=ttyS0 panic=-1 nowatchdog no_timer_check";
 const LIBRARY: &str = "/tmp/dirty_log_way.so";
 
 /// How a QEMU asks KVM for what the guest has written.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
     /// A bitmap, from which it clears a part right before it sends that part. Huge pages are split then.
     Manual,
@@ -64,9 +64,9 @@ impl Display for Way {
     }
 }
 
-/// What the guest needs besides memory and processors: the same of all QEMUs that it comes to.
+/// What the guest needs besides processors: the same of all QEMUs that it comes to.
 pub struct Needs {
-    /// Of QEMU's accelerator, and other options.
+    /// Of QEMU's accelerator, and other options, with the size of the guest's memory.
     pub accel: &'static str,
     pub options: &'static str,
     /// A part of the first QEMU that does not go along.
@@ -84,7 +84,7 @@ pub struct Needs {
 pub struct Host {
     number: usize,
     pub backend: &'static str,
-    way: Way,
+    pub way: Way,
     inside: Inside,
     pub qmp: Qmp,
 }
@@ -187,8 +187,8 @@ impl Host {
 pub struct Faults {
     all: u64,
     fast: u64,
-    longest: Duration,
-    waited: Duration,
+    pub longest: Duration,
+    pub waited: Duration,
 }
 
 impl Faults {

@@ -4,6 +4,7 @@
 
 use super::host::{Host, Needs, Way};
 use super::sent::Sent;
+use super::waits::Waits;
 use crate::clock::wait_for;
 use crate::linux_guest::{self, Guest};
 use anyhow::{bail, ensure, Context, Result};
@@ -25,6 +26,8 @@ pub struct Journey {
     pub guest: Guest,
     pub at: Host,
     number: usize,
+    /// How long faults have waited where it was.
+    pub waits: Waits,
 }
 
 /// Boots the guest in the first QEMU, has it travel, and ends it where it is then. No VM is left of it.
@@ -40,6 +43,7 @@ pub fn run(
         guest: Guest::new(qemu, false),
         at,
         number: 0,
+        waits: Waits::default(),
     };
     let done = travel(&mut journey).and_then(|()| journey.end());
     if done.is_err() {
@@ -78,8 +82,10 @@ impl Journey {
         self.at.is_sound()?;
         self.at.forget_longest()?;
         let faults_before = self.at.faults()?;
+        self.guest.qemu().tell("read")?;
         let sent = Sent::now(&mut self.guest, &mut self.at, &to)?;
         let faults = self.at.faults()?.since(&faults_before);
+        self.waits.note(self.at.way, self.at.backend, &faults);
         // The vCPUs stand still, and the log is on.
         let sound = self.at.is_sound();
         let mut left = self.guest.moves_to(qemu);

@@ -30,7 +30,7 @@ const HOSTS: [(&str, Way); 4] = [
 ];
 const NEEDS: Needs = Needs {
     accel: ",xen-version=0x40011,kernel-irqchip=split",
-    options: "-cpu host,+xen-vapic -name xen,debug-threads=on",
+    options: "-m 128 -cpu host,+xen-vapic -name xen,debug-threads=on",
     stays: "-drive file=/tmp/xvda,if=none,id=d,format=raw -device xen-disk,id=x,drive=d,vdev=xvda",
     cmdline: "guest=HVM work=moves",
     library: "/tmp/xen_moves.so",
