@@ -7,6 +7,7 @@
 //! - [`grid`]: a map cut into cells
 //! - [`changes`]: two maps compared
 //! - [`why`]: what KVM's tracepoints say of the difference
+//! - [`instance`]: the kernel's tracer, which tells it
 //! - [`figures`]: the columns of `kvmrs top`
 //! - [`show`]: text, screen, picture
 //! - [`commands`]: one file for each command
@@ -16,6 +17,7 @@ mod check;
 mod commands;
 mod figures;
 mod grid;
+mod instance;
 mod map;
 mod show;
 #[cfg(test)]

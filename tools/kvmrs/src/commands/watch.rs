@@ -4,11 +4,11 @@
 
 use super::{map::look, seconds};
 use crate::changes::{between, RootChanges};
+use crate::instance::TRACEFS;
 use crate::show::text;
 use crate::vms;
 use crate::why::listen::Listener;
 use crate::why::tasks::Tasks;
-use crate::why::tracer;
 use crate::{print, print_json};
 use anyhow::Result;
 use serde::Serialize;
@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long)]
     why: bool,
     /// Where the kernel's tracer is
-    #[arg(long, default_value = tracer::TRACEFS)]
+    #[arg(long, default_value = TRACEFS)]
     tracefs: PathBuf,
     /// Seconds between two looks
     #[arg(long, value_parser = seconds, default_value = "1")]

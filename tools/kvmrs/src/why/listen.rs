@@ -7,10 +7,9 @@ use super::tasks::Tasks;
 use super::tracer::Tracer;
 use super::Reasons;
 use crate::changes::RootChanges;
+use crate::instance::until_signal;
 use crate::vms::Vm;
 use anyhow::Result;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -33,10 +32,7 @@ pub struct Listener {
 impl Listener {
     /// Begins to listen.
     pub fn begin(debugfs: &Path, tracefs: &Path, vm: &Vm) -> Result<Self> {
-        let is_over = Arc::new(AtomicBool::new(false));
-        for signal in [SIGHUP, SIGINT, SIGTERM] {
-            flag::register(signal, is_over.clone())?;
-        }
+        let is_over = until_signal()?;
         Ok(Self {
             tasks: Tasks::look(debugfs, vm)?,
             tracer: Tracer::begin(tracefs)?,
