@@ -2,6 +2,7 @@
 
 //! An instance of the kernel's tracer, as long as somebody listens.
 
+use crate::holds::probes;
 use anyhow::{anyhow, Context, Error, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -39,6 +40,7 @@ impl Instance {
     pub fn begin(tracefs: &Path) -> Result<Self> {
         let instances = tracefs.join("instances");
         remove_abandoned(&instances);
+        probes::remove_abandoned(tracefs);
         let folder = instances.join(format!("{NAME}{}", process::id()));
         fs::create_dir(&folder).map_err(|error| explain(tracefs, error))?;
         // From here on, dropping it removes the instance.
@@ -59,6 +61,12 @@ impl Instance {
         let written =
             written.and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()));
         written.map_err(|error| explain_file(&path, error))
+    }
+
+    /// Reads one of its files.
+    pub fn get(&self, file: &str) -> Result<String> {
+        let path = self.folder.join(file);
+        fs::read_to_string(&path).map_err(|error| explain_file(&path, error))
     }
 
     /// Whether the kernel has an event.
@@ -114,7 +122,7 @@ pub fn until_signal() -> Result<Arc<AtomicBool>> {
 }
 
 /// Whether a name is `begin` and the number of a process that has ended.
-fn is_abandoned(name: &str, begin: &str) -> bool {
+pub fn is_abandoned(name: &str, begin: &str) -> bool {
     let pid = name.strip_prefix(begin);
     let pid = pid.and_then(|pid| pid.parse::<u32>().ok());
     pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
@@ -155,6 +163,6 @@ fn explain_file(path: &Path, error: io::Error) -> Error {
 }
 
 /// Why the tracer's files may not be used.
-fn no_root() -> Error {
+pub fn no_root() -> Error {
     anyhow!("tracing is not permitted: run kvmrs as root, and without lockdown of the kernel")
 }

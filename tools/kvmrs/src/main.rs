@@ -7,7 +7,8 @@
 //! - [`grid`]: a map cut into cells
 //! - [`changes`]: two maps compared
 //! - [`why`]: what KVM's tracepoints say of the difference
-//! - [`instance`]: the kernel's tracer, which tells it
+//! - [`holds`]: how long `mmu_lock` was held
+//! - [`instance`]: the kernel's tracer, which the last two listen to
 //! - [`figures`]: the columns of `kvmrs top`
 //! - [`show`]: text, screen, picture
 //! - [`commands`]: one file for each command
@@ -17,6 +18,7 @@ mod check;
 mod commands;
 mod figures;
 mod grid;
+mod holds;
 mod instance;
 mod map;
 mod show;
@@ -26,7 +28,7 @@ mod vms;
 mod why;
 
 use clap::{Parser, Subcommand};
-use commands::{check as check_command, map as map_command, top, watch};
+use commands::{check as check_command, holds as holds_command, map as map_command, top, watch};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,6 +55,8 @@ enum Command {
     Top(top::Options),
     /// Show what changes in a VM's page tables
     Watch(watch::Options),
+    /// Show how long mmu_lock was held, by what for
+    Holds(holds_command::Options),
     /// Look for broken rules in page tables; exit code 1 if there are any
     Check(check_command::Options),
 }
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Command::Map(options) => map_command::run(&debugfs, &options),
         Command::Top(options) => top::run(&debugfs, &options),
         Command::Watch(options) => watch::run(&debugfs, &options),
+        Command::Holds(options) => holds_command::run(&options),
         Command::Check(options) => check_command::run(&debugfs, &options),
     };
     ended.unwrap_or_else(|error| {

@@ -170,12 +170,16 @@ fn without_the_patches() {
 
 /// Of `kvmrs watch --why`, where the tracer has these folders. Returns the instances that are left.
 fn watch_traced(name: &str, folders: &[&str], wanted: &str) -> Vec<String> {
+    traced(name, &["watch", "431", "--why"], folders, wanted)
+}
+
+fn traced(name: &str, words: &[&str], folders: &[&str], wanted: &str) -> Vec<String> {
     let tracefs = std::env::temp_dir().join(format!("kvmrs-{name}-{}", std::process::id()));
     for folder in folders {
         std::fs::create_dir_all(tracefs.join(folder)).expect("a folder");
     }
     let place = tracefs.to_string_lossy();
-    let text = error_in(&data(), &["watch", "431", "--why", "--tracefs", &place]);
+    let text = error_in(&data(), &[words, &["--tracefs", &place]].concat());
     assert!(text.contains(wanted), "{text}");
     let instances = std::fs::read_dir(tracefs.join("instances"));
     let left = instances.into_iter().flatten().flatten();
@@ -213,4 +217,14 @@ fn without_tracepoints() {
     );
     left.sort();
     assert_eq!(left, ["kvmrs-", "kvmrs-1", "other"]);
+}
+
+#[test]
+fn holds_without_probes() {
+    let words = ["holds"];
+    let unmounted = "tracefs is not mounted: mount -t tracefs none /";
+    traced("holds", &words, &[], unmounted);
+    let wanted = "the kernel has no kprobe events: it needs CONFIG_KPROBE_EVENTS";
+    let left = traced("probes", &words, &["events", "instances"], wanted);
+    assert!(left.is_empty(), "{left:?}");
 }

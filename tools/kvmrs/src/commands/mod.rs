@@ -3,6 +3,7 @@
 //! The commands.
 
 pub mod check;
+pub mod holds;
 pub mod map;
 pub mod top;
 pub mod watch;

@@ -6,6 +6,7 @@ mod changes;
 mod check;
 mod figures;
 mod grid;
+mod holds;
 mod map;
 mod screen;
 mod why;
