@@ -29,6 +29,7 @@ mod runstate;
 mod smm;
 mod tool;
 mod tool_errors;
+mod tool_holds;
 mod tool_why;
 mod userfault;
 mod xen;
@@ -70,7 +71,7 @@ const PAUSE: Duration = Duration::from_micros(300);
 const REST: Duration = Duration::from_millis(10);
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 47] = [
+const GROUPS: [&[Test]; 48] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -100,6 +101,7 @@ const GROUPS: [&[Test]; 47] = [
     xen::TESTS,
     tool::TESTS,
     tool_errors::TESTS,
+    tool_holds::TESTS,
     tool_why::TESTS,
     xen_calls::TESTS,
     xen_call_pages::TESTS,

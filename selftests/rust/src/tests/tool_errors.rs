@@ -72,6 +72,7 @@ fn without_root(backend: &str) -> Result<()> {
     for words in commands {
         fails(nobody(words)?, "run kvmrs as root")?;
     }
+    fails(nobody(&["holds"])?, "tracing is not permitted")?;
     let folder = "/tmp/kvmrs-open";
     fs::create_dir_all(format!("{folder}/1-1"))?;
     let words = ["--debugfs", folder, "watch", "1-1", "--why"];
@@ -84,11 +85,13 @@ fn without_root(backend: &str) -> Result<()> {
 fn without_file_systems(backend: &str) -> Result<()> {
     let vm = Vm::new(backend)?;
     let name = vm.inside.name();
-    let words = ["watch", name, "--why"];
-    let tracing = command(&words)?;
-    elsewhere(TRACEFS, || {
-        fails(tracing, "tracefs is not mounted: mount -t tracefs")
-    })?;
+    let commands: [&[&str]; 2] = [&["watch", name, "--why"], &["holds"]];
+    for words in commands {
+        let command = command(words)?;
+        elsewhere(TRACEFS, || {
+            fails(command, "tracefs is not mounted: mount -t tracefs")
+        })?;
+    }
     let commands: [&[&str]; 3] = [&["map", name], &["top", "--once"], &["check"]];
     for words in commands {
         let command = command(words)?;
