@@ -20,8 +20,12 @@ use std::time::{Duration, Instant};
 const WORK: Duration = Duration::from_millis(20);
 /// Who has not come back after so long waits.
 const WAIT: Duration = Duration::from_millis(300);
+/// The same on a machine that is too busy for that.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 /// So long it may take to die, on a slow machine that others use too.
 const DEATH: Duration = Duration::from_secs(3);
+/// From one look to the next.
+const MOMENT: Duration = Duration::from_millis(1);
 const STACK: usize = 256 << 10;
 
 /// What a process does.
@@ -56,7 +60,7 @@ pub fn dies(work: impl Fn() -> Result<()> + Sync, wait: Call<'_>) -> Result<Opti
         let killer = scope.spawn(|| {
             let died = kill_while_kept(here, wait);
             over.store(true, SeqCst);
-            died.map(|(died, _waits_for_its_end)| died)
+            died.map(|(died, _wait_for_their_ends)| died)
         });
         let join = |ended: thread::Result<Result<()>>| ended.expect("no panics here");
         join(worker.join())?;
@@ -65,26 +69,22 @@ pub fn dies(work: impl Fn() -> Result<()> + Sync, wait: Call<'_>) -> Result<Opti
     })
 }
 
-/// Also gives the process, which may not end before it need not wait any more.
-fn kill_while_kept(cpu: usize, wait: Call<'_>) -> Result<(Option<bool>, Process<'_>)> {
+/// Also gives the processes, which may not end before they need not wait any more.
+fn kill_while_kept(cpu: usize, wait: Call<'_>) -> Result<(Option<bool>, Vec<Process<'_>>)> {
     cpu::stay_on(cpu)?;
     sleep(2 * WORK);
-    let process = Process::start(wait)?;
-    wait_for("the process to run", || Ok(process.runs()))?;
-    sleep(WAIT);
-    if process.has_ended()? {
-        return Ok((None, process));
+    let first = Process::start(wait)?;
+    if !first.waits(WAIT)? {
+        return Ok((None, vec![first]));
     }
-    // SAFETY: the process is this one's child, and not waited for yet.
-    unsafe { libc::kill(process.id, libc::SIGKILL) };
-    let begin = Instant::now();
-    while !process.has_ended()? {
-        if begin.elapsed() > DEATH {
-            return Ok((Some(false), process));
-        }
-        sleep(Duration::from_millis(1));
+    if !first.dies()? {
+        return Ok((Some(false), vec![first]));
     }
-    Ok((Some(true), process))
+    // It may have been slow, and have had nothing to wait for. Then the next one need not wait.
+    let second = Process::start(wait)?;
+    let waited = second.waits(LONG_WAIT)?;
+    let died = second.dies()?;
+    Ok((waited.then_some(died), vec![first, second]))
 }
 
 /// A child that shares this process's memory, and so may use its VMs, but can be killed alone.
@@ -126,8 +126,31 @@ impl<'a> Process<'a> {
         })
     }
 
-    fn runs(&self) -> bool {
-        self.does.begun.load(SeqCst)
+    /// Whether it has not come back so long after it has begun.
+    fn waits(&self, long: Duration) -> Result<bool> {
+        wait_for("the process to run", || Ok(self.does.begun.load(SeqCst)))?;
+        let begin = Instant::now();
+        while begin.elapsed() < long {
+            if self.has_ended()? {
+                return Ok(false);
+            }
+            sleep(MOMENT);
+        }
+        Ok(true)
+    }
+
+    /// Kills it. Returns whether it is gone soon.
+    fn dies(&self) -> Result<bool> {
+        // SAFETY: the process is this one's child, and not waited for yet.
+        unsafe { libc::kill(self.id, libc::SIGKILL) };
+        let begin = Instant::now();
+        while !self.has_ended()? {
+            if begin.elapsed() > DEATH {
+                return Ok(false);
+            }
+            sleep(MOMENT);
+        }
+        Ok(true)
     }
 
     /// Whether it has ended; it stays there to be waited for.
