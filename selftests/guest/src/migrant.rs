@@ -9,7 +9,7 @@
 //! what any thread has seen.
 //!
 //! A further thread reads memory that is much larger, page by page, when it is told to. A host where the guest has
-//! arrived has mapped none of that, and needs a lock for each page.
+//! arrived has mapped little of that, and needs a lock for each other page.
 
 use crate::clock::Clock;
 use crate::{pattern, STOP, THREADS, WORD};
