@@ -32,7 +32,7 @@ log: {{log}}
 display_library: rfb, options="timeout=0"
 plugin_ctrl: speaker=false, sb16=false, usb_uhci=false
 cpu: model=corei7_icelake_u, count=1, ips={IPS}, reset_on_triple_fault=0
-memory: guest=2048, host=2048
+memory: guest=3072, host=2048
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
 ata0: enabled=1

@@ -20,6 +20,7 @@ from ..machine import bochs, boot, kvm_modules, preload
 from ..suite import ktap, own_tests, testlist
 from ..suite.results import Result, Suite, Summary
 from ..tools import toolroot
+from . import own_selftests
 
 NAME = "selftests-ept"
 FOLDER = paths.REPO / "selftests" / "ept"
@@ -131,6 +132,7 @@ class _Boot:
             tree,
             {**modules.files(), **files},
             job,
+            cmdline=own_selftests.CMDLINE,
             boot_limit=BOOT_LIMIT,
             silence_limit=SILENCE_LIMIT,
         )
