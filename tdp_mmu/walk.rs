@@ -7,10 +7,10 @@
 //! before what lies below them. A visitor that picks frames says which is the next, and the walk goes there.
 //!
 //! Before a visit, on the way into a table and before each row of entries (`ROW`) the walk looks whether it should give
-//! way; where a visitor picks small pages, once for a few of them. If so it returns to the top, which ends every borrow
-//! of an entry or table, and [`MmuLock::give_way`] flushes, leaves RCU, lets go of the lock and comes back. The walk
-//! then starts from the root again, at the frame it stopped at. It does not give way twice at the same frame: each pass
-//! gets at least one entry further.
+//! way; where a visitor picks frames, before each large entry, and once for a few small pages. If so it returns to the
+//! top, which ends every borrow of an entry or table, and [`MmuLock::give_way`] flushes, leaves RCU, lets go of the
+//! lock and comes back. The walk then starts from the root again, at the frame it stopped at. It does not give way
+//! twice at the same frame: each pass gets at least one entry further. A long walk looks once before its first entry.
 //!
 //! C counterpart: `arch/x86/kvm/mmu/tdp_iter.c` and `tdp_mmu_iter_cond_resched()`.
 
@@ -46,6 +46,9 @@ mod pick;
 
 /// How many entries are passed at once if none of them is present. That takes some 60 instructions, and one by one 130.
 const ROW: usize = 16;
+
+/// A walk over more than one page of this size is long.
+const LONG: Level = Level::PG_1G;
 
 /// Why a pass ended before its range did.
 enum Halt {
@@ -286,6 +289,11 @@ pub fn walk<M: Locked, V: Visitor<M>>(
     visitor: &mut V,
 ) {
     let mut rcu = rcu::read_lock();
+    // The caller has held the lock for a while, and it is some more until a long walk comes to its second entry.
+    let is_long = !range.is_empty() && !range.within_one(LONG);
+    if give_way == GiveWay::WhenAsked && is_long && lock.vm().wants_break() {
+        rcu = lock.give_way(rcu, flush);
+    }
     loop {
         let Some((cx, table)) = Context::enter(&*lock, &rcu, root) else {
             break;

@@ -11,6 +11,8 @@
 
 #include "bindings_helper.h"
 
+#include <linux/unroll.h>
+
 #ifdef __BINDGEN__
 /* bindgen ignores inline functions, and here it must see the prototypes. */
 #define __kvmrs_helper

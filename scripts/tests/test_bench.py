@@ -127,6 +127,19 @@ class BenchTest(unittest.TestCase):
         alone = bench.collect(samples, [20] * len(samples))[-1]
         self.assertEqual((alone.name, alone.ratio()), ("mprotect, 1G to none, KVM alone", 0.1))
 
+    def test_a_dirty_page_costs_what_it_adds(self) -> None:
+        samples = [
+            {**event, "op": op, "size": "4k"}
+            for op, costs in (
+                ("get log, one page", {"c": 400, "rust": 300}),
+                ("get log, 1 in 1000", {"c": 1000, "rust": 500}),
+            )
+            for scale in bench.SCALES
+            for event in events(scale, costs)
+        ]
+        page = bench.collect(samples, [20] * len(samples))[-1]
+        self.assertEqual((page.name, round(page.ratio(), 3)), ("get log, each dirty page", 0.333))
+
     def test_a_page_without_a_place_for_figures_is_an_error(self) -> None:
         page = bench_page.PAGE.read_text()
         for what in ("figures", "holds", "hooks", "memory", "storms"):

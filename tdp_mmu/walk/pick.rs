@@ -15,7 +15,8 @@ use crate::{
         Entry,
         Gfn,
         Level,
-        Mode, //
+        Mode,
+        State, //
     },
     tdp_mmu::visitor::{
         Visitor,
@@ -39,43 +40,77 @@ impl<'r, M: Mode, V: Visitor<M>> Pass<'_, '_, 'r, M, V> {
     /// Visits the entries that span wanted frames, in the range of a table of `level`.
     #[inline(always)]
     pub(super) fn pick_from_table(&mut self, table: Table<'r>, level: Level) -> Result<(), Halt> {
-        let mut next = self.range.start.max(table.gfn());
-        loop {
-            let Wanted { first, .. } = self.wanted_from(next);
-            let Some(cell) = table.cell_for(first).filter(|_| first < self.range.end) else {
-                return Ok(());
-            };
-            self.give_way_at(first)?;
-            let gfn = first.round_down(level);
-            next = gfn.add(level.pages());
-            self.walk_entry(table, level, cell, gfn)?;
-        }
-    }
-
-    /// Visits the leaves of wanted frames, in the range of a table of 4K leaves.
-    #[inline(always)]
-    pub(super) fn pick_from_4k_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
         let base = table.gfn();
-        let end = base.add(ENTRIES as u64).min(self.range.end);
+        let end = base.add(level.table_pages()).min(self.range.end);
         let mut next = self.range.start.max(base);
         loop {
-            let Wanted { first, mut mask } = self.wanted_from(next);
+            let Wanted { first, .. } = self.wanted_from(next);
             if first >= end {
                 return Ok(());
             }
             self.give_way_at(first)?;
-            let together = end.offset_from(first).min(TOGETHER);
-            mask &= (1 << together) - 1;
-            next = first.add(u64::from(u64::BITS - mask.leading_zeros()));
-            let index = first.offset_from(base) as usize;
-            while mask != 0 {
-                let entry = Entry::at(self.cx, table, index + mask.trailing_zeros() as usize);
-                mask &= mask - 1;
-                let spte = entry.spte();
-                if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
-                    self.visit_entry(&table, entry)?;
-                }
+            next = first.round_down(level).add(level.pages());
+            self.pick_entry(table, level, first.index_from(base, level))?;
+        }
+    }
+
+    /// Visits an entry of a table of `level`, and what is wanted below it. The walk has just looked whether it should
+    /// give way.
+    #[inline(always)]
+    fn pick_entry(&mut self, table: Table<'r>, level: Level, index: usize) -> Result<(), Halt> {
+        let mut entry = Entry::at(self.cx, table, index);
+        if entry.spte().is_present() && self.visitor.wants(entry.spte(), level) {
+            self.visit_entry(&table, entry)?;
+            entry = Entry::at(self.cx, table, index);
+        }
+        if level <= self.min_level {
+            return Ok(());
+        }
+        match entry.state() {
+            State::Link(link) if level == Level::PG_2M => self.pick_from_4k_table(link.table()),
+            State::Link(link) => self.walk_table(link.table()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Visits the leaves of wanted frames, in the range of a table of 4K leaves. The walk has just looked whether it
+    /// should give way, or just begun.
+    #[inline(always)]
+    pub(super) fn pick_from_4k_table(&mut self, table: Table<'r>) -> Result<(), Halt> {
+        let base = table.gfn();
+        let end = base.add(ENTRIES as u64).min(self.range.end);
+        let mut wanted = self.wanted_from(self.range.start.max(base));
+        while wanted.first < end {
+            let next = self.pick_together(table, wanted, end)?;
+            wanted = self.wanted_from(next);
+            if wanted.first < end {
+                self.give_way_at(wanted.first)?;
             }
         }
+        Ok(())
+    }
+
+    /// Visits some leaves of wanted frames in front of `end`. Returns the frame behind the last of them.
+    #[inline(always)]
+    fn pick_together(&mut self, table: Table<'r>, wanted: Wanted, end: Gfn) -> Result<Gfn, Halt> {
+        let Wanted { first, mut mask } = wanted;
+        mask &= (1 << TOGETHER) - 1;
+        let left = end.offset_from(first);
+        if left < TOGETHER {
+            mask &= (1 << left) - 1;
+        }
+        // The compiler is told that the first is among them.
+        mask |= 1;
+        let next = first.add(u64::from(u64::BITS - mask.leading_zeros()));
+        let index = first.offset_from(table.gfn()) as usize;
+        while mask != 0 {
+            let entry = Entry::at(self.cx, table, index + mask.trailing_zeros() as usize);
+            mask &= mask - 1;
+            let spte = entry.spte();
+            if spte.is_present() && self.visitor.wants(spte, Level::PG_4K) {
+                self.visit_entry(&table, entry)?;
+            }
+        }
+        Ok(next)
     }
 }

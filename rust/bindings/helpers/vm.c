@@ -69,6 +69,45 @@ __kvmrs_helper bool kvmrs_slot_is_logged_clean(const struct kvm_memory_slot *slo
 	       !test_bit_le(gfn - slot->base_gfn, slot->dirty_bitmap);
 }
 
+/* Words of a log that are looked at together. */
+#define KVMRS_LOG_ROW 8
+
+/* Takes bits out of a word of a log.  Most words have none of them, and cost no locked instruction. */
+static __always_inline unsigned long kvmrs_take_word(unsigned long *word, unsigned long wanted)
+{
+	if (!(READ_ONCE(*word) & wanted))
+		return 0;
+	return wanted & atomic_long_fetch_andnot(wanted, (atomic_long_t *)word);
+}
+
+/* Out of line, as the compiler would prepare for it in front of each row. */
+static noinline void kvmrs_take_row(unsigned long *log, unsigned long *words)
+{
+	int i;
+
+	unrolled_count(KVMRS_LOG_ROW)
+	for (i = 0; i < KVMRS_LOG_ROW; i++) {
+		if (words[i])
+			words[i] &= atomic_long_fetch_andnot(words[i], (atomic_long_t *)&log[i]);
+	}
+}
+
+/*
+ * Takes bits out of a row of a log.  Leaves in @words what was taken: what comes into the log meanwhile may stay there.
+ */
+static __always_inline void kvmrs_look_at_row(unsigned long *log, unsigned long *words, bool all)
+{
+	unsigned long any = 0;
+	int i;
+
+	for (i = 0; i < KVMRS_LOG_ROW; i++) {
+		words[i] = READ_ONCE(log[i]) & (all ? ~0ul : words[i]);
+		any |= words[i];
+	}
+	if (unlikely(any))
+		kvmrs_take_row(log, words);
+}
+
 __kvmrs_helper void kvmrs_slot_take_log(struct kvm_memory_slot *slot, unsigned long first,
 					unsigned long *words, unsigned long nr, bool all)
 {
@@ -78,17 +117,10 @@ __kvmrs_helper void kvmrs_slot_take_log(struct kvm_memory_slot *slot, unsigned l
 	unsigned long *log = slot->dirty_bitmap + first;
 	unsigned long i;
 
-	for (i = 0; i < logged; i++) {
-		unsigned long *word = &log[i];
-		unsigned long wanted = all ? ~0ul : words[i];
-
-		/* Most words have nothing. They cost no locked instruction. */
-		if (likely(!(READ_ONCE(*word) & wanted))) {
-			words[i] = 0;
-			continue;
-		}
-		words[i] = wanted & atomic_long_fetch_andnot(wanted, (atomic_long_t *)word);
-	}
+	for (i = 0; i + KVMRS_LOG_ROW <= logged; i += KVMRS_LOG_ROW)
+		kvmrs_look_at_row(&log[i], &words[i], all);
+	for (; i < logged; i++)
+		words[i] = kvmrs_take_word(&log[i], all ? ~0ul : words[i]);
 	memset(words + logged, 0, (nr - logged) * sizeof(*words));
 }
 

@@ -122,7 +122,7 @@ impl<'a> Part<'a> {
 
     /// The page of bit 0 of a word.
     fn at(&self, index: usize) -> Gfn {
-        self.base.add(index as u64 * WORD)
+        self.base.add((index as u64).wrapping_mul(WORD))
     }
 
     /// Frames among which all pages are.
@@ -141,8 +141,7 @@ impl<'a> Part<'a> {
         if rest != 0 {
             return (gfn, rest);
         }
-        let behind = self.words.get(index + 1..).unwrap_or(&[]);
-        let next = index + 1 + empty_at_begin(behind);
+        let next = first_from(self.words, index + 1);
         let word = self.words.get(next).copied().unwrap_or(0);
         (self.at(next), word)
     }
@@ -157,7 +156,7 @@ impl<'a> Part<'a> {
 
     /// Takes the first words off, from one on that has a page, and at most a part. `None` if no page is left.
     fn take_part(&mut self) -> Option<Self> {
-        let empty = empty_at_begin(self.words);
+        let empty = first_from(self.words, 0);
         let base = self.at(empty);
         let words = self.words.get(empty..)?;
         let (words, left) = words.split_at(words.len().min(PART));
@@ -171,12 +170,35 @@ impl<'a> Part<'a> {
     }
 }
 
-/// How many words are empty before there is one that is not. Most words are, so it looks at several at once.
-fn empty_at_begin(words: &[u64]) -> usize {
-    let are_empty = |words: &&[u64]| words.iter().fold(0, |all, word| all | word) == 0;
-    let empty = TOGETHER * words.chunks_exact(TOGETHER).take_while(are_empty).count();
-    let rest = words.iter().skip(empty);
-    empty + rest.take_while(|word| **word == 0).count()
+/// Where from `index` on the first word is that is not empty. Most words are empty, so it looks at several at once.
+#[inline(always)]
+fn first_from(words: &[u64], mut index: usize) -> usize {
+    let row_at = |index| words.get(index..)?.first_chunk::<TOGETHER>();
+    while let Some(row) = row_at(index) {
+        if !are_empty(row) {
+            return index + first_in(row);
+        }
+        index += TOGETHER;
+    }
+    while words.get(index) == Some(&0) {
+        index += 1;
+    }
+    index
+}
+
+/// Where the first word is that is not empty, in a row in which there is one. It looks at half of what is left each time.
+#[inline(always)]
+fn first_in(row: &[u64; TOGETHER]) -> usize {
+    let half_is_empty = |at: usize, half: usize| row.get(at..at + half).is_some_and(are_empty);
+    // Not in a loop, of which the compiler makes one.
+    let at = 4 * usize::from(half_is_empty(0, 4));
+    let at = at + 2 * usize::from(half_is_empty(at, 2));
+    at + usize::from(half_is_empty(at, 1))
+}
+
+#[inline(always)]
+fn are_empty(words: &[u64]) -> bool {
+    words.iter().fold(0, |all, word| all | word) == 0
 }
 
 /// Dirty pages that were taken out of a slot's log. From now on their writes have to be noticed again.

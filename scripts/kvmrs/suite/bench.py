@@ -58,7 +58,7 @@ class Op:
     scan: bool
     samples: Dict[Tuple[int, str], List[Sample]] = field(default_factory=dict)
     parts: Tuple["Op", ...] = ()
-    count: int = 1
+    count: float = 1
 
     def figure(self, of: Callable[["Op"], float]) -> float:
         """A figure of what was measured. It is derived from figures, as each sample of a part may be disturbed."""
@@ -137,9 +137,13 @@ def collect(events: List[Dict[str, Any]], locked: List[int]) -> List[Op]:
 
 
 def _derived(ops: Dict[Key, Op]) -> List[Op]:
-    """What no operation does by itself. With one page and with three, the rest of an update is the same. And the
-    host does the same to memory that no slot has."""
-    wanted = [("clock, each page", "update", "clock, three pages", "clock, one page", 2)]
+    """What no operation does by itself. With one page and with three, the rest of an update is the same. A log with one
+    dirty page is gone through as one with many: those are one page in 1024 more. And the host does the same to memory
+    that no slot has."""
+    wanted: List[Tuple[str, str, str, str, float]] = [
+        ("clock, each page", "update", "clock, three pages", "clock, one page", 2),
+        ("get log, each dirty page", "4k", "get log, 1 in 1000", "get log, one page", 1 / 1024),
+    ]
     for name in ("mprotect, 1G to none", "mprotect, 1G from none"):
         wanted.append((f"{name}, KVM alone", "1g", name, "mprotect, 1G in no slot", 1))
     found = []

@@ -121,6 +121,49 @@ fn walked<M: Locked>(
     note.seen
 }
 
+/// Notes how often the walk had given way when it came to its first entry.
+struct First<'a> {
+    vm: &'a Vm,
+    given: Option<u64>,
+}
+
+impl Visitor<Shared> for First<'_> {
+    fn wants(&self, spte: Spte, level: Level) -> bool {
+        spte.is_last(level)
+    }
+
+    fn visit(&mut self, _: Entry<'_, Shared>, _: &mut VisitContext<'_, '_>) -> Step {
+        self.given.get_or_insert(self.vm.breaks.given());
+        Step::Next
+    }
+}
+
+/// It is slow to come to its second entry, and its caller has held the lock before.
+#[test]
+fn a_long_walk_gives_way_once_before_it_begins() {
+    for (pages, times) in [(2 << 18, 1), (1 << 9, 0)] {
+        let (vm, vcpu) = sparse_vm(&[(0, true)]);
+        let (root, mut flush) = (vcpu.root().expect("a root"), PendingFlush::none(&vm));
+        let mut visitor = First {
+            vm: &vm,
+            given: None,
+        };
+        vm.breaks.set(ALWAYS);
+        walk(
+            &mut *vm.mmu_read(),
+            &root,
+            GfnRange::sized(Gfn::new(FIRST), pages),
+            GiveWay::WhenAsked,
+            &mut flush,
+            &mut visitor,
+        );
+        vm.breaks.set(NEVER);
+        assert_eq!(visitor.given, Some(times), "{pages} pages");
+        drop((root, flush));
+        kvm::destroy(&vm, vec![vcpu]);
+    }
+}
+
 fn wants() -> impl Strategy<Value = Wants> {
     (any::<bool>(), any::<bool>(), 1..=4u32).prop_map(|(leaves, links, level)| Wants {
         leaves,

@@ -16,7 +16,7 @@ use core::{
 /// entries.
 const MANY: u32 = 1 << 15;
 /// Number of times in a row that they may do so at the same entry: each of the passes over a root
-/// can on the way into a table and at the table's first entry.
+/// can on the way into a table and at the table's first entry, and before it begins if it is long.
 const AT_ONE_ENTRY: u32 = 16;
 
 /// The hold itself.
