@@ -4,8 +4,8 @@ series. And what VMs hold of the host's memory, what becomes of them on a host w
 faults go on while a dirty log is harvested.
 
 But for that with two nodes, the machine runs on an emulator whose clock is its count of instructions, so that figures repeat and
-a busy build machine does not matter. A plugin of the emulator counts locked instructions. KVM
-counts the flushes of TLBs.
+a busy build machine does not matter. A plugin of the emulator counts locked instructions, and those for which who waits
+is kept waiting. KVM counts the flushes of TLBs.
 """
 
 import json
@@ -28,8 +28,16 @@ SILENCE_LIMIT = 400
 """Seconds of real time: the machine's clock is slow where the build machine is busy."""
 COUNTED: Dict[str, Any] = {"memory": "3G", "cpus": 1, "counted": True}
 """The machine whose clock counts instructions."""
-OPERATIONS: Dict[str, Any] = {**COUNTED, "memory": "6G", "cmdline": "hugepagesz=1G hugepages=1"}
-"""The same for operations, with a page of 1G, which must be set aside while memory is still in one piece."""
+OPERATIONS: Dict[str, Any] = {**COUNTED, "memory": "6G", "cmdline": "nokaslr hugepagesz=1G hugepages=1"}
+"""The same for operations, with a page of 1G, which must be set aside while memory is still in one piece. The kernel is
+where its map says."""
+PLACES = {
+    "woken": "task_woken_rt",
+    "interrupted": "asm_sysvec_apic_timer_interrupt",
+    "returned": "native_irq_return_iret",
+    "switched": "__schedule",
+}
+"""Where in the kernel a thread that goes first has woken up, an interrupt begins and returns, and the scheduler begins."""
 WIDE = ["-cpu", "max,phys-bits=42"]
 """Guest addresses reach further than a slot of 1 TiB."""
 SHOWN = ("backend", "op", "scale", "what")
@@ -100,7 +108,10 @@ def _measure(
     moments of the kernel's ticks."""
     counts = paths.logs() / f"{name}-locked.txt"
     words = [",".join(backends), str(rounds), str(turn), *only]
-    plugin = ["-plugin", f"{preload.library(PLUGIN)},out={counts}"]
+    plugin = [
+        "-plugin",
+        ",".join([str(preload.library(PLUGIN)), f"out={counts}", *_places(modules.tree)]),
+    ]
     samples: List[Sample] = []
     with ui.step("measuring") as shown:
         _boot(
@@ -111,13 +122,28 @@ def _measure(
             **OPERATIONS,
             qemu=[*WIDE, *plugin],
         )
-    locked = [int(line) for line in counts.read_text().split()]
-    if not samples or len(samples) != len(locked):
+    found = [[int(number) for number in line.split()] for line in counts.read_text().splitlines()]
+    if not samples or len(samples) != len(found):
         raise KvmrsError(
-            f"the benchmark took {len(samples)} samples, and the emulator {len(locked)}",
+            f"the benchmark took {len(samples)} samples, and the emulator {len(found)}",
             f"see out/logs/{name}-console.log",
         )
-    return samples, locked
+    holds = [
+        (sample, longest) for sample, (_, longest) in zip(samples, found) if sample["size"] == bench.HOLD
+    ]
+    if holds and not any(longest for _, longest in holds):
+        raise KvmrsError("the emulator saw no thread wake up", f"are all of these run: {PLACES}?")
+    for sample, longest in holds:
+        # None if each time the interrupt itself led to the scheduler.
+        sample["instructions"] = max(longest, 1)
+    return samples, [locked for locked, _ in found]
+
+
+def _places(tree: kernel.KernelTree) -> List[str]:
+    """Words for the plugin, by the map of the kernel."""
+    lines = (line.split() for line in (tree.path / "System.map").read_text().splitlines())
+    symbols = {name: address for address, _, name in lines}
+    return [f"{word}={symbols[name]}" for word, name in PLACES.items()]
 
 
 def memory() -> List[bench_memory.Row]:

@@ -27,10 +27,10 @@ LARGEST = SCALES[-1]
 
 HOLD = "hold"
 """In the place of a size: the cost is how long others waited."""
-LONGEST = 8000
-"""How many instructions they may wait: 5000, and what it takes to wake somebody up."""
-AS_LONG = 1.25
-"""How long they may wait against C where C gives way too. The longest of some samples varies so much."""
+LONGEST = 5000
+"""How many instructions they may wait."""
+AS_LONG = 1.1
+"""How long they may wait against C where C gives way too. The longest of what was met varies so much."""
 GIVES_WAY = ("mprotect, ", "NUMA hint, ")
 """How the names of such operations begin. The host itself is longer than LONGEST in some of them."""
 

@@ -8,7 +8,7 @@ from . import bench
 
 LEFT, TOP, WIDTH, HEIGHT = 60, 20, 360, 240
 """Pixels of the frame: before it, above it, and its own."""
-LOWEST, HIGHEST = 3, 7
+LOWEST, HIGHEST = 2, 7
 """Powers of ten at the bottom and at the top."""
 COLOURS = {"c": "#c0392b", "rust": "#33658a"}
 NAMES = {"c": "C", "rust": "Rust"}

@@ -21,7 +21,7 @@ const FAR: u64 = 256 << 30;
 /// So many times as large as the smallest.
 const LARGEST: u64 = 4;
 /// How often rights are taken away and given back, so that who looks for long stretches meets each part.
-const TURNS: u32 = 256;
+const TURNS: u32 = 1024;
 /// The kernel looks for memory that is used on another node once in this time.
 const APART: Duration = Duration::from_millis(1100);
 /// No tick takes so long, and a walk through the smallest slot takes longer.

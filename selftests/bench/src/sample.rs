@@ -7,7 +7,7 @@ use kvmtest::beside::beside;
 use kvmtest::{cpu, debugfs, mark, sysfs};
 use rustix::time::{clock_gettime, ClockId};
 use serde::Serialize;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::thread::{sleep, yield_now};
 use std::time::Duration;
 
@@ -27,13 +27,9 @@ static TURN: AtomicU32 = AtomicU32::new(0);
 static BOOT: AtomicU32 = AtomicU32::new(0);
 
 /// How long who looks for long holds sleeps in between, at least and at most. If it always slept as long, it would come to
-/// the same places of an operation again and again, and never to others.
+/// the same places of an operation again and again, and never to others. Samples begin with other naps for the same reason.
 const NAP: Duration = Duration::from_micros(50);
 const LONG_NAP: Duration = Duration::from_micros(60);
-/// The scheduler's ticks come at the multiples of this.
-const SCHEDULER: Duration = Duration::from_millis(4);
-/// No tick takes so long.
-const LONG_TICK: Duration = Duration::from_micros(50);
 
 /// Whether an operation has to cost less than on C.
 #[derive(Clone, Copy, PartialEq)]
@@ -114,26 +110,19 @@ impl<'a> Samples<'a> {
         Ok(value)
     }
 
-    /// Runs `operation` and reports how long it kept everybody else from the processor at most. There is only
-    /// one, so whoever waits for a lock that the operation holds with preemption off waits so long.
+    /// Runs `operation` while a thread that goes first wakes up at many places of it. The emulator's plugin measures how
+    /// long the kernel runs on nevertheless, at most. There is only one processor, so whoever waits for a lock that the
+    /// operation holds with preemption off waits so long.
     pub fn longest<T>(&mut self, op: &str, operation: impl FnOnce() -> Result<T>) -> Result<T> {
-        let (longest, looking) = (AtomicU64::new(0), AtomicBool::new(false));
-        let naps = AtomicU32::new(0);
+        let (looking, naps) = (AtomicBool::new(false), AtomicU32::new(0));
+        settle();
+        let turn = TURN.load(SeqCst);
         let look = || {
             cpu::go_first(1)?;
             looking.store(true, SeqCst);
-            let part = (f64::from(naps.fetch_add(1, SeqCst)) * GOLDEN).fract();
-            let nap = NAP + (LONG_NAP - NAP).mul_f64(part);
-            let before = now(ClockId::Monotonic);
-            sleep(nap);
-            let after = now(ClockId::Monotonic);
-            if counts(before, after, nap) {
-                let late = (after - before).saturating_sub(nap.as_nanos() as u64);
-                longest.fetch_max(late, SeqCst);
-            }
+            sleep(nap(turn, naps.fetch_add(1, SeqCst)));
             Ok(())
         };
-        settle();
         mark::begin();
         let value = beside(1, look, || {
             while !looking.load(SeqCst) {
@@ -142,7 +131,7 @@ impl<'a> Samples<'a> {
             operation()
         })?;
         mark::end();
-        self.report(op, "hold", Kind::Work, 1, longest.into_inner(), 0)?;
+        self.report(op, "hold", Kind::Work, 1, 0, 0)?;
         Ok(value)
     }
 
@@ -193,11 +182,11 @@ fn part_of_tick(turn: u32, boot: u32) -> f64 {
     (f64::from(turn) * GOLDEN + f64::from(boot) * SILVER).fract()
 }
 
-/// Whether it says something of others that a `nap` took so long: a short delay may come of a tick.
-fn counts(before: u64, after: u64, nap: Duration) -> bool {
-    let tick = SCHEDULER.as_nanos() as u64;
-    let without_tick = before / tick == after / tick;
-    without_tick || after - before > (nap + LONG_TICK).as_nanos() as u64
+/// How long who looks for long holds sleeps before each look. The first one may be at once.
+fn nap(turn: u32, number: u32) -> Duration {
+    let part = (f64::from(turn) * SILVER + f64::from(number) * GOLDEN).fract();
+    let least = if number == 0 { Duration::ZERO } else { NAP };
+    least + (LONG_NAP - least).mul_f64(part)
 }
 
 /// Flushes of TLBs that KVM has asked for, of all VMs that are there.
