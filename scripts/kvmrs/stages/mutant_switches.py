@@ -9,6 +9,7 @@ switch may be why. An error elsewhere names a function that constants call.
 
 import json
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,16 +170,30 @@ def _errors() -> List[Dict[str, Any]]:
 
 def _program() -> str:
     """The library with its tests."""
-    for each in _cargo("test", "--no-run"):
-        if each.get("reason") == "compiler-artifact" and each.get("executable"):
-            return str(each["executable"])
-    raise KvmrsError("the model with switches does not compile", "see above")
+    program = _linked()
+    if not program:
+        # A build that was interrupted may leave what does not link.
+        shutil.rmtree(_target(), ignore_errors=True)
+        program = _linked()
+    if not program:
+        raise KvmrsError("the model with switches does not compile", "see above")
+    return program
+
+
+def _linked() -> str:
+    """Empty if there is none."""
+    built = (each for each in _cargo("test", "--no-run") if each.get("reason") == "compiler-artifact")
+    return next((str(each["executable"]) for each in built if each.get("executable")), "")
+
+
+def _target() -> Path:
+    """Of its own: cargo would take what is built of the other copy, which has the same place in it, for this."""
+    return mutant_copy.folder() / "switched-target"
 
 
 def _cargo(*words: str) -> List[Dict[str, Any]]:
     """Its messages. Warnings are of no interest, and what is denied by default must be none for mutants."""
-    # Of its own: cargo would take what is built of the other copy, which has the same place in it, for this.
-    target = str(mutant_copy.folder() / "switched-target")
+    target = str(_target())
     env = {**mutant_copy.environment(), "CARGO_TARGET_DIR": target, "RUSTFLAGS": "--cap-lints=warn"}
     argv = ["cargo", *words, "--quiet", "--message-format=json"]
     done = toolroot.run(argv, cwd=tree(), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
