@@ -5,9 +5,11 @@
 #define KVM_RS_BINDINGS_HELPER_H
 
 #include <linux/cpufeature.h>
+#include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>

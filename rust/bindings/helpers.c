@@ -25,6 +25,7 @@
 #endif
 
 #include "helpers/fault.c"
+#include "helpers/gmem.c"
 #include "helpers/gpc.c"
 #include "helpers/host.c"
 #include "helpers/lock.c"

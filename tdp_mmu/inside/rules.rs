@@ -37,7 +37,7 @@ pub(super) enum Rule {
     AcrossSlot,
     /// A leaf is larger than guest and host addresses of the slot allow.
     TooLarge,
-    /// A leaf maps what the host has taken away, or split.
+    /// A leaf maps what the host has taken away or split, or a page that is not the guest_memfd's.
     NotTheHosts,
     /// A leaf lets the guest write to a page that is clean in the dirty bitmap.
     CleanWritable,
@@ -135,11 +135,20 @@ fn of_slot(around: &Around<'_>, leaf: &Found<'_>) -> Option<Rule> {
     if !slot.is_aligned_for(leaf.level) {
         return Some(Rule::TooLarge);
     }
-    let has = |host: &HostTables<'_>| host.has(slot, leaf.gfn, leaf.level, leaf.spte.pfn());
-    if !around.host.is_none_or(has) {
+    if !is_backed(around, slot, leaf) {
         return Some(Rule::NotTheHosts);
     }
     of_log(around.vm, slot, leaf)
+}
+
+/// Whether the host has the page of a leaf where KVM takes it from.
+fn is_backed(around: &Around<'_>, slot: &MemSlot, leaf: &Found<'_>) -> bool {
+    let (gfn, level, pfn) = (leaf.gfn, leaf.level, leaf.spte.pfn());
+    if slot.is_from_gmem(around.vm, gfn) {
+        return slot.gmem_has(gfn, level, pfn);
+    }
+    let has = |host: &HostTables<'_>| host.has(slot, gfn, level, pfn);
+    around.host.is_none_or(has)
 }
 
 /// Of a small leaf in a slot that logs writes in a bitmap.

@@ -17,11 +17,6 @@ __kvmrs_helper bool kvmrs_slot_is_invalid(const struct kvm_memory_slot *slot)
 	return slot->flags & KVM_MEMSLOT_INVALID;
 }
 
-__kvmrs_helper bool kvmrs_slot_has_gmem(const struct kvm_memory_slot *slot)
-{
-	return kvm_slot_has_gmem(slot);
-}
-
 __kvmrs_helper bool kvmrs_slot_is_apic_access_page(const struct kvm_memory_slot *slot)
 {
 	return slot->id == APIC_ACCESS_PAGE_PRIVATE_MEMSLOT;

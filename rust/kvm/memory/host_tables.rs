@@ -36,8 +36,7 @@ impl AnyVm {
 
 impl HostTables<'_> {
     /// Whether the host has `pfn` where `slot`, which contains `gfn`, shows it, in a page of `level`
-    /// or a larger one. Slots with guest_memfd may show what is in no page table, and anything is
-    /// right there.
+    /// or a larger one.
     ///
     /// Nobody is waited for, so this may be over as soon as it is known. But where an entry of the
     /// VM's maps a host page, the host cannot take that away without an invalidation, and that waits
@@ -46,9 +45,7 @@ impl HostTables<'_> {
         let offset = gfn.offset_from(slot.range().start) << PAGE_SHIFT;
         let address = slot.host_range().start.wrapping_add(offset as usize);
         let mm = self.mm.as_raw();
-        // SAFETY: The slot is alive.
-        let elsewhere = unsafe { bindings::kvmrs_slot_has_gmem(slot.as_ptr()) };
         // SAFETY: The tables are there. The function takes any address, and reads only.
-        elsewhere || unsafe { bindings::kvmrs_host_has(mm, address, level.raw().into(), pfn.raw()) }
+        unsafe { bindings::kvmrs_host_has(mm, address, level.raw().into(), pfn.raw()) }
     }
 }

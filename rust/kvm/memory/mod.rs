@@ -8,6 +8,7 @@
 mod any_vm;
 mod changes;
 mod flushed;
+mod gmem;
 pub mod host;
 mod host_tables;
 mod invalidations;

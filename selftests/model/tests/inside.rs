@@ -9,6 +9,7 @@ use kvmrs_model::{
     kvm::{
         memory::Setup,
         spte::{masks, FROZEN, NONPRESENT, READABLE, WRITABLE},
+        types::Pfn,
         Gfn, GfnRange, Level, ShadowPage, Spte, Vcpu, Vm,
     },
     machine::{ept, formats, npt, Machine, Masks},
@@ -201,6 +202,26 @@ fn a_small_leaf_of_a_huge_page_is_sound() {
     assert_eq!(vm.primary.level(frame(HUGE)), Some(Level::PG_2M));
     assert_eq!(check(&vm), [""; 0]);
     kvm::destroy(&vm, vec![vcpu]);
+}
+
+/// The frame is private: what the host maps is not for it, and the guest_memfd has no page, or another.
+#[test]
+fn a_page_that_is_not_of_the_guest_memfd() {
+    for other in [None, Some(Pfn::new(7))] {
+        fires(small(), "not what the host maps", |vm, _| {
+            plant::private(vm, frame(HUGE), |_| other);
+        });
+    }
+}
+
+/// It maps the guest_memfd's page, whatever the host maps.
+#[test]
+fn a_page_of_the_guest_memfd_is_sound() {
+    let (vm, vcpu) = small();
+    plant::private(&vm, frame(HUGE), Some);
+    assert!(!vm.primary.free_all().is_empty());
+    assert_eq!(check(&vm), [""; 0]);
+    std::mem::forget(vcpu);
 }
 
 #[test]

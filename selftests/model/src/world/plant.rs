@@ -6,7 +6,7 @@ use crate::{
     kvm::{
         spte::masks,
         table::{Lie, Role},
-        types::ENTRIES,
+        types::{Pfn, ENTRIES},
         Gfn, GfnRange, Level, ShadowPage, Spte, Vm,
     },
     machine::arena::PageId,
@@ -52,6 +52,12 @@ pub fn unheard(vm: &Vm, range: GfnRange, change: impl FnOnce(&Primary)) {
     vm.primary.notify(range);
     change(&vm.primary);
     vm.primary.forget(range);
+}
+
+/// Makes `gfn` private. The guest_memfd has the page there that `page` makes of the host's.
+pub fn private(vm: &Vm, gfn: Gfn, page: impl FnOnce(Pfn) -> Option<Pfn>) {
+    let host = vm.primary.page(gfn).expect("the host maps the frame");
+    vm.slots()[0].make_private(gfn, page(host.pfn_of(gfn)));
 }
 
 /// Replaces the role in the header of the table of `level` for `gfn`.

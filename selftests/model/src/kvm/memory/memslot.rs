@@ -2,6 +2,7 @@
 
 //! Memory slots, with their dirty log.
 
+use super::gmem::Private;
 use crate::{
     atomic::{plain::AtomicU32, AtomicBool, Ordering},
     kvm::types::{AddressSpace, Gfn, GfnRange, Level, PAGE_SHIFT},
@@ -34,6 +35,7 @@ pub struct MemSlot {
     rings: AtomicBool,
     /// The largest pages that the host's addresses allow.
     max_level: Level,
+    pub(super) private: Private,
 }
 
 impl MemSlot {
@@ -48,6 +50,7 @@ impl MemSlot {
             log: Bitmap::default(),
             rings: AtomicBool::new(false),
             max_level: Level::MAX_HUGEPAGE,
+            private: Private::default(),
         }
     }
 

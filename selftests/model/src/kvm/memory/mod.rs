@@ -7,6 +7,7 @@ mod any_vm;
 mod changes;
 #[path = "../../../../../rust/kvm/memory/flushed.rs"]
 mod flushed;
+mod gmem;
 pub mod host;
 #[path = "../../../../../rust/kvm/memory/invalidations.rs"]
 mod invalidations;
