@@ -4,6 +4,7 @@
 //!
 //! - [`vm`], [`vcpu`], [`guest`]: a VM, and programs for it to run
 //! - [`memory`], [`idle`], [`userfault`]: the host's memory in a VM's slots, and what can happen to it
+//! - [`gmem`]: memory that belongs to a VM alone
 //! - [`ring`]: the pages that vCPUs have written to
 //! - [`device`]: memory in frames of which the kernel keeps no account
 //! - [`nodes`]: where the memory of a process is
@@ -27,6 +28,7 @@ pub mod beside;
 pub mod cpu;
 pub mod debugfs;
 pub mod device;
+pub mod gmem;
 pub mod guest;
 pub mod idle;
 pub mod inside;

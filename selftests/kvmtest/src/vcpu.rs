@@ -87,6 +87,7 @@ impl Vcpu {
                     return Ok(self.fd.get_regs()?)
                 }
                 Ok(VcpuExit::IoOut(FAIL_PORT, _)) => bail!(wrong(&self.fd.get_regs()?)),
+                Ok(VcpuExit::MemoryFault { .. }) if self.patient => yield_now(),
                 Ok(other) => bail!("the guest stopped with {other:?}"),
                 Err(error) if error.errno() == libc::EINTR => {}
                 Err(error) if error.errno() == libc::EFAULT && self.patient => yield_now(),

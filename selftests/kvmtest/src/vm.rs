@@ -14,7 +14,7 @@ use anyhow::{ensure, Context, Result};
 use kvm_bindings::{
     kvm_clear_dirty_log, kvm_enable_cap, kvm_regs, kvm_userspace_memory_region,
     KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_INITIALLY_SET,
-    KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, KVM_X86_QUIRK_SLOT_ZAP_ALL,
+    KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, KVM_X86_DEFAULT_VM, KVM_X86_QUIRK_SLOT_ZAP_ALL,
 };
 use kvm_ioctls::{Kvm, VmFd};
 use std::io::Error;
@@ -96,7 +96,12 @@ pub struct Vm {
 impl Vm {
     /// A VM on `backend`, with nothing but the guest's programs.
     pub fn new(backend: &str) -> Result<Self> {
-        let fd = create(backend)?;
+        Self::of_type(backend, KVM_X86_DEFAULT_VM)
+    }
+
+    /// One of another type.
+    pub fn of_type(backend: &str, kind: u32) -> Result<Self> {
+        let fd = create(backend, kind)?;
         let stats = Stats::of(&fd)?;
         let code = Memory::new(2 * PAGE_4K, Backing::Small)?;
         code.write(CODE, guest::code());
@@ -264,13 +269,14 @@ pub fn eager_split(on: bool) -> Result<Setting> {
 }
 
 /// A VM, and the proof that it is on `backend`. An unpatched kernel has C alone.
-pub fn create(backend: &str) -> Result<VmFd> {
+fn create(backend: &str, kind: u32) -> Result<VmFd> {
     backend::choose(backend)?;
+    let create = || Kvm::new()?.create_vm_with_type(kind.into());
     if !backend::selectable() {
-        return Ok(Kvm::new()?.create_vm()?);
+        return Ok(create()?);
     }
     let before = backend::count(backend)?.created;
-    let vm = Kvm::new()?.create_vm()?;
+    let vm = create()?;
     let now = backend::count(backend)?.created;
     ensure!(
         now == before + 1,

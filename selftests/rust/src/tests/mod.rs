@@ -13,6 +13,7 @@ mod dirty_ring;
 mod edges;
 mod errors;
 mod giving_way;
+mod gmem;
 mod gpc;
 mod inside;
 mod invalidation;
@@ -71,7 +72,7 @@ const PAUSE: Duration = Duration::from_micros(300);
 const REST: Duration = Duration::from_millis(10);
 
 /// All tests, in the order of running.
-const GROUPS: [&[Test]; 48] = [
+const GROUPS: [&[Test]; 49] = [
     recovery::TESTS,
     edges::TESTS,
     dirty_log::TESTS,
@@ -87,6 +88,7 @@ const GROUPS: [&[Test]; 48] = [
     userfault::TESTS,
     async_fault::TESTS,
     memory_failure::TESTS,
+    gmem::TESTS,
     nx::TESTS,
     mmio::TESTS,
     smm::TESTS,
