@@ -27,7 +27,7 @@ pub const TESTS: &[Test] = &[Test {
 const YIELD: &str = "__cond_resched_rwlock_write";
 const FLUSH: &str = "kvm:kvm_flush_remote_tlbs";
 const CHANGE: &str = "kvmmmu/kvm_tdp_mmu_spte_changed";
-const ROUNDS: usize = 24;
+const ROUNDS: usize = 72;
 /// How often a flush must come in time. In other rounds no walk gives way at the right moment.
 const ENOUGH: usize = 3;
 
