@@ -3,8 +3,8 @@
  * C inlines and macros that the module needs, as functions for Rust.
  *
  * bindgen cannot see the inlines and macros of the kernel's headers, so each
- * one that is needed has a wrapper of one or two lines in helpers/ and nothing
- * more.  All of them are one translation unit.  With CONFIG_RUST_INLINE_HELPERS
+ * one that is needed has a wrapper of a few lines in helpers/.  Words of a
+ * dirty log are taken there as well, for the kernel's atomics.  All of them are one translation unit.  With CONFIG_RUST_INLINE_HELPERS
  * it is compiled to bitcode and inlined into the Rust code, so that a wrapper
  * costs what the macro costs in C; without it the wrappers are ordinary calls.
  */

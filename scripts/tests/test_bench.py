@@ -114,31 +114,27 @@ class BenchTest(unittest.TestCase):
         op.size, op.name = bench.HOLD, "mprotect, far apart"
         self.assertEqual(op.wrong({}), ["others wait 1.11 times as long (memory x1)"])
 
-    def test_what_costs_as_much_in_no_slot_is_not_kvms(self) -> None:
+    def derived(self, size: str, costs: Dict[str, Dict[str, float]]) -> bench.Op:
+        """What comes of operations that cost so much."""
         samples = [
-            {**event, "op": op, "size": "1g"}
-            for op, costs in (
-                ("mprotect, 1G in no slot", {"c": 60, "rust": 60}),
-                ("mprotect, 1G to none", {"c": 100, "rust": 64}),
-            )
+            {**event, "op": op, "size": size}
+            for op, cost in costs.items()
             for scale in bench.SCALES
-            for event in events(scale, costs)
+            for event in events(scale, cost)
         ]
-        alone = bench.collect(samples, [20] * len(samples))[-1]
+        return bench.collect(samples, [20] * len(samples))[-1]
+
+    def test_what_costs_as_much_in_no_slot_is_not_kvms(self) -> None:
+        no_slot, to_none = {"c": 60.0, "rust": 60.0}, {"c": 100.0, "rust": 64.0}
+        costs = {"mprotect, 1G in no slot": no_slot, "mprotect, 1G to none": to_none}
+        alone = self.derived("1g", costs)
         self.assertEqual((alone.name, alone.ratio()), ("mprotect, 1G to none, KVM alone", 0.1))
 
     def test_a_dirty_page_costs_what_it_adds(self) -> None:
-        samples = [
-            {**event, "op": op, "size": "4k"}
-            for op, costs in (
-                ("get log, one page", {"c": 400, "rust": 300}),
-                ("get log, 1 in 1000", {"c": 1000, "rust": 500}),
-            )
-            for scale in bench.SCALES
-            for event in events(scale, costs)
-        ]
-        page = bench.collect(samples, [20] * len(samples))[-1]
-        self.assertEqual((page.name, round(page.ratio(), 3)), ("get log, each dirty page", 0.333))
+        one_page, many = {"c": 400.0, "rust": 300.0}, {"c": 1000.0, "rust": 500.0}
+        page = self.derived("4k", {"get log, one page": one_page, "get log, 1 in 1000": many})
+        self.assertEqual(page.name, "get log, each dirty page")
+        self.assertEqual((page.cost("c"), page.cost("rust")), (600 * 1024, 200 * 1024))
 
     def test_a_page_without_a_place_for_figures_is_an_error(self) -> None:
         page = bench_page.PAGE.read_text()
