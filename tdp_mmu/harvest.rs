@@ -16,7 +16,7 @@
 //! copies the page. If it does not, the fault's step 2 comes later, and its step 3 finds that the mark was
 //! taken. With dirty bits the CPU's step 2 is to set one, and step 3 is in its log (PML).
 //!
-//! The log is harvested in parts. The lock is dropped in between, and not held at all over what is empty.
+//! One walk of each root goes over all of the log. It gives way where pages are, and after many words without one.
 //!
 //! A VM with shadow pages goes word by word, with the lock held for write, and gives way after each word: the
 //! shadow MMU knows no other way. Its faults hold the lock for write from the mark to the entry.
@@ -148,7 +148,9 @@ fn rearm_by_word<'a>(part: &Part<'a>) -> Option<Flushed<'a>> {
     let mut flush = PendingFlush::in_slot(vm, part.slot());
     let mut lock = vm.mmu_write();
     for (gfn, mask) in part.words() {
-        lock.rearm_word(part, gfn, mask, &mut flush);
+        if mask != 0 {
+            lock.rearm_word(part, gfn, mask, &mut flush);
+        }
         if vm.wants_break() {
             drop(lock.give_way(rcu::read_lock(), &mut flush));
         }

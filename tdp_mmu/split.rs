@@ -101,6 +101,8 @@ struct SplitHuge<'a> {
     target: Level,
     /// If there are such, only huge pages around dirty ones.
     taken: Option<&'a Part<'a>>,
+    /// Frames before this one are done with.
+    left: Gfn,
     memory: Option<SplitMemory>,
     /// The huge page that memory is wanted for.
     waiting: Option<HugePage>,
@@ -120,7 +122,10 @@ impl<M: Locked> Visitor<M> for SplitHuge<'_> {
 
     #[inline(always)]
     fn next_wanted(&self, gfn: Gfn) -> Wanted {
-        let (gfn, mask) = self.taken.map_or((gfn, u64::MAX), |taken| taken.next(gfn));
+        let from = gfn.max(self.left);
+        let (gfn, mask) = self
+            .taken
+            .map_or((from, u64::MAX), |taken| taken.next(from));
         Wanted::of(gfn, mask)
     }
 
@@ -160,8 +165,14 @@ impl<M: Locked> Visitor<M> for SplitHuge<'_> {
         if self.memory.is_some() {
             return ControlFlow::Continue(());
         }
-        if let Some(at) = self.waiting {
-            report::huge_page_split(at.gfn, at.spte, at.level, SplitResult::NoMemory);
+        let Some(at) = self.waiting else {
+            return ControlFlow::Break(());
+        };
+        report::huge_page_split(at.gfn, at.spte, at.level, SplitResult::NoMemory);
+        // Of pages that were taken, these stay huge. As on C, others may find memory again.
+        if self.taken.is_some() {
+            self.left = at.gfn.add(at.level.pages());
+            return ControlFlow::Continue(());
         }
         self.failed = true;
         ControlFlow::Break(())
@@ -196,6 +207,7 @@ fn try_split<M: Locked>(
         let mut visitor = SplitHuge {
             target,
             taken,
+            left: range.start,
             memory: None,
             waiting: None,
             failed: false,

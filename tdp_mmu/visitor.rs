@@ -63,7 +63,8 @@ impl<R> From<TransitionError<R>> for Step {
 pub struct Wanted {
     /// The first.
     pub first: Gfn,
-    /// Which of the 64 from there on, by a bit for each. The first is among them.
+    /// Which of the 64 from there on, by a bit for each. The first is among them. If none is, nothing is known yet of
+    /// those from `first` on.
     pub mask: u64,
 }
 
@@ -95,7 +96,8 @@ pub trait Visitor<M: Mode> {
     }
 
     /// The next frames from `gfn` on that a visitor which picks wants. If they lie behind the walk's range, there
-    /// are no more.
+    /// are no more. If it has passed many frames and wants none of them, the walk may give way before it asks again
+    /// from `first` on, which must lie behind `gfn`.
     #[inline(always)]
     fn next_wanted(&self, gfn: Gfn) -> Wanted {
         Wanted::of(gfn, u64::MAX)

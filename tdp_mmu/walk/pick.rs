@@ -2,7 +2,8 @@
 
 //! The walk of a visitor that picks frames: it asks which is the next, and goes there.
 //!
-//! It looks whether it should give way at each large entry that it comes to, and once for a few small pages.
+//! It looks whether it should give way at each large entry that it comes to, once for a few small pages, and wherever the
+//! visitor has passed many frames and wants none of them.
 
 use super::{
     Halt,
@@ -44,11 +45,16 @@ impl<'r, M: Mode, V: Visitor<M>> Pass<'_, '_, 'r, M, V> {
         let end = base.add(level.table_pages()).min(self.range.end);
         let mut next = self.range.start.max(base);
         loop {
-            let Wanted { first, .. } = self.wanted_from(next);
+            let Wanted { first, mask } = self.wanted_from(next);
             if first >= end {
                 return Ok(());
             }
             self.give_way_at(first)?;
+            if mask == 0 {
+                self.wanted = self.visitor.next_wanted(first);
+                next = first;
+                continue;
+            }
             next = first.round_down(level).add(level.pages());
             self.pick_entry(table, level, first.index_from(base, level))?;
         }
@@ -81,8 +87,13 @@ impl<'r, M: Mode, V: Visitor<M>> Pass<'_, '_, 'r, M, V> {
         let end = base.add(ENTRIES as u64).min(self.range.end);
         let mut wanted = self.wanted_from(self.range.start.max(base));
         while wanted.first < end {
-            let next = self.pick_together(table, wanted, end)?;
-            wanted = self.wanted_from(next);
+            wanted = if wanted.mask == 0 {
+                self.wanted = self.visitor.next_wanted(wanted.first);
+                self.wanted
+            } else {
+                let next = self.pick_together(table, wanted, end)?;
+                self.wanted_from(next)
+            };
             if wanted.first < end {
                 self.give_way_at(wanted.first)?;
             }

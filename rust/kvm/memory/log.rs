@@ -9,8 +9,6 @@
 //! | [`Rearmed`] | the next write to each is noticed, by CPUs without a stale translation |
 //! | [`Report`] | no CPU has one: userspace may have the pages |
 //!
-//! The second step is done for one part of the pages after the other.
-//!
 //! Userspace has the pages of a dirty ring already ([`RingPages`]). It may copy them when its call to reset the ring
 //! returns, for which C flushes once.
 //!
@@ -32,13 +30,14 @@ use crate::kvm::types::{
     Gfn,
     GfnRange, //
 };
+use core::iter;
 
 /// Bits of a word of the log.
 const WORD: u64 = u64::BITS as u64;
 /// Words that are looked at together.
 const TOGETHER: usize = 8;
-/// Words of a part: what is looked through under the lock, if all but its first are empty.
-const PART: usize = 512;
+/// Words that are passed at once if all are empty. Under a lock, whoever goes through them looks then if others wait.
+const EMPTY: usize = 512;
 
 /// What userspace wants of a slot's log.
 pub struct WantedLog<'a> {
@@ -132,7 +131,7 @@ impl<'a> Part<'a> {
     }
 
     /// The next pages from `gfn` on: those of one word, by a bit for each, and the page of bit 0. None are set if none
-    /// are left; that page is behind all of them then. `gfn` must not lie before all of them.
+    /// are left, or after many empty words, of which that is the last one. `gfn` must not lie before all of them.
     #[inline]
     pub fn next(&self, gfn: Gfn) -> (Gfn, u64) {
         let passed = gfn.offset_from(self.base);
@@ -141,31 +140,44 @@ impl<'a> Part<'a> {
         if rest != 0 {
             return (gfn, rest);
         }
-        let next = first_from(self.words, index + 1);
-        let word = self.words.get(next).copied().unwrap_or(0);
+        let (next, word) = self.look_from(index + 1);
         (self.at(next), word)
     }
 
-    /// The pages by words of 64, empty ones left out: the page of bit 0, and the bits.
-    pub fn words(&self) -> impl Iterator<Item = (Gfn, u64)> + '_ {
-        let words = self.words.iter().enumerate();
-        words
-            .filter(|(_, word)| **word != 0)
-            .map(|(index, word)| (self.at(index), *word))
+    /// The first word from word `index` on that is not empty, and where it is. If many are empty, the last of them.
+    #[inline(always)]
+    fn look_from(&self, index: usize) -> (usize, u64) {
+        let end = self.words.len().min(index.saturating_add(EMPTY));
+        let looked = self.words.get(..end).unwrap_or(&[]);
+        let next = first_from(looked, index);
+        match looked.get(next) {
+            Some(word) => (next, *word),
+            None => (next.wrapping_sub(1), 0),
+        }
     }
 
-    /// Takes the first words off, from one on that has a page, and at most a part. `None` if no page is left.
-    fn take_part(&mut self) -> Option<Self> {
+    /// The pages by words of 64: the page of bit 0, and the bits. Of many empty words it has one, others are left out.
+    pub fn words(&self) -> impl Iterator<Item = (Gfn, u64)> + '_ {
+        let mut left = 0;
+        iter::from_fn(move || {
+            let more = left < self.words.len();
+            more.then(|| {
+                let (index, word) = self.look_from(left);
+                left = index + 1;
+                (self.at(index), word)
+            })
+        })
+    }
+
+    /// Those from the first page on. `None` if there is no page.
+    fn without_empty(self) -> Option<Self> {
         let empty = first_from(self.words, 0);
-        let base = self.at(empty);
         let words = self.words.get(empty..)?;
-        let (words, left) = words.split_at(words.len().min(PART));
-        self.base = base.add(words.len() as u64 * WORD);
-        self.words = left;
+        let base = self.at(empty);
         (!words.is_empty()).then_some(Self {
             base,
             words,
-            ..*self
+            ..self
         })
     }
 }
@@ -206,18 +218,14 @@ fn are_empty(words: &[u64]) -> bool {
 pub struct TakenLog<'a>(Part<'a>);
 
 impl<'a> TakenLog<'a> {
-    /// Has `rearm` see to it that the next write to each page is noticed, for one part after the other. Those without
-    /// a page are left out, however many there are. It returns what it has flushed after the last page of the part, if
-    /// anything.
-    pub fn rearm(self, mut rearm: impl FnMut(&Part<'a>) -> Option<Flushed<'a>>) -> Rearmed<'a> {
-        let mut left = self.0;
-        let (vm, slot) = (left.vm, left.slot);
-        let mut owed = false;
-        while let Some(part) = left.take_part() {
+    /// Has `rearm` see to it that the next write to each page is noticed, if there is a page. It returns what it has
+    /// flushed after the last one, if anything.
+    pub fn rearm(self, rearm: impl FnOnce(&Part<'a>) -> Option<Flushed<'a>>) -> Rearmed<'a> {
+        let (vm, slot) = (self.0.vm, self.0.slot);
+        let owed = self.0.without_empty().is_some_and(|part| {
             let flushed = rearm(&part);
-            // A flush is one for the parts before as well.
-            owed = !flushed.is_some_and(|flushed| flushed.covers(vm, slot));
-        }
+            !flushed.is_some_and(|flushed| flushed.covers(vm, slot))
+        });
         Rearmed { vm, slot, owed }
     }
 }
@@ -268,11 +276,11 @@ impl<'a> RingPages<'a> {
     ///
     /// Not for a slot that is not logged. An entry may be from when it was, or userspace's own, as the ring is mapped
     /// writable. Nobody waits for these writes, and a huge page would be split in vain.
-    pub fn rearm(mut self, mut rearm: impl FnMut(&Part<'a>) -> Option<Flushed<'a>>) {
+    pub fn rearm(self, rearm: impl FnOnce(&Part<'a>) -> Option<Flushed<'a>>) {
         if !self.0.slot.is_dirty_tracked() {
             return;
         }
-        while let Some(part) = self.0.take_part() {
+        if let Some(part) = self.0.without_empty() {
             rearm(&part);
         }
     }

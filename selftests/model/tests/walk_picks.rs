@@ -27,7 +27,9 @@ use std::{cell::Cell, collections::BTreeSet, sync::Arc};
 struct Sparse {
     frames: BTreeSet<Gfn>,
     /// How many it wants at once, beside the first.
-    at_once: usize,
+    at_once: u64,
+    /// How many frames it passes before it says that it wants none of them.
+    passes: u64,
     /// Number of small pages that it was asked about.
     asked: Cell<usize>,
     seen: Vec<Gfn>,
@@ -39,8 +41,14 @@ impl Visitor<Shared> for Sparse {
     fn next_wanted(&self, gfn: Gfn) -> Wanted {
         let mut next = self.frames.range(gfn..).copied();
         let first = next.next().unwrap_or(Gfn::new(u64::MAX));
+        if first.offset_from(gfn) > self.passes {
+            let first = gfn.add(self.passes);
+            return Wanted { first, mask: 0 };
+        }
         // Not all that there is room for: the next word may begin anywhere.
-        let bits = next.map(|gfn| gfn.offset_from(first)).take(self.at_once);
+        let bits = next
+            .map(|gfn| gfn.offset_from(first))
+            .take(self.at_once as usize);
         let mask = bits
             .take_while(|bit| *bit < 64)
             .fold(1, |mask, bit| mask | 1 << bit);
@@ -69,12 +77,19 @@ fn mapped(pages: impl IntoIterator<Item = u64>) -> (Arc<Vm>, Vcpu) {
     (vm, vcpu)
 }
 
-fn walked(vm: &Vm, vcpu: &Vcpu, range: GfnRange, frames: BTreeSet<Gfn>, at_once: usize) -> Sparse {
+fn walked(
+    vm: &Vm,
+    vcpu: &Vcpu,
+    range: GfnRange,
+    frames: BTreeSet<Gfn>,
+    [at_once, passes]: [u64; 2],
+) -> Sparse {
     let root = vcpu.root().expect("a root");
     let mut flush = PendingFlush::none(vm);
     let mut visitor = Sparse {
         frames,
         at_once,
+        passes,
         asked: Cell::new(0),
         seen: Vec::new(),
     };
@@ -203,7 +218,8 @@ proptest! {
         pages in prop::collection::vec(0..PAGES, 0..40),
         wanted in prop::collection::vec(0..PAGES, 0..40),
         beside in prop::collection::vec(0..PAGES, 0..8),
-        at_once in 0..64_usize,
+        at_once in 0..64_u64,
+        passes in prop_oneof![200..PAGES, Just(u64::MAX)],
         start in 0..PAGES,
         length in 1..PAGES,
         pattern in prop_oneof![Just(NEVER), Just(ALWAYS), any::<u64>()],
@@ -220,7 +236,7 @@ proptest! {
         let expected: Vec<_> = both.filter(|gfn| range.contains(*gfn)).collect();
 
         vm.breaks.set(pattern);
-        let visitor = walked(&vm, &vcpu, range, wanted, at_once);
+        let visitor = walked(&vm, &vcpu, range, wanted, [at_once, passes]);
         vm.breaks.set(NEVER);
         prop_assert_eq!(&visitor.seen, &expected);
         if pattern == NEVER {
@@ -240,7 +256,7 @@ proptest! {
         let wanted = (start..start + 512).map(frame).collect();
         vm.breaks.set(ALWAYS);
         let before = vm.breaks.given();
-        let visitor = walked(&vm, &vcpu, range, wanted, at_once as usize);
+        let visitor = walked(&vm, &vcpu, range, wanted, [at_once, u64::MAX]);
         vm.breaks.set(NEVER);
         prop_assert_eq!(visitor.seen.len(), 512);
         let (given, least) = (vm.breaks.given() - before, 511 / (at_once + 1).min(16));
