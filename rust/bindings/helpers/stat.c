@@ -37,6 +37,11 @@ __kvmrs_helper s64 kvmrs_tdp_tables(struct kvm *kvm)
 	       atomic64_read(&kvm->stat.tdp_tables_freed);
 }
 
+__kvmrs_helper void kvmrs_count_merged_flushes(struct kvm *kvm, u64 count)
+{
+	atomic64_add(count, &kvm->stat.tdp_flushes_merged);
+}
+
 /* Under mn_invalidate_lock. */
 __kvmrs_helper void kvmrs_count_invalidation(struct kvm *kvm, bool elided)
 {

@@ -55,12 +55,14 @@ impl Flush {
     pub fn waive(self, _why: Waiver) {}
 }
 
-/// Whether TLBs of the VM must be flushed before `mmu_lock` is dropped.
+/// Whether TLBs of the VM must be flushed before `mmu_lock` is dropped, and for how many changes. All but one of
+/// those are counted as `tdp_flushes_merged`: a flush each is what they would have cost. The number is for that
+/// statistic alone.
 #[must_use = "a pending flush must reach the caller or be carried out"]
 pub struct PendingFlush<'vm> {
     vm: &'vm Vm,
     slot: Option<&'vm MemSlot>,
-    owed: bool,
+    owed: u64,
 }
 
 impl<'vm> PendingFlush<'vm> {
@@ -70,7 +72,7 @@ impl<'vm> PendingFlush<'vm> {
         Self {
             vm,
             slot: None,
-            owed: false,
+            owed: 0,
         }
     }
 
@@ -88,7 +90,7 @@ impl<'vm> PendingFlush<'vm> {
     #[inline(always)]
     pub fn from_caller(vm: &'vm Vm, owed: bool) -> Self {
         Self {
-            owed,
+            owed: owed.into(),
             ..Self::none(vm)
         }
     }
@@ -96,7 +98,8 @@ impl<'vm> PendingFlush<'vm> {
     /// Adds one more reason to flush.
     #[inline(always)]
     pub fn add(&mut self, _flush: Flush) {
-        self.owed = true;
+        // A check would cost each change more than the count. So many changes take centuries.
+        self.owed = self.owed.wrapping_add(1);
     }
 
     /// Flushes the VM's TLBs on all CPUs, if that is owed.
@@ -113,7 +116,17 @@ impl<'vm> PendingFlush<'vm> {
 
     #[inline(always)]
     fn carry_out(&mut self) -> Option<Flushed<'vm>> {
-        mem::take(&mut self.owed).then(|| Flushed::now(self.vm, self.slot))
+        self.take_owed().then(|| Flushed::now(self.vm, self.slot))
+    }
+
+    /// Whether there is something to flush. The caller does it.
+    #[inline(always)]
+    fn take_owed(&mut self) -> bool {
+        let changes = mem::take(&mut self.owed);
+        if changes > 1 {
+            self.vm.count_merged_flushes(changes - 1);
+        }
+        changes != 0
     }
 
     /// As [`flush`](Self::flush), before a hold of the `mmu_lock` of `vm` ends. What is owed to
@@ -130,7 +143,7 @@ impl<'vm> PendingFlush<'vm> {
     /// Hands the duty to C's caller, which flushes before it drops `mmu_lock`.
     #[inline(always)]
     pub fn into_caller(mut self) -> bool {
-        mem::take(&mut self.owed)
+        self.take_owed()
     }
 }
 

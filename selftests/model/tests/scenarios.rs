@@ -248,6 +248,27 @@ fn a_pending_flush_that_is_forgotten_flushes() {
     a_flush(&vcpu).waive(Waiver::InvalidRoot);
     assert!(PendingFlush::from_caller(&vm, true).into_caller());
     assert_eq!(vm.stats.flushes.get(), before + 1, "none is owed");
+    assert_eq!(vm.stats.merged.get(), 0, "nothing to merge with");
+    kvm::destroy(&vm, vec![vcpu]);
+}
+
+#[test]
+fn changes_that_share_a_flush_are_counted() {
+    let (vm, vcpu) = mapped();
+    fn owes<'a>(vcpu: &Vcpu, changes: u32, mut pending: PendingFlush<'a>) -> PendingFlush<'a> {
+        (0..changes).for_each(|_| pending.add(a_flush(vcpu)));
+        pending
+    }
+    let (before, merged) = (vm.stats.flushes.get(), || vm.stats.merged.get());
+    owes(&vcpu, 3, PendingFlush::none(&vm)).flush();
+    assert_eq!(merged(), 2, "three had one");
+    assert!(owes(&vcpu, 2, PendingFlush::from_caller(&vm, true)).into_caller());
+    assert_eq!(merged(), 4, "two have that of C's caller");
+    let mut twice = owes(&vcpu, 1, PendingFlush::none(&vm));
+    twice.flush();
+    drop(owes(&vcpu, 1, twice));
+    assert_eq!(merged(), 4, "a flush each");
+    assert_eq!(vm.stats.flushes.get(), before + 3);
     kvm::destroy(&vm, vec![vcpu]);
 }
 

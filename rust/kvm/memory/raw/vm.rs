@@ -56,6 +56,13 @@ impl Vm {
         unsafe { bindings::kvm_flush_remote_tlbs_memslot(self.as_ptr(), slot.as_ptr()) };
     }
 
+    /// Counts `count` more changes whose flush was another's as well.
+    #[inline(always)]
+    pub(in crate::kvm) fn count_merged_flushes(&self, count: u64) {
+        // SAFETY: The VM is alive.
+        unsafe { bindings::kvmrs_count_merged_flushes(self.as_ptr(), count) };
+    }
+
     /// Counts `count` more pages mapped at `level`, which is one that pages have.
     #[inline(always)]
     pub(in crate::kvm::memory) fn update_page_stats(&self, level: Level, count: i32) {

@@ -5,8 +5,9 @@
 use super::test;
 use crate::clock::wait_for;
 use crate::harness::Test;
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES as LOG;
+use kvmtest::backend::RUST;
 use kvmtest::beside::beside;
 use kvmtest::guest;
 use kvmtest::memory::{Backing, Memory, MIB, PAGE_2M, PAGE_4K};
@@ -18,19 +19,21 @@ use std::collections::BTreeSet;
 pub const TESTS: &[Test] = &[
     test("counts_invalidations", invalidations),
     test("counts_tables", tables),
+    test("counts_merged_flushes", merged),
     test("counts_dirtied_pages", dirtied),
     test("counts_waits_and_retries", waits),
     test("counts_share_a_file", file),
 ];
 
 /// The statistics that share a file: those of the VM, and those that each vCPU has. The last one is a histogram.
-const OF_VM: [&str; 6] = [
+const OF_VM: [&str; 7] = [
     "mmu_notifier_invalidations",
     "mmu_notifier_elided",
     "mmu_notifier_unmatched",
     LONGEST,
     "tdp_tables_made",
     "tdp_tables_freed",
+    "tdp_flushes_merged",
 ];
 const OF_VCPU: [&str; 7] = [
     "pages_dirtied",
@@ -103,6 +106,41 @@ fn tables(backend: &str) -> Result<()> {
     vm.delete(&Slot::of(&memory))?;
     let count = || -> Result<u64> { vm.stats.get("tdp_tables_freed") };
     wait_for("tables to be freed", || Ok(count()? == made))
+}
+
+/// Pages that are zapped together share a flush: all but one of them are counted. C does not count them. A walk that
+/// gives way flushes before, so that is tried until it does not.
+fn merged(backend: &str) -> Result<()> {
+    const PAGES: u64 = 10;
+    const TRIES: usize = 50;
+    let (memory, vm, mut vcpu) = vm_with(backend, MIB)?;
+    let counts = || -> Result<[u64; 2]> {
+        let get = |name| vm.stats.get(name);
+        Ok([
+            get("tdp_flushes_merged")?,
+            get("remote_tlb_flush_requests")?,
+        ])
+    };
+    let mut discard = |pages| -> Result<[u64; 2]> {
+        vcpu.fill(&(BASE..BASE + pages * PAGE_4K), 2)?;
+        let before = counts()?;
+        memory.discard(0..PAGES * PAGE_4K)?;
+        let after = counts()?;
+        Ok([0, 1].map(|which| after[which] - before[which]))
+    };
+    ensure!(discard(1)? == [0, 1], "one page shares no flush");
+    for _ in 0..TRIES {
+        let [merged, flushes] = discard(PAGES)?;
+        let all = if backend == RUST { PAGES } else { flushes };
+        ensure!(
+            flushes != 0 && merged + flushes == all,
+            "{PAGES} pages: {merged} merged, {flushes} flushes"
+        );
+        if flushes == 1 {
+            return Ok(());
+        }
+    }
+    bail!("{PAGES} pages never shared a flush")
 }
 
 /// Each page of a logged slot that the guest wrote to, once.

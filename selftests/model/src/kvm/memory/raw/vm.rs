@@ -54,6 +54,8 @@ pub struct Stats {
     pub tables: Counter,
     /// TLB flushes.
     pub flushes: Counter,
+    /// Changes that needed one and had another's.
+    pub merged: Counter,
     /// Ends of invalidations without a start.
     pub unmatched: Counter,
     /// Changes of entries that were reported.
@@ -172,6 +174,11 @@ impl Vm {
     /// As above, for the frames of `slot`.
     pub fn flush_remote_tlbs_slot(&self, slot: &MemSlot) {
         self.flush_cpus(Some(slot.range()));
+    }
+
+    /// Counts `count` more changes whose flush was another's as well.
+    pub(in crate::kvm) fn count_merged_flushes(&self, count: u64) {
+        self.stats.merged.add(count as i64);
     }
 
     /// Counts `count` more pages mapped at `level`.
