@@ -75,7 +75,8 @@ impl Wanted {
         let skipped = mask.trailing_zeros();
         Self {
             first: gfn.add(skipped.into()),
-            mask: mask.checked_shr(skipped).unwrap_or(0),
+            // Of an empty mask, nothing is left in any case.
+            mask: mask.wrapping_shr(skipped),
         }
     }
 }

@@ -87,6 +87,16 @@ static noinline void kvmrs_take_row(unsigned long *log, unsigned long *words)
 	}
 }
 
+static __always_inline unsigned long kvmrs_any_in_row(const unsigned long *words)
+{
+	unsigned long any = 0;
+	int i;
+
+	for (i = 0; i < KVMRS_LOG_ROW; i++)
+		any |= words[i];
+	return any;
+}
+
 /*
  * Takes bits out of a row of a log.  Leaves in @words what was taken: what comes into the log meanwhile may stay there.
  */
@@ -95,6 +105,9 @@ static __always_inline void kvmrs_look_at_row(unsigned long *log, unsigned long 
 	unsigned long any = 0;
 	int i;
 
+	/* Who names pages mostly names few. */
+	if (!all && !kvmrs_any_in_row(words))
+		return;
 	for (i = 0; i < KVMRS_LOG_ROW; i++) {
 		words[i] = READ_ONCE(log[i]) & (all ? ~0ul : words[i]);
 		any |= words[i];

@@ -182,16 +182,27 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Where from `index` on the first word is that is not empty. Most words are empty, so it looks at several at once.
+/// Where from `index` on the first word is that is not empty, or the end. Most words are empty, so it looks at several at
+/// once.
 #[inline(always)]
-fn first_from(words: &[u64], mut index: usize) -> usize {
-    let row_at = |index| words.get(index..)?.first_chunk::<TOGETHER>();
-    while let Some(row) = row_at(index) {
+fn first_from(words: &[u64], index: usize) -> usize {
+    let Some(mut left) = words.get(index..) else {
+        return index;
+    };
+    // How many are left is all that it counts: each dirty page has some rows of empty words before it.
+    while let Some((row, behind)) = left.split_first_chunk::<TOGETHER>() {
         if !are_empty(row) {
-            return index + first_in(row);
+            return words.len() - left.len() + first_in(row);
         }
-        index += TOGETHER;
+        left = behind;
     }
+    first_of_few(words, words.len() - left.len())
+}
+
+/// As above, at the end of the words. Out of the way of rows.
+#[cold]
+#[inline(never)]
+fn first_of_few(words: &[u64], mut index: usize) -> usize {
     while words.get(index) == Some(&0) {
         index += 1;
     }

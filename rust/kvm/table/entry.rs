@@ -178,7 +178,7 @@ impl<'r, M: Mode> Entry<'r, M> {
             cell,
             cx,
             old: cell.load(),
-            gfn: table.gfn().add(index as u64 * level.pages()),
+            gfn: table.gfn().add((index as u64).wrapping_shl(level.shift())),
             level,
         }
     }
