@@ -17,6 +17,7 @@ from kvmrs.suite import (
     bench,
     bench_faults,
     bench_holds,
+    bench_logs,
     bench_memory,
     bench_nodes,
     bench_page,
@@ -138,7 +139,7 @@ class BenchTest(unittest.TestCase):
 
     def test_a_page_without_a_place_for_figures_is_an_error(self) -> None:
         page = bench_page.PAGE.read_text()
-        for what in ("figures", "holds", "hooks", "memory", "storms"):
+        for what in ("figures", "holds", "hooks", "memory", "storms", "logs"):
             self.assertIn("| zap |", bench_page.replaced(page, what, "| zap |"))
             for wrong in (page.replace(f"<!-- {what} -->", ""), page + page):
                 with self.assertRaisesRegex(KvmrsError, f"places for the {what}"):
@@ -264,6 +265,43 @@ class StormsTest(unittest.TestCase):
     def test_the_page_has_a_line_for_each(self) -> None:
         self.rows(rate=99)
         self.assertIn("| rust | 0 | 0 | 0.990 | 1.000 | 9 | 0 |", bench_page.storms_table(self.all))
+
+
+class LogsTest(unittest.TestCase):
+    """Made-up harvests."""
+
+    def row(self, clean: int = 2000, each: int = 100, clean_on_c: int = 1_000_000) -> bench_logs.Row:
+        def event(backend: str, part: str, pages: int, instructions: int) -> Dict[str, Any]:
+            words = {"backend": backend, "op": "get", "scale": 8, "size": part}
+            return {**words, "pages": pages, "instructions": instructions}
+
+        # Another sample of each was disturbed.
+        events = [
+            event(backend, part, pages, cost + more)
+            for more in (0, 5, 90_000)
+            for backend, one, each_page in (("c", clean_on_c, 250), ("rust", clean, each))
+            for part, pages, cost in (("one page", 1, one), ("1 in 10", 101, one + 100 * each_page))
+        ]
+        (row,) = bench_logs.collect(events)
+        return row
+
+    def test_a_dirty_page_is_what_others_add(self) -> None:
+        self.assertEqual((self.row().each("c"), self.row().each("rust")), (250, 100))
+        self.assertEqual(self.row().wrong, "")
+        self.assertIn("more than 0.4", self.row(each=101).wrong)
+
+    def test_clean_pages_must_cost_little(self) -> None:
+        self.assertEqual(self.row(clean=262_100).wrong, "")
+        self.assertIn("0.02", self.row(clean=262_140).wrong)
+        self.assertIn("than on C", self.row(clean=2000, clean_on_c=1999).wrong)
+
+    def test_no_harvest_is_an_error(self) -> None:
+        with self.assertRaises(KvmrsError):
+            bench_logs.collect([])
+
+    def test_the_page_has_a_line_for_each(self) -> None:
+        line = "| get | 512 MiB | 1 in 10 | 250.0 | 100.0 | 0.400 | 0.012 | 7.629 | 0.015 |"
+        self.assertIn(line, bench_page.logs_table([self.row()]))
 
 
 if __name__ == "__main__":

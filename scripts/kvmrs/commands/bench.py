@@ -9,16 +9,16 @@ that docs/performance.md shows. Figures that fail the run are not saved, unless 
 the module loaded too. --memory compares what VMs on C and on Rust hold of the host's memory, --nodes
 what they do where the host has two nodes and moves and merges their pages, --faults how many faults
 are left to a vCPU while the dirty log of another slot is harvested. --storms does the same beside storms of
-invalidations that are not about its memory.
+invalidations that are not about its memory. --logs compares what harvests of logs of up to 4 GiB cost.
 """
 
 from argparse import ArgumentParser, Namespace
-from typing import List, Sequence
+from typing import Callable, List, Sequence
 
 from ..base import paths, ui, words
 from ..base.errors import KvmrsError
 from ..stages import bench as stage
-from ..suite import bench, bench_hooks, bench_page, bench_storms
+from ..suite import bench, bench_hooks, bench_logs, bench_page, bench_storms
 
 ROUNDS = 5
 WARNING = (
@@ -39,13 +39,21 @@ def add_arguments(parser: ArgumentParser) -> None:
     others.add_argument("--nodes", action="store_true", help="what moved and merged pages cost VMs")
     others.add_argument("--faults", action="store_true", help="faults beside a harvest of a dirty log")
     others.add_argument("--storms", action="store_true", help="faults beside storms of invalidations")
+    others.add_argument("--logs", action="store_true", help="harvests of dirty logs of up to 4 GiB")
     words.add_only(parser, stage.scenarios())
 
 
 def main(options: Namespace) -> int:
     if (options.save or options.save_red) and (options.only or options.rounds < ROUNDS):
         raise KvmrsError("only a whole run is worth saving", f"leave out --only; --rounds {ROUNDS}")
-    others = {"hooks": _hooks, "memory": _memory, "nodes": _nodes, "faults": _faults, "storms": _storms}
+    others = {
+        "hooks": _hooks,
+        "memory": _memory,
+        "nodes": _nodes,
+        "faults": _faults,
+        "storms": _storms,
+        "logs": _logs,
+    }
     chosen = [work for name, work in others.items() if getattr(options, name)]
     return (chosen or [_backends])[0](options)
 
@@ -75,9 +83,7 @@ def _backends(options: Namespace) -> int:
 
 def _hooks(options: Namespace) -> int:
     ops = stage.hooks(options.rounds, options.only)
-    if _may_save(options, [bench_hooks.wrong(op) for op in ops]):
-        bench_page.write_hooks(ops)
-        ui.say("  saved: docs/performance.md")
+    _save(options, [bench_hooks.wrong(op) for op in ops], lambda: bench_page.write_hooks(ops))
     print(
         f"\n{'operation of a VM on C':<30}{'size':>5}"
         + "".join(f"{host:>11}" for host in (*bench_hooks.HOSTS, "highest"))
@@ -98,9 +104,7 @@ def _hooks(options: Namespace) -> int:
 def _memory(options: Namespace) -> int:
     _refuse_only(options, "--memory")
     rows = stage.memory()
-    if _may_save(options, [row.wrong() for row in rows]):
-        bench_page.write_memory(rows)
-        ui.say("  saved: docs/performance.md")
+    _save(options, [row.wrong() for row in rows], lambda: bench_page.write_memory(rows))
     print(f"\n{'bytes of the host for each':<30}{'C':>12}{'Rust':>12}{'tables: C':>12}{'Rust':>12}")
     for row in rows:
         held = [row.all["c"], row.all["rust"], row.tables["c"], row.tables["rust"]]
@@ -112,9 +116,7 @@ def _memory(options: Namespace) -> int:
 def _nodes(options: Namespace) -> int:
     _refuse_only(options, "--nodes")
     rows = stage.nodes()
-    if _may_save(options, [row.wrong for row in rows]):
-        bench_page.write_nodes(rows)
-        ui.say("  saved: docs/performance.md")
+    _save(options, [row.wrong for row in rows], lambda: bench_page.write_nodes(rows))
     print(f"\n{'for each million writes of the guest':<40}{'C':>12}{'Rust':>12}")
     for row in rows:
         cells = "".join(f"{row.counts[backend]:>12.1f}" for backend in bench.BACKENDS)
@@ -125,9 +127,7 @@ def _nodes(options: Namespace) -> int:
 def _faults(options: Namespace) -> int:
     _refuse_only(options, "--faults")
     rows = stage.faults()
-    if _may_save(options, [row.wrong for row in rows]):
-        bench_page.write_faults(rows)
-        ui.say("  saved: docs/performance.md")
+    _save(options, [row.wrong for row in rows], lambda: bench_page.write_faults(rows))
     print(f"\n{'faults':<10}{'beside':>12}{'alone':>12}{'share':>12}{'slowest us':>14}{'alone':>12}")
     for row in rows:
         cells = f"{row.beside['rate']:>12.0f}{row.alone['rate']:>12.0f}{row.share():>12.3f}"
@@ -140,14 +140,30 @@ def _faults(options: Namespace) -> int:
 def _storms(options: Namespace) -> int:
     _refuse_only(options, "--storms")
     rows = stage.storms()
-    if _may_save(options, [row.wrong for row in rows]):
-        bench_page.write_storms(rows)
-        ui.say("  saved: docs/performance.md")
+    _save(options, [row.wrong for row in rows], lambda: bench_page.write_storms(rows))
     print("\n" + ", ".join(("backend", *bench_storms.COLUMNS)))
     for row in rows:
         cells = "".join(f"{cell:>12}" for cell in row.shown())
         print(f"{row.backend:<10}{cells}{_note([row.wrong] if row.wrong else [])}")
     return _exit_code([row.wrong for row in rows], "rows")
+
+
+def _logs(options: Namespace) -> int:
+    _refuse_only(options, "--logs")
+    rows = stage.logs()
+    _save(options, [row.wrong for row in rows], lambda: bench_page.write_logs(rows))
+    print("\n" + ", ".join(bench_logs.COLUMNS))
+    for row in rows:
+        cells = "".join(f"{cell:>10}" for cell in row.shown())
+        print(f"{cells}{_note([row.wrong] if row.wrong else [])}")
+    print(f"\nPages cost {WARNING}.")
+    return _exit_code([row.wrong for row in rows], "rows")
+
+
+def _save(options: Namespace, wrong: Sequence[object], write: Callable[[], None]) -> None:
+    if _may_save(options, wrong):
+        write()
+        ui.say("  saved: docs/performance.md")
 
 
 def _may_save(options: Namespace, wrong: Sequence[object]) -> bool:

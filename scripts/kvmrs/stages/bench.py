@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measures what each operation of the TDP MMU costs: on C and on Rust, and on C with and without the
-series. And what VMs hold of the host's memory, what becomes of them on a host with two nodes, and how their
-faults go on while a dirty log is harvested.
+series. And what VMs hold of the host's memory, what becomes of them on a host with two nodes, how their
+faults go on while a dirty log is harvested, and what harvests cost.
 
 But for that with two nodes, the machine runs on an emulator whose clock is its count of instructions, so that figures repeat and
 a busy build machine does not matter. A plugin of the emulator counts locked instructions, and those for which who waits
@@ -16,7 +16,7 @@ from ..base import paths, ui
 from ..base.errors import KvmrsError
 from ..build import crates, kernel, module
 from ..machine import accel, boot, kvm_modules, preload
-from ..suite import bench, bench_faults, bench_hooks, bench_memory, bench_nodes, bench_storms
+from ..suite import bench, bench_faults, bench_hooks, bench_logs, bench_memory, bench_nodes, bench_storms
 
 CRATE = paths.REPO / "selftests" / "bench"
 SCENARIOS = CRATE / "src" / "scenarios.rs"
@@ -40,7 +40,7 @@ PLACES = {
 """Where in the kernel a thread that goes first has woken up, an interrupt begins and returns, and the scheduler begins."""
 WIDE = ["-cpu", "max,phys-bits=42"]
 """Guest addresses reach further than a slot of 1 TiB."""
-SHOWN = ("backend", "op", "scale", "what")
+SHOWN = ("backend", "op", "size", "scale", "what")
 """Words of a line that say how far the program is."""
 
 Sample = Dict[str, Any]
@@ -166,6 +166,11 @@ def storms() -> List[bench_storms.Row]:
     return bench_storms.collect(_report("storms", **COUNTED))
 
 
+def logs() -> List[bench_logs.Row]:
+    """One boot; what harvests of logs cost on each backend."""
+    return bench_logs.collect(_report("logs", **{**COUNTED, "memory": "6G"}))
+
+
 def _two_nodes() -> List[str]:
     """Words for QEMU. Programs run on one processor of each: an emulated machine has a first one that they do
     not use. Linux warns of processors in one socket and on two nodes."""
@@ -213,7 +218,11 @@ def _boot(
 
 
 def _on_event(event: boot.Event, samples: List[Sample], shown: ui.step) -> None:
-    if event["ev"] not in ("alive", "output") or not event["line"].startswith("{"):
+    if event["ev"] not in ("alive", "output"):
+        return
+    if not event["line"].startswith("{"):
+        if event["ev"] == "output":
+            ui.say(f"  {event['line']}")
         return
     sample = json.loads(event["line"])
     if event["ev"] == "alive":

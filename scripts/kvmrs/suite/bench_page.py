@@ -6,7 +6,16 @@ from typing import List, Tuple
 
 from ..base import paths
 from ..base.errors import KvmrsError
-from . import bench, bench_faults, bench_holds, bench_hooks, bench_memory, bench_nodes, bench_storms
+from . import (
+    bench,
+    bench_faults,
+    bench_holds,
+    bench_hooks,
+    bench_logs,
+    bench_memory,
+    bench_nodes,
+    bench_storms,
+)
 
 PAGE = paths.REPO / "docs" / "performance.md"
 PICTURE = paths.REPO / "docs" / "performance.svg"
@@ -52,6 +61,11 @@ def write_faults(rows: List[bench_faults.Row]) -> None:
 def write_storms(rows: List[bench_storms.Row]) -> None:
     """Puts what storms of invalidations cost others into the page."""
     PAGE.write_text(replaced(PAGE.read_text(), "storms", storms_table(rows)))
+
+
+def write_logs(rows: List[bench_logs.Row]) -> None:
+    """Puts what harvests of logs cost into the page."""
+    PAGE.write_text(replaced(PAGE.read_text(), "logs", logs_table(rows)))
 
 
 def replaced(page: str, what: str, text: str) -> str:
@@ -139,6 +153,11 @@ def _faults_line(row: bench_faults.Row) -> str:
 def storms_table(rows: List[bench_storms.Row]) -> str:
     head = f"\n| | {' | '.join(bench_storms.COLUMNS)} |\n|{'---|' * (1 + len(bench_storms.COLUMNS))}\n"
     return head + "".join(f"| {' | '.join([row.backend, *row.shown()])} |\n" for row in rows) + "\n"
+
+
+def logs_table(rows: List[bench_logs.Row]) -> str:
+    head = f"\n| {' | '.join(bench_logs.COLUMNS)} |\n|{'---|' * len(bench_logs.COLUMNS)}\n"
+    return head + "".join(f"| {' | '.join(row.shown())} |\n" for row in rows) + "\n"
 
 
 def _picture(ops: List[bench.Op]) -> str:

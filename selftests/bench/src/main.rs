@@ -12,23 +12,26 @@
 //! BOOT counts the boots of a comparison, from 0 on: in each, operations begin at other moments.
 //!
 //! Or it reports what VMs hold of the host's memory, what they do where the host has two nodes and
-//! moves and merges their pages, or how their faults go on beside a harvest of a dirty log, or beside storms of
-//! invalidations:
+//! moves and merges their pages, how their faults go on beside a harvest of a dirty log, or beside storms of
+//! invalidations, or what harvests of logs of up to 4 GiB cost:
 //!
 //!     kvmrs-bench BACKEND[,BACKEND] memory
 //!     kvmrs-bench BACKEND[,BACKEND] nodes
 //!     kvmrs-bench BACKEND[,BACKEND] faults
 //!     kvmrs-bench BACKEND[,BACKEND] storms
+//!     kvmrs-bench BACKEND[,BACKEND] logs
 
 mod far;
 mod faults;
 mod held;
+mod logs;
 mod memory;
 mod nodes;
 mod sample;
 mod scenarios;
 mod storms;
 mod vm;
+mod window;
 mod xen;
 
 use anyhow::{bail, Context, Result};
@@ -36,7 +39,7 @@ use sample::Samples;
 use scenarios::{Scenario, SCENARIOS};
 
 const USAGE: &str =
-    "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS BOOT [SCENARIO]..., or memory|nodes|faults|storms for ROUNDS";
+    "usage: kvmrs-bench BACKEND[,BACKEND] ROUNDS BOOT [SCENARIO]..., or memory|nodes|faults|storms|logs for ROUNDS";
 /// Memory grows by these factors.
 const SCALES: [u64; 3] = [1, 2, 4];
 
@@ -49,6 +52,7 @@ fn main() -> Result<()> {
         "nodes" => nodes::report(&backends),
         "faults" => faults::report(&backends),
         "storms" => storms::report(&backends),
+        "logs" => logs::report(&backends),
         rounds => {
             let rounds = rounds.parse().context("ROUNDS is a number")?;
             let boot = words.next().context(USAGE)?;

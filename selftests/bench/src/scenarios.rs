@@ -316,7 +316,8 @@ fn each_page(memory: &Memory, act: impl Fn(Range<u64>) -> Result<()>) -> Result<
     places.try_for_each(|place| act(place..place + PAGE_4K))
 }
 
-fn are_dirty(log: &[u64], pages: u64) -> Result<()> {
+/// Demands that so many pages are set in a log.
+pub fn are_dirty(log: &[u64], pages: u64) -> Result<()> {
     let dirty: u64 = log.iter().map(|word| u64::from(word.count_ones())).sum();
     ensure!(dirty == pages, "{dirty} pages are dirty, and not {pages}");
     Ok(())

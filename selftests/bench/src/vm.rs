@@ -2,12 +2,13 @@
 
 //! A VM with one vCPU and one slot of memory to measure.
 
+use crate::window::Window;
 use anyhow::{ensure, Context, Result};
 use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES;
 use kvmtest::guest::{self, Pattern, Program};
-use kvmtest::memory::{Memory, PAGE_4K};
+use kvmtest::memory::{Memory, PAGE_1G, PAGE_4K};
 use kvmtest::vcpu::Vcpu;
-use kvmtest::vm::{self, Slot, LOG_INITIALLY_SET};
+use kvmtest::vm::{self, Slot, BASE, LOG_INITIALLY_SET};
 use kvmtest::xen::{self, Area};
 
 /// How a fault is resolved.
@@ -75,6 +76,28 @@ impl Vm {
     pub fn populate_page(&self, offset: u64) -> Result<()> {
         let gpa = self.slot.gpa + offset;
         self.vcpu.populate(&(gpa..gpa + PAGE_4K))
+    }
+
+    /// What the guest needs for [`Vm::write_beyond`].
+    pub fn window(&self) -> Result<Window> {
+        Window::new(&self.vm)
+    }
+
+    /// As [`Vm::write_one_in`], of a slot that may reach beyond what the guest can address.
+    pub fn write_beyond(&mut self, window: &Window, pages: u64) -> Result<u64> {
+        let (size, stride) = (self.slot.size, pages * PAGE_4K);
+        for part in (0..size).step_by(PAGE_1G as usize) {
+            let seen = part.next_multiple_of(stride)..size.min(part + PAGE_1G);
+            if !seen.is_empty() {
+                window.show(&self.vcpu, self.slot.gpa + part)?;
+                let range = seen.start - part + BASE..seen.end - part + BASE;
+                // The program has 32 bits for it.
+                let stride = stride.min(PAGE_1G);
+                let regs = guest::pass(Program::Increment, &range, stride, Pattern::Same, 0);
+                self.vcpu.run(&regs)?;
+            }
+        }
+        Ok(size.div_ceil(stride))
     }
 
     /// Lets the guest read or write in every page.
