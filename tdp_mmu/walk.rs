@@ -7,10 +7,10 @@
 //! before what lies below them. A visitor that picks frames says which is the next, and the walk goes there.
 //!
 //! Before a visit, on the way into a table and before each row of entries (`ROW`) the walk looks whether it should give
-//! way; where a visitor picks frames, as `pick` says. If so it returns to the
-//! top, which ends every borrow of an entry or table, and [`MmuLock::give_way`] flushes, leaves RCU, lets go of the
-//! lock and comes back. The walk then starts from the root again, at the frame it stopped at. It does not give way
-//! twice at the same frame: each pass gets at least one entry further. A long walk looks once before its first entry.
+//! way; where a visitor picks frames, as `pick` says. If so it returns to the top, which ends every borrow of an entry
+//! or table, and [`MmuLock::give_way`] flushes, leaves RCU, lets go of the lock and comes back. The walk then starts from
+//! the root again, at the frame it stopped at. It does not give way twice at the same frame: each pass gets at least one
+//! entry further. A long walk looks once before its first entry.
 //!
 //! C counterpart: `arch/x86/kvm/mmu/tdp_iter.c` and `tdp_mmu_iter_cond_resched()`.
 

@@ -4,9 +4,10 @@
  *
  * bindgen cannot see the inlines and macros of the kernel's headers, so each
  * one that is needed has a wrapper of a few lines in helpers/.  Words of a
- * dirty log are taken there as well, for the kernel's atomics.  All of them are one translation unit.  With CONFIG_RUST_INLINE_HELPERS
- * it is compiled to bitcode and inlined into the Rust code, so that a wrapper
- * costs what the macro costs in C; without it the wrappers are ordinary calls.
+ * dirty log are taken there as well, for the kernel's atomics.  All of them are
+ * one translation unit.  With CONFIG_RUST_INLINE_HELPERS it is compiled to
+ * bitcode and inlined into the Rust code, so that a wrapper costs what the
+ * macro costs in C; without it the wrappers are ordinary calls.
  */
 
 #include "bindings_helper.h"
