@@ -346,6 +346,8 @@ fn names_of_tasks() {
 fn other_lines() {
     let lost = Line::parse("CPU:1 [LOST 1234 EVENTS]").expect("a line");
     assert_eq!(lost, Line::Lost(1234));
+    let unknown = Line::parse("CPU:1 [LOST EVENTS]").expect("a line");
+    assert_eq!(unknown, Line::Lost(1));
     assert_eq!(Line::parse("").expect("a line"), Line::Other);
     let strange = [
         changed(0, LEAF, "xyz"),

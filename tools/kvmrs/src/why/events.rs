@@ -9,7 +9,7 @@ use anyhow::{ensure, Context, Result};
 pub enum Line {
     /// Something happened.
     Event(Event),
-    /// So many events found no room.
+    /// At least so many events found no room.
     Lost(u64),
     /// Nothing that says why.
     Other,
@@ -126,8 +126,12 @@ impl Line {
     pub fn parse(line: &str) -> Result<Self> {
         let known = || format!("a line of the tracer: '{line}'");
         if let Some((_, rest)) = line.split_once(" [LOST ") {
-            let count = rest.split(' ').next().unwrap_or_default();
-            return Ok(Self::Lost(count.parse().with_context(known)?));
+            let count = match rest.split(' ').next() {
+                // The kernel does not always know how many.
+                Some("EVENTS]") => 1,
+                count => count.unwrap_or_default().parse().with_context(known)?,
+            };
+            return Ok(Self::Lost(count));
         }
         // A task's name has no room for any of these.
         let split = |name: &&str| line.split_once(&format!(": {name}: "));
