@@ -46,14 +46,16 @@ from pathlib import Path
 from kvmrs.base import aside
 os.sched_setaffinity = lambda *_: None
 name = sys.argv[1]
-def work():
-    print(name, "begins", flush=True)
+def wait():
     while not Path(os.environ["XDG_CACHE_HOME"], "go").exists():
         time.sleep(0.05)
+def work():
+    print(name, "begins", flush=True)
+    wait()
     print(name, "ends")
     return name
-for result in aside.Aside([("a stage", work)], lambda *_: "broken").results():
-    print("result of", result)
+works = [("the first", wait), ("a stage", work)]
+print("result of", aside.Shared(works, lambda *_: "broken").run()[1])
 """
 """A stage that runs aside, as in make test, until it is told to end."""
 

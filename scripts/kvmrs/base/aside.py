@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Work that goes on beside the rest, in a process of its own.
+"""Works that this process and one beside it share.
 
-An emulator keeps one processor busy, so that a second one is free for something else. What
-runs aside leaves one processor to the foreground; its output is kept in a file and shown when
-it is done, so that it never mixes with the output of the foreground.
+An emulator keeps one processor busy, so that a second one is free for something else. Whoever of
+the two has ended a work takes the next one. Half of the processors are for the process beside; its
+output is kept in files and shown between two works of the foreground, so that they never mix.
 """
 
+import contextlib
+import itertools
 import multiprocessing
 import os
 import sys
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Callable, Dict, Generic, Iterator, Sequence, TextIO, Tuple, TypeVar
+from typing import Callable, Dict, Generic, Iterator, List, Sequence, TextIO, Tuple, TypeVar
 
 from . import children, paths, ui
 
 MEMORY = 12 << 30
 """Bytes that two emulators at once need, with a kernel's page cache."""
+
+# A fork, because works are closures; nothing else runs here by then.
+CONTEXT = multiprocessing.get_context("fork")
 
 T = TypeVar("T")
 
@@ -27,10 +31,10 @@ def possible() -> bool:
     return len(os.sched_getaffinity(0)) > 1 and memory >= MEMORY
 
 
-class Aside(Generic[T]):
-    """Runs `works`, (name, function) each, one after the other, and keeps what they return.
+class Shared(Generic[T]):
+    """`works`, (name, function) each, of which the first is for the foreground.
 
-    A process that dies leaves works without a result: `broken` makes one of the name and the reason.
+    A process that dies leaves a work without a result: `broken` makes one of the name and the reason.
     Each run has files of its own behind the names of the logs, as proc.run_logged() has.
     """
 
@@ -39,44 +43,88 @@ class Aside(Generic[T]):
     ) -> None:
         self._works = works
         self._broken = broken
-        self._results, theirs = multiprocessing.Pipe(duplex=False)
-        # A fork, because the functions are closures; nothing else runs here by then.
-        context = multiprocessing.get_context("fork")
-        self._logs = {name: _new_log(name) for name, _ in works}
-        self._process = context.Process(target=_run_all, args=(works, self._logs, theirs))
-        self._process.start()
-        theirs.close()
+        self._done: Dict[int, T] = {}
+        self._logs = [_new_log(name) for name, _ in works]
+        self._next = CONTEXT.Value("i", 1)
+        self._results, self._theirs = CONTEXT.Pipe(duplex=False)
 
-    def results(self) -> Iterator[T]:
-        """What each returned, in order, after its output; waits for those that go on."""
-        for name, _ in self._works:
-            with ui.step(f"waiting for {name}"):
-                result = self._next(name)
-            with self._logs[name] as log:
-                log.seek(0)
-                print(log.read(), end="", flush=True)
-            yield result
-        self._process.join()
+    def run(self) -> List[T]:
+        """What each has returned, in their order."""
+        # Before this one leaves half of the processors alone, which the other would inherit.
+        beside = CONTEXT.Process(target=self._run_aside)
+        beside.start()
+        self._theirs.close()
+        with _only_on(_halves()[0]):
+            for index in itertools.chain([0], self._turns()):
+                self._run_here(index)
+                while self._results.poll() and self._receive():
+                    pass
+        for index in range(len(self._works)):
+            if index not in self._done:
+                self._wait_for(index)
+        beside.join()
+        return [self._done[index] for index in range(len(self._works))]
 
-    def _next(self, name: str) -> T:
+    def _turns(self) -> Iterator[int]:
+        """Works that nobody has begun; whoever gets one has begun it."""
+        while True:
+            with self._next.get_lock():
+                index, self._next.value = self._next.value, self._next.value + 1
+            if index >= len(self._works):
+                return
+            yield index
+
+    def _run_here(self, index: int) -> None:
+        name, function = self._works[index]
+        _log(name).unlink(missing_ok=True)
+        self._done[index] = function()
+
+    def _run_aside(self) -> None:
+        children.end_with_me()
+        os.sched_setaffinity(0, _halves()[1])
+        for index in self._turns():
+            os.dup2(self._logs[index].fileno(), sys.stdout.fileno())
+            os.dup2(self._logs[index].fileno(), sys.stderr.fileno())
+            result = self._works[index][1]()
+            sys.stdout.flush()
+            self._theirs.send((index, result))
+
+    def _wait_for(self, index: int) -> None:
+        name = self._works[index][0]
+        with ui.step(f"waiting for {name}"):
+            self._results.poll(None)
+        if not self._receive():
+            where = _log(name).relative_to(paths.REPO)
+            self._done[index] = self._broken(name, f"broke off; see {where}")
+
+    def _receive(self) -> bool:
+        """The next work that ends aside, and what it has said; false if that process is gone."""
         try:
-            return self._results.recv()
+            index, result = self._results.recv()
         except EOFError:
-            return self._broken(name, f"broke off; see {_log(name).relative_to(paths.REPO)}")
+            return False
+        self._done[index] = result
+        with self._logs[index] as log:
+            log.seek(0)
+            ui.say(log.read().rstrip())
+        return True
 
 
-def _run_all(
-    works: Sequence[Tuple[str, Callable[[], object]]], logs: Dict[str, TextIO], results: Connection
-) -> None:
-    children.end_with_me()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[1:])
-    for name, function in works:
-        with logs[name] as log:
-            os.dup2(log.fileno(), sys.stdout.fileno())
-            os.dup2(log.fileno(), sys.stderr.fileno())
-        result = function()
-        sys.stdout.flush()
-        results.send(result)
+@contextlib.contextmanager
+def _only_on(processors: List[int]) -> Iterator[None]:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, processors)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _halves() -> Tuple[List[int], List[int]]:
+    """The processors of the foreground, and those of the process beside it."""
+    processors = sorted(os.sched_getaffinity(0))
+    middle = len(processors) // 2
+    return processors[:middle], processors[middle:]
 
 
 def _new_log(name: str) -> TextIO:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """make test: every stage, each to its end, a table, what failed, and one line that sums up.
 
-A stage that breaks is a failure and does not stop the others: one run tells everything. The
-longest one, a single boot, has the others beside it where the machine is big enough.
+A stage that breaks is a failure and does not stop the others: one run tells everything. Where the
+machine is big enough, two run at a time.
 """
 
 import functools
@@ -51,13 +51,9 @@ def main(_: Namespace) -> int:
 def _all() -> List[Stage]:
     """The checks first: they build everything that the other stages use."""
     runs = [(name, functools.partial(_run, name, stage)) for name, stage in STAGES]
-    checks, longest, others = runs[0], runs[1], runs[2:]
     if not aside.possible():
         return [run() for _, run in runs]
-    done = [checks[1]()]
-    beside = aside.Aside(others, _failed)
-    done.append(longest[1]())
-    return [*done, *beside.results()]
+    return [runs[0][1](), *aside.Shared(runs[1:], _failed).run()]
 
 
 def _run(name: str, stage: Callable[[], Summary]) -> Stage:
@@ -79,17 +75,22 @@ def _failed(name: str, remark: str, seconds: float = 0.0) -> Stage:
     return Stage(name, Summary(failures=(remark,)), seconds)
 
 
-def _static() -> Summary:
-    results = static.run()
+def _static(checks: static.Checks) -> Summary:
+    results = static.run(checks)
     failures = tuple(result.name for result in results if not result.ok)
     return Summary(len(results) - len(failures), failures=failures)
 
 
+def _ept(mode: str) -> Summary:
+    return selftests_ept.run(selftests_ept.quick(mode))
+
+
 STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
-    ("static checks and model tests", _static),
+    ("static checks", lambda: _static(static.CHECKS)),
     ("kernel selftests, C and Rust", lambda: selftests.run(selftests.Options())),
-    ("MMU selftests on EPT", lambda: selftests_ept.run(selftests_ept.Options())),
+    *((f"MMU selftests on EPT, {mode}", functools.partial(_ept, mode)) for mode in selftests_ept.MODES),
     ("own selftests, C and Rust", lambda: own_selftests.run([], list(BACKENDS))),
+    ("tests of crates and commands", lambda: _static(static.TESTS)),
     ("module life", life.run),
     ("differential, C and Rust", differential.run),
     ("model checkers", model.run),

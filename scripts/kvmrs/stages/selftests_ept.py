@@ -18,7 +18,7 @@ from ..base import paths, ui
 from ..build import kernel, kselftest, module
 from ..machine import bochs, boot, kvm_modules, preload
 from ..suite import ktap, own_tests, testlist
-from ..suite.results import Result, Suite, Summary
+from ..suite.results import Suite, Summary
 from ..tools import toolroot
 from . import own_selftests
 
@@ -53,7 +53,7 @@ class Options:
 
 
 def run(options: Options) -> Summary:
-    """Builds, boots once a mode, judges; out/selftests-ept.json has every result."""
+    """Builds, boots once a mode, judges; out/selftests-ept-<mode>.json has every result."""
     kselftest.need(options.only, listed())
     bochs.ensure()
     tree = kernel.ensure()
@@ -74,10 +74,15 @@ def run(options: Options) -> Summary:
     rust = module.ensure(tree) if "rust" in options.backends else None
     report = ktap.Report(len(options.modes) * len(options.backends) * len(tests))
     boots = [
-        _Boot(Suite(NAME, tests, options.backends, mode, report), tree, rust, files)
+        _Boot(Suite(f"{NAME}-{mode}", tests, options.backends, mode, report), tree, rust, files)
         for mode in options.modes
     ]
     return _close(boots, _run_all(boots))
+
+
+def quick(mode: str) -> Options:
+    """What the list has of a mode for `make test`."""
+    return Options([mode], testlist.read(LIST)["quick"].get(mode, []))
 
 
 def listed() -> List[str]:
@@ -103,12 +108,7 @@ def _run_all(boots: List["_Boot"]) -> List[boot.Ended]:
 
 def _close(boots: List["_Boot"], ends: List[boot.Ended]) -> Summary:
     """What went wrong comes last, mode by mode."""
-    total = Summary()
-    rows: List[Result] = []
-    for each, ended in zip(boots, ends):
-        total += each.suite.close(ended, rows)
-        rows += each.suite.rows()
-    return total
+    return sum((each.suite.close(ended) for each, ended in zip(boots, ends)), Summary())
 
 
 class _Boot:
@@ -128,7 +128,7 @@ class _Boot:
             "work": suite.work(HEARTBEAT),
         }
         self.machine = boot.Machine(
-            f"{NAME}-{suite.mode}",
+            suite.name,
             tree,
             {**modules.files(), **files},
             job,
