@@ -25,6 +25,8 @@ EMULATED = ("--disable-kvm", "--qemu-opts=-cpu max")
 CPUS = 2
 LIMIT = 900
 """Seconds for a boot with its command. In an emulator the guest's init alone takes minutes."""
+OVER = 124
+"""As timeout says it."""
 
 
 def ensure() -> None:
@@ -55,15 +57,19 @@ def command(modules: Modules) -> List[str]:
     return words
 
 
-def run(modules: Modules, given: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Runs `given` in the guest; the exit code is its own.
+def run(
+    modules: Modules, given: str, limit: int = 0, **options: Any
+) -> "subprocess.CompletedProcess[str]":
+    """Runs `given` in the guest; the exit code is its own, or OVER after `limit` seconds.
 
     It goes into a file: virtme-ng puts commands into the kernel's command line, which is short.
     """
     with tempfile.TemporaryDirectory(dir=paths.out(), prefix="vng-") as folder:
         script = Path(folder, "run")
         script.write_text(load(modules) + given + "\n")
-        return _run([*command(modules), "--", f"sh {shlex.quote(str(script))}"], options)
+        # It ends all that virtme-ng has started, and nothing else.
+        limited = ["timeout", "-k", "5", str(limit)] if limit else []
+        return _run([*limited, *command(modules), "--", f"sh {shlex.quote(str(script))}"], options)
 
 
 def shell(modules: Modules) -> int:

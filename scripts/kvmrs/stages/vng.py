@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import List, Tuple
 
-from ..base import children, paths, ui
+from ..base import paths, ui
 from ..base.errors import KvmrsError
 from ..build import kernel, kselftest, module
 from ..machine import kvm_modules, vng
@@ -57,11 +57,9 @@ def _boot(modules: kvm_modules.Modules, script: str) -> Tuple[str, int]:
     empty it."""
     log = paths.logs() / "vng.log"
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    try:
-        done = vng.run(modules, script, timeout=vng.LIMIT, errors="replace", **streams)
-    except subprocess.TimeoutExpired as over:
-        children.end_all()
-        raise KvmrsError(f"virtme-ng did not end in {vng.LIMIT} s") from over
+    done = vng.run(modules, script, vng.LIMIT, errors="replace", **streams)
+    if done.returncode == vng.OVER:
+        raise KvmrsError(f"virtme-ng did not end in {vng.LIMIT} s")
     said = done.stdout.replace("\r", "")
     log.write_text(said)
     return said, done.returncode
