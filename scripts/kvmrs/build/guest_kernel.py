@@ -5,6 +5,7 @@ import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..base import lock
 from ..tools import packages
 from . import unpacked
 
@@ -26,9 +27,12 @@ class GuestKernel:
     def module(self, name: str) -> Path:
         """A module as insmod takes it: the package has it compressed."""
         plain = self.folder / f"{name}.ko"
-        if not plain.exists():
-            packed = next((self.folder / MODULES).glob(f"**/{name}.ko.xz"))
-            plain.write_bytes(lzma.decompress(packed.read_bytes()))
+        with lock.hold(f"unpacking {name}.ko", FOLDER):
+            if not plain.exists():
+                packed = next((self.folder / MODULES).glob(f"**/{name}.ko.xz"))
+                written = plain.with_suffix(".part")
+                written.write_bytes(lzma.decompress(packed.read_bytes()))
+                written.replace(plain)
         return plain
 
 
