@@ -6,7 +6,7 @@ import shlex
 
 from kvmrs.commands import test
 from kvmrs.machine import vng as vng_machine
-from kvmrs.stages import migrate, vng
+from kvmrs.stages import migrate, selftests_ept, vng
 
 from .checkout import REPO, CheckoutTest
 
@@ -36,6 +36,7 @@ test.STAGES = (
     ("after it", lambda: Summary(1)),
 )
 aside.possible = lambda: True
+test._install = lambda: None
 # There may be one processor here; what runs aside leaves some alone.
 os.sched_setaffinity = lambda *_: None
 raise SystemExit(test.main(None))
@@ -55,6 +56,8 @@ raise SystemExit(main(["vng", "--exec", {command!r}]))
 """
 """The guest's commands run here."""
 
+EPT = [f"MMU selftests on EPT, {mode}" for mode in selftests_ept.MODES]
+
 
 class StagesTest(CheckoutTest):
     """Made-up stages."""
@@ -65,6 +68,8 @@ class StagesTest(CheckoutTest):
         said = done.stdout
         self.assertEqual(done.returncode, 1, said + done.stderr)
         table = said[said.index("stage  ") :]
+        order = ["the checks", "the longest", "a wrong one", "a dead one", "after it"]
+        self.assertEqual(re.findall(r"(?m)^(.+?)(?: +\d+){3} ", table), order)
         for line in (
             r"the checks +1 +0 +0 .*",
             r"the longest +0 +1 +0 .*",
@@ -82,6 +87,7 @@ class StagesTest(CheckoutTest):
         stages = [stage for _, stage in test.STAGES]
         self.assertIn(migrate.run, stages)
         self.assertIn(vng.run, stages)
+        self.assertEqual([name for name, _ in test.STAGES if "EPT" in name], EPT)
         self.assertEqual((REPO / ".ci" / "run").read_text().splitlines()[-1], "exec make test")
 
     def test_the_readme_boots_as_we_do(self) -> None:

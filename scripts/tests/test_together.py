@@ -44,7 +44,8 @@ ASIDE = """
 import os, sys, time
 from pathlib import Path
 from kvmrs.base import aside
-os.sched_setaffinity = lambda *_: None
+os.sched_getaffinity = lambda _: {0, 1, 2}
+os.sched_setaffinity = lambda _, processors: print("beside on", processors, flush=True)
 name = sys.argv[1]
 def wait():
     while not Path(os.environ["XDG_CACHE_HOME"], "go").exists():
@@ -57,7 +58,35 @@ def work():
 works = [("the first", wait), ("a stage", work)]
 print("result of", aside.Shared(works, lambda *_: "broken").run()[1])
 """
-"""A stage that runs aside, as in make test, until it is told to end."""
+"""A stage that runs beside another, as in make test, until it is told to end."""
+
+SHARED = """
+import os, subprocess, sys, time
+from pathlib import Path
+from kvmrs.__main__ import main
+from kvmrs.base import aside
+import kvmrs.commands.fmt as fmt
+os.sched_setaffinity = lambda *_: None
+died = Path(os.environ["XDG_CACHE_HOME"], "died")
+def sleep():
+    subprocess.run(["sleep", "300"])
+def wait():
+    while not died.exists():
+        time.sleep(0.05)
+def wrong():
+    raise ValueError("wrong")
+def dead():
+    subprocess.Popen(["sleep", "300"])
+    died.touch()
+    os._exit(3)
+def act(_):
+    works = [(name, globals()[name]) for name in sys.argv[1:]]
+    print("up", flush=True)
+    print(aside.Shared(works, lambda *_: "broken").run())
+fmt.main = act
+raise SystemExit(main(["fmt"]))
+"""
+"""Shares the works that its arguments name."""
 
 LOCKED = """
 import sys
@@ -119,6 +148,25 @@ class TogetherTest(CheckoutTest):
         for name, run in runs.items():
             said = run.communicate(timeout=LIMIT)[0].splitlines()
             self.assertEqual(said[-3:], [f"{name} begins", f"{name} ends", f"result of {name}"])
+            self.assertEqual(said.count("beside on [1, 2]"), 1)
+
+    def test_signals_end_what_is_beside(self) -> None:
+        self.cache.mkdir()
+        for number in SIGNALS:
+            with self.subTest(signal=number), self.start(SHARED, "sleep", "sleep") as run:
+                self.wait_for(lambda: len(self.left()) == 4)
+                run.send_signal(number)
+                self.assertEqual(run.wait(LIMIT), 128 + number)
+                self.assertEqual(self.left(), [])
+
+    def test_nothing_goes_on_beside_a_failure(self) -> None:
+        """Nor does what a process that died beside has left."""
+        self.cache.mkdir()
+        for works, says in (("wrong", "sleep"), "ValueError: wrong"), (("wait", "dead"), "'broken'"):
+            with self.subTest(works=works), self.start(SHARED, *works) as run:
+                said = run.communicate(timeout=LIMIT)[0]
+                self.assertIn(says, said)
+                self.assertEqual(self.left(), [])
 
     def test_signals_leave_nothing(self) -> None:
         for number in SIGNALS:

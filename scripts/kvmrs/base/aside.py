@@ -2,11 +2,10 @@
 """Works that this process and one beside it share.
 
 An emulator keeps one processor busy, so that a second one is free for something else. Whoever of
-the two has ended a work takes the next one. Half of the processors are for the process beside; its
-output is kept in files and shown between two works of the foreground, so that they never mix.
+the two has ended a work takes the next one. What runs beside leaves one processor to the foreground.
+Its output is kept in files and shown between two works of the foreground, so that they never mix.
 """
 
-import contextlib
 import itertools
 import multiprocessing
 import os
@@ -45,43 +44,40 @@ class Shared(Generic[T]):
         self._broken = broken
         self._done: Dict[int, T] = {}
         self._logs = [_new_log(name) for name, _ in works]
-        self._next = CONTEXT.Value("i", 1)
         self._results, self._theirs = CONTEXT.Pipe(duplex=False)
+        # A byte is a work that nobody has begun. Whoever reads it has it, and there is no lock to die with.
+        self._waiting, waiting = os.pipe()
+        os.write(waiting, bytes(range(1, len(works))))
+        os.close(waiting)
 
     def run(self) -> List[T]:
         """What each has returned, in their order."""
-        # Before this one leaves half of the processors alone, which the other would inherit.
-        beside = CONTEXT.Process(target=self._run_aside)
+        beside = CONTEXT.Process(target=self._run_beside)
         beside.start()
         self._theirs.close()
-        with _only_on(_halves()[0]):
-            for index in itertools.chain([0], self._turns()):
-                self._run_here(index)
-                while self._results.poll() and self._receive():
-                    pass
+        try:
+            self._run_here()
+        except BaseException:
+            # Python would wait for the process beside, which would do all the rest.
+            children.end_all()
+            raise
+        beside.join()
+        if beside.exitcode:
+            ui.show_error(f"the process beside this one has ended with {beside.exitcode}")
+        return [self._done[index] for index in range(len(self._works))]
+
+    def _run_here(self) -> None:
+        for index in itertools.chain([0], self._turns()):
+            self._done[index] = self._works[index][1]()
+            while self._results.poll() and self._receive():
+                pass
         for index in range(len(self._works)):
             if index not in self._done:
                 self._wait_for(index)
-        beside.join()
-        return [self._done[index] for index in range(len(self._works))]
 
-    def _turns(self) -> Iterator[int]:
-        """Works that nobody has begun; whoever gets one has begun it."""
-        while True:
-            with self._next.get_lock():
-                index, self._next.value = self._next.value, self._next.value + 1
-            if index >= len(self._works):
-                return
-            yield index
-
-    def _run_here(self, index: int) -> None:
-        name, function = self._works[index]
-        _log(name).unlink(missing_ok=True)
-        self._done[index] = function()
-
-    def _run_aside(self) -> None:
+    def _run_beside(self) -> None:
         children.end_with_me()
-        os.sched_setaffinity(0, _halves()[1])
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[1:])
         for index in self._turns():
             os.dup2(self._logs[index].fileno(), sys.stdout.fileno())
             os.dup2(self._logs[index].fileno(), sys.stderr.fileno())
@@ -89,7 +85,13 @@ class Shared(Generic[T]):
             sys.stdout.flush()
             self._theirs.send((index, result))
 
+    def _turns(self) -> Iterator[int]:
+        """Works that nobody has begun."""
+        while turn := os.read(self._waiting, 1):
+            yield turn[0]
+
     def _wait_for(self, index: int) -> None:
+        """Whatever ends beside comes in order."""
         name = self._works[index][0]
         with ui.step(f"waiting for {name}"):
             self._results.poll(None)
@@ -98,33 +100,18 @@ class Shared(Generic[T]):
             self._done[index] = self._broken(name, f"broke off; see {where}")
 
     def _receive(self) -> bool:
-        """The next work that ends aside, and what it has said; false if that process is gone."""
+        """The next work that ends beside, and what it has said; false if that process is gone."""
         try:
             index, result = self._results.recv()
-        except EOFError:
+        except (EOFError, OSError):
+            # What it has left, an emulator perhaps. Nothing of this process runs between two works.
+            children.end_all()
             return False
         self._done[index] = result
         with self._logs[index] as log:
             log.seek(0)
             ui.say(log.read().rstrip())
         return True
-
-
-@contextlib.contextmanager
-def _only_on(processors: List[int]) -> Iterator[None]:
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, processors)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def _halves() -> Tuple[List[int], List[int]]:
-    """The processors of the foreground, and those of the process beside it."""
-    processors = sorted(os.sched_getaffinity(0))
-    middle = len(processors) // 2
-    return processors[:middle], processors[middle:]
 
 
 def _new_log(name: str) -> TextIO:

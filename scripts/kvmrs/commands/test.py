@@ -5,6 +5,7 @@ A stage that breaks is a failure and does not stop the others: one run tells eve
 machine is big enough, two run at a time.
 """
 
+import contextlib
 import functools
 import sys
 import time
@@ -15,6 +16,8 @@ from typing import Callable, List, Sequence, Tuple
 
 from ..base import aside, ui
 from ..base.errors import KvmrsError
+from ..machine import bochs
+from ..machine import vng as machine_vng
 from ..stages import (
     allocfail,
     differential,
@@ -49,11 +52,21 @@ def main(_: Namespace) -> int:
 
 
 def _all() -> List[Stage]:
-    """The checks first: they build everything that the other stages use."""
-    runs = [(name, functools.partial(_run, name, stage)) for name, stage in STAGES]
+    """The checks first: they make the tools, the kernel and the module, which most others use."""
+    (checks, first), *others = STAGES
+    done = [_run(checks, first)]
+    runs = [(name, functools.partial(_run, name, stage)) for name, stage in others]
     if not aside.possible():
-        return [run() for _, run in runs]
-    return [runs[0][1](), *aside.Shared(runs[1:], _failed).run()]
+        return [*done, *(run() for _, run in runs)]
+    _install()
+    return [*done, *aside.Shared(runs, _failed).run()]
+
+
+def _install() -> None:
+    """What may need root, and so begin the whole command anew. Whoever uses it says why it is not there."""
+    for ensure in (bochs.ensure, machine_vng.ensure):
+        with contextlib.suppress(KvmrsError):
+            ensure()
 
 
 def _run(name: str, stage: Callable[[], Summary]) -> Stage:
@@ -88,9 +101,10 @@ def _ept(mode: str) -> Summary:
 STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (
     ("static checks", lambda: _static(static.CHECKS)),
     ("kernel selftests, C and Rust", lambda: selftests.run(selftests.Options())),
+    # Before the model checkers, which build in the same place.
+    ("tests of crates and commands", lambda: _static(static.TESTS)),
     *((f"MMU selftests on EPT, {mode}", functools.partial(_ept, mode)) for mode in selftests_ept.MODES),
     ("own selftests, C and Rust", lambda: own_selftests.run([], list(BACKENDS))),
-    ("tests of crates and commands", lambda: _static(static.TESTS)),
     ("module life", life.run),
     ("differential, C and Rust", differential.run),
     ("model checkers", model.run),
