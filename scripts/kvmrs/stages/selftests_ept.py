@@ -69,6 +69,7 @@ def run(options: Options) -> Summary:
         **programs.only(names),
         **preload.files(INTERRUPTS, preload.CHECK_TABLES),
         own_tests.INSIDE: own_tests.program(),
+        own_tests.TOOL_INSIDE: own_tests.tool(),
         "/bin/bash": toolroot.file("/bin/bash"),
     }
     rust = module.ensure(tree) if "rust" in options.backends else None
