@@ -161,11 +161,6 @@ class ReportsTest(unittest.TestCase):
             suite.on_event({**FAILED, "test": test.name, "reason": reason})
         self.assertEqual(suite.outcomes, {"fail": 1, "xfail": 1})
 
-    def test_short_lists_name_modes_and_tests(self) -> None:
-        lists = testlist.read(selftests_ept.LIST)["quick"]
-        self.assertLess(set(lists), set(selftests_ept.MODES))
-        self.assertLess(set().union(*lists.values()), set(selftests_ept.listed()))
-
     def test_a_list_says_what_a_test_of_c_alone_fails_of(self) -> None:
         for words in "", 'says = "a.c:7"':
             with tempfile.TemporaryDirectory() as folder:

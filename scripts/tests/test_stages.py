@@ -37,7 +37,7 @@ test.STAGES = (
 )
 aside.possible = lambda: True
 test._install = lambda: None
-# There may be one processor here; what runs aside leaves some alone.
+# There may be one processor here; what runs aside leaves one alone.
 os.sched_setaffinity = lambda *_: None
 raise SystemExit(test.main(None))
 """

@@ -95,7 +95,7 @@ def _static(checks: static.Checks) -> Summary:
 
 
 def _ept(mode: str) -> Summary:
-    return selftests_ept.run(selftests_ept.quick(mode))
+    return selftests_ept.run(selftests_ept.Options([mode]))
 
 
 STAGES: Sequence[Tuple[str, Callable[[], Summary]]] = (

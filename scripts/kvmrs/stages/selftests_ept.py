@@ -81,11 +81,6 @@ def run(options: Options) -> Summary:
     return _close(boots, _run_all(boots))
 
 
-def quick(mode: str) -> Options:
-    """What the list has of a mode for `make test`."""
-    return Options([mode], testlist.read(LIST)["quick"].get(mode, []))
-
-
 def listed() -> List[str]:
     """What a run may name besides the kernel's other tests."""
     lists = testlist.read(LIST)
